@@ -1,0 +1,54 @@
+from protos.csi.v1 import frame_pb2 as _frame_pb2
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class OpenSessionRequest(_message.Message):
+    __slots__ = ("protocol_version", "session_id", "codec", "model_sha256", "domain", "num_rx_ant", "num_tx_ant", "num_subcarriers", "link", "dataset_sha256")
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    NUM_RX_ANT_FIELD_NUMBER: _ClassVar[int]
+    NUM_TX_ANT_FIELD_NUMBER: _ClassVar[int]
+    NUM_SUBCARRIERS_FIELD_NUMBER: _ClassVar[int]
+    LINK_FIELD_NUMBER: _ClassVar[int]
+    DATASET_SHA256_FIELD_NUMBER: _ClassVar[int]
+    protocol_version: int
+    session_id: str
+    codec: str
+    model_sha256: str
+    domain: str
+    num_rx_ant: int
+    num_tx_ant: int
+    num_subcarriers: int
+    link: str
+    dataset_sha256: str
+    def __init__(self, protocol_version: _Optional[int] = ..., session_id: _Optional[str] = ..., codec: _Optional[str] = ..., model_sha256: _Optional[str] = ..., domain: _Optional[str] = ..., num_rx_ant: _Optional[int] = ..., num_tx_ant: _Optional[int] = ..., num_subcarriers: _Optional[int] = ..., link: _Optional[str] = ..., dataset_sha256: _Optional[str] = ...) -> None: ...
+
+class OpenSessionResponse(_message.Message):
+    __slots__ = ("session_id", "dataset_held", "max_reports_per_frame", "server_version")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    DATASET_HELD_FIELD_NUMBER: _ClassVar[int]
+    MAX_REPORTS_PER_FRAME_FIELD_NUMBER: _ClassVar[int]
+    SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    dataset_held: bool
+    max_reports_per_frame: int
+    server_version: str
+    def __init__(self, session_id: _Optional[str] = ..., dataset_held: _Optional[bool] = ..., max_reports_per_frame: _Optional[int] = ..., server_version: _Optional[str] = ...) -> None: ...
+
+class CloseSessionRequest(_message.Message):
+    __slots__ = ("session_id",)
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    def __init__(self, session_id: _Optional[str] = ...) -> None: ...
+
+class CloseSessionResponse(_message.Message):
+    __slots__ = ("num_reports",)
+    NUM_REPORTS_FIELD_NUMBER: _ClassVar[int]
+    num_reports: int
+    def __init__(self, num_reports: _Optional[int] = ...) -> None: ...

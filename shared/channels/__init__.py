@@ -1,0 +1,38 @@
+"""Where the channels come from. A new source is one file here and one line in `CHANNELS`."""
+
+from pathlib import Path
+
+from shared.channels.card import DatasetCard, read_dataset_card
+from shared.channels.file import ChannelSet, load_file
+from shared.errors import DataFileError
+from shared.types import Domain
+
+DATASETS = Path(__file__).parent.parent / "datasets"
+
+CHANNELS = {"file": load_file}
+
+__all__ = ["CHANNELS", "DATASETS", "ChannelSet", "DatasetCard", "load_channels", "shipped_datasets"]
+
+
+def shipped_datasets() -> dict[str, Path]:
+    """Return the data sets that ship with csilink: name -> file."""
+    cards = [read_dataset_card(path) for path in sorted(DATASETS.glob("*.card.json"))]
+    return {card.name: DATASETS / card.file for card in cards}
+
+
+def load_channels(name_or_path: str, domain: Domain | None = None) -> ChannelSet:
+    """Load a shipped data set by name, or a file by path.
+
+    Args:
+        name_or_path: ``indoor-open-office``, or a path to a .npz, .npy or .mat file.
+        domain: Domain of a file that does not say.
+
+    Raises:
+        DataFileError: If there is no such data set, or the file cannot be used.
+    """
+    shipped = shipped_datasets()
+    path = shipped.get(name_or_path, Path(name_or_path))
+    if not path.is_file():
+        names = ", ".join(shipped) or "none"
+        raise DataFileError(f"`data` must be a shipped data set ({names}) or a file; got {name_or_path!r}.")
+    return CHANNELS["file"](path, domain)

@@ -1,0 +1,168 @@
+"""Read channels from a file: csilink's .npz, plain .npy/.npz arrays, and CsiNet's `HT` .mat.
+
+| file | array | meaning |
+|---|---|---|
+| ``.npz`` with ``x_re_im`` | [N, rx, 32, 32, 2] float16 | re and im, angular-delay; has a card beside it |
+| ``.npy``, or ``.npz`` with ``h`` / ``x`` | [N, rx, tx, subcarriers] or [N, tx, subcarriers], complex | domain given |
+| ``.mat`` (v5) with ``HT`` | [N, 2048] real | CsiNet: [re (1024), im (1024)], each [angle 32, delay 32], offset 0.5 |
+
+Every reader ends in unit mean power per report: no scale or offset of a file travels further.
+"""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.channels.card import DatasetCard, read_dataset_card
+from shared.digests import sha256_of
+from shared.errors import DataFileError
+from shared.transforms import normalize_power
+from shared.types import CsiShape, Domain
+
+CSINET_OFFSET = 0.5  # CsiNet scales its values to [0, 1] around this
+CSINET_SIDE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSet:
+    """Channels with the identity by which the other side finds the same ones.
+
+    Attributes:
+        name: Name of the data set.
+        sha256: Digest of the file.
+        h: [num_channels, num_rx_ant, num_tx_ant, num_subcarriers] complex64, unit mean power per report.
+        shape: Shape and domain of one channel.
+        card: The data set's card; None for a file that has none.
+    """
+
+    name: str
+    sha256: str
+    h: Tensor
+    shape: CsiShape
+    card: DatasetCard | None
+
+
+def load_file(path: Path, domain: Domain | None = None) -> ChannelSet:
+    """Read a file of channels.
+
+    Args:
+        path: A .npz, .npy or .mat file.
+        domain: Domain of a file that does not say; default ``"angular-delay"``.
+
+    Returns:
+        The channels, each normalised to unit mean power.
+
+    Raises:
+        DataFileError: If the file is missing, foreign, truncated, altered, or holds no usable channel.
+    """
+    if not path.is_file():
+        raise DataFileError(f"`{path}` is not a file.")
+    card_path = path.with_suffix(".card.json")
+    card = read_dataset_card(card_path) if card_path.is_file() else None
+    digest = sha256_of(path)
+    if card and card.sha256 != digest:
+        raise DataFileError(f"`{path}` is not the file of its card: SHA-256 {card.sha256} wanted, {digest} found.")
+    array = _READERS.get(path.suffix, _unknown_suffix)(path)
+    array = array[:, None] if array.ndim == 3 else array
+    if array.ndim != 4 or 0 in array.shape:
+        wanted = "[N, rx, tx, subcarriers] or [N, tx, subcarriers], none of them 0"
+        raise DataFileError(f"`{path}` must hold channels {wanted}; found {list(array.shape)}.")
+    try:
+        h = normalize_power(torch.from_numpy(np.ascontiguousarray(array, dtype=np.complex64)))
+    except ValueError as error:
+        raise DataFileError(f"`{path}`: {error}") from error
+    if card and domain not in (None, card.domain):
+        raise DataFileError(f"`domain` of `{path}` is {card.domain} by its card; got {domain}.")
+    shape = CsiShape(card.domain if card else domain or "angular-delay", *h.shape[1:])
+    if card and (card.shape != shape or card.num_channels != len(h)):
+        raise DataFileError(
+            f"`{path}` does not hold what its card says: {card.num_channels} x {card.shape.dims} wanted."
+        )
+    return ChannelSet(card.name if card else path.stem, digest, h, shape, card)
+
+
+def _read_npz(path: Path) -> NDArray[np.generic]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if "x_re_im" in file:
+                pair = file["x_re_im"].astype(np.float32)
+                return np.asarray(pair[..., 0] + 1j * pair[..., 1])
+            for name in ("h", "x"):
+                if name in file:
+                    return _require_complex(path, name, file[name])
+            raise DataFileError(f"`{path}` must hold an array `x_re_im`, `h` or `x`; found {sorted(file)}.")
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, IndexError) as error:
+        raise DataFileError(f"`{path}` cannot be read as .npz: {error}") from error
+
+
+def _read_npy(path: Path) -> NDArray[np.generic]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataFileError(f"`{path}` cannot be read as .npy: {error}") from error
+    if isinstance(array, np.ndarray) and array.ndim == 2 and not np.iscomplexobj(array):
+        return _from_csinet(path, array)
+    return _require_complex(path, path.name, array)
+
+
+def _read_mat(path: Path) -> NDArray[np.generic]:
+    from scipy.io import loadmat  # noqa: PLC0415  (slow to import, needed for one format)
+
+    try:
+        contents = loadmat(path, variable_names=["HT"])
+    except (NotImplementedError, ValueError, TypeError, OSError, EOFError, KeyError) as error:
+        raise DataFileError(f"`{path}` cannot be read as a MATLAB v5 file: {error}") from error
+    if "HT" not in contents:
+        raise DataFileError(f"`{path}` must hold CsiNet's array `HT`; it does not.")
+    return _from_csinet(path, np.asarray(contents["HT"]))
+
+
+def _from_csinet(path: Path, ht: NDArray[np.generic]) -> NDArray[np.complex64]:
+    half = CSINET_SIDE * CSINET_SIDE
+    if ht.ndim != 2 or ht.shape[1] != 2 * half or not np.issubdtype(ht.dtype, np.floating):
+        raise DataFileError(f"`{path}` must hold `HT` as [N, {2 * half}] real; found {list(ht.shape)} {ht.dtype}.")
+    if ht.size and not (ht.min() >= 0 and ht.max() <= 1):
+        raise DataFileError(
+            f"`{path}` must hold `HT` in [0, 1] around {CSINET_OFFSET}; found [{ht.min():.3g}, {ht.max():.3g}]."
+        )
+    centred = ht.astype(np.float32) - CSINET_OFFSET
+    csi = centred[:, :half] + 1j * centred[:, half:]
+    return csi.reshape(-1, 1, CSINET_SIDE, CSINET_SIDE).astype(np.complex64)
+
+
+def _require_complex(path: Path, name: str, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    if not np.iscomplexobj(array):
+        raise DataFileError(f"`{name}` of `{path}` must be complex; found {array.dtype} {list(array.shape)}.")
+    return array
+
+
+def _unknown_suffix(path: Path) -> NDArray[np.generic]:
+    raise DataFileError(f"`{path}` must end in {', '.join(_READERS)}; found {path.suffix or 'no suffix'!r}.")
+
+
+_READERS = {".npz": _read_npz, ".npy": _read_npy, ".mat": _read_mat}
+
+
+def save_file(path: Path, x: Tensor) -> str:
+    """Write angular-delay channels in csilink's own half-precision format.
+
+    Args:
+        path: A .npz file.
+        x: [N, num_rx_ant, num_angles, num_taps] complex64.
+
+    Returns:
+        SHA-256 of the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not np.savez: its archive carries the time of writing, and the digest of equal channels must be equal.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        member = zipfile.ZipInfo("x_re_im.npy", date_time=(1980, 1, 1, 0, 0, 0))
+        member.compress_type = zipfile.ZIP_DEFLATED
+        with archive.open(member, "w") as stream:
+            np.lib.format.write_array(stream, torch.view_as_real(x).to(torch.float16).numpy(), allow_pickle=False)
+    return sha256_of(path)

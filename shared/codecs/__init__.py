@@ -1,0 +1,55 @@
+"""The codecs, h <-> payload. A new one is one file (or folder) here and one line in `CODECS`."""
+
+import torch
+
+from shared.codecs.angular_topk import AngularTopkDecoder, AngularTopkEncoder
+from shared.codecs.base import CodecEntry, DecodeContext, Decoder, EncodeContext, Encoder
+from shared.codecs.float32 import FloatDecoder, FloatEncoder
+from shared.codecs.klt import KltDecoder, KltEncoder
+from shared.errors import DataFileError
+from shared.model_files import ModelFile
+
+CODECS: dict[str, CodecEntry] = {
+    "klt": CodecEntry(KltEncoder, KltDecoder),
+    "angular-topk": CodecEntry(AngularTopkEncoder, AngularTopkDecoder),
+    "float": CodecEntry(FloatEncoder, FloatDecoder),
+}
+
+__all__ = [
+    "CODECS",
+    "CodecEntry",
+    "DecodeContext",
+    "Decoder",
+    "EncodeContext",
+    "Encoder",
+    "make_decoder",
+    "make_encoder",
+]
+
+
+def make_encoder(model: ModelFile, device: torch.device) -> Encoder:
+    """Build the UE side of a model.
+
+    Raises:
+        DataFileError: If the model names a codec that does not exist, or lacks a tensor of it.
+    """
+    return _entry(model).encoder(model, device)
+
+
+def make_decoder(model: ModelFile, device: torch.device) -> Decoder:
+    """Build the base-station side of a model.
+
+    Raises:
+        DataFileError: If the model names a codec that does not exist.
+    """
+    return _entry(model).decoder(model, device)
+
+
+def _entry(model: ModelFile) -> CodecEntry:
+    try:
+        return CODECS[model.card.codec]
+    except KeyError:
+        names = ", ".join(CODECS)
+        raise DataFileError(
+            f"`codec` of model {model.card.name} must be one of {names}; got {model.card.codec!r}."
+        ) from None

@@ -1,0 +1,114 @@
+"""What a codec is: an encoder at the UE and a decoder at the base station, made from one model file.
+
+h_est --Encoder.encode--> Payload  ~ link ~  Payload --Decoder.decode--> Reconstruction
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.errors import CodecError
+from shared.model_files import CodecCard, ModelFile
+from shared.rng import Randomness
+from shared.types import Payload, Reconstruction
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeContext:
+    """What an encoder knows beside the channel.
+
+    Attributes:
+        rate: Information bits of each report; one rate per batch.
+        snr_db: [batch] float32, Es/N0 per receive antenna that the UE expects.
+        randomness: Streams of the reports.
+    """
+
+    rate: int
+    snr_db: NDArray[np.float32]
+    randomness: Randomness
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeContext:
+    """What a decoder knows beside the payload.
+
+    Attributes:
+        rate: Information bits of each report; one rate per batch.
+        snr_db: [batch] float32, Es/N0 per receive antenna that the base station measured.
+    """
+
+    rate: int
+    snr_db: NDArray[np.float32]
+
+
+class Encoder(Protocol):
+    """The UE side of a codec."""
+
+    card: CodecCard
+
+    def encode(self, h_est: Tensor, context: EncodeContext) -> Payload:
+        """Encode a batch of channels.
+
+        Args:
+            h_est: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex64, the card's domain, unit mean power.
+            context: Rate, SNR, random streams.
+
+        Returns:
+            Exactly ``context.rate`` bits for each report.
+
+        Raises:
+            InvalidArgumentError: If the shape or the rate is not the card's.
+        """
+
+
+class Decoder(Protocol):
+    """The base-station side of a codec.
+
+    Attributes:
+        card: The model's card.
+        mean_csi: [num_rx_ant, num_tx_ant, num_subcarriers] complex64, what a report that cannot be decoded becomes.
+    """
+
+    card: CodecCard
+    mean_csi: Tensor
+
+    def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
+        """Decode a batch; any bit pattern of the right length gives a value or ``valid = False``.
+
+        Args:
+            payload: [batch, rate] information bits.
+            context: Rate and SNR.
+
+        Raises:
+            InvalidArgumentError: If the rate is not the card's.
+            CodecError: If the payload cannot belong to this codec (its length, say).
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class CodecEntry:
+    """One line of `shared.codecs.CODECS`.
+
+    Attributes:
+        encoder: Builds the UE side from a model file, on a device.
+        decoder: Builds the base-station side.
+    """
+
+    encoder: Callable[[ModelFile, torch.device], Encoder]
+    decoder: Callable[[ModelFile, torch.device], Decoder]
+
+
+def require_length(payload: Payload, rate: int) -> None:
+    """Raise unless every report holds exactly ``rate`` bits.
+
+    Raises:
+        CodecError: Naming the wanted and the found length.
+    """
+    if (payload.length != rate).any() or payload.bits.shape[1] != rate:
+        found = sorted(set(payload.length.tolist()))
+        raise CodecError(f"`payload` must hold {rate} bits for each report; got {found}.")

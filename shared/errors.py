@@ -1,0 +1,60 @@
+"""The errors of csilink.
+
+Mapped once to a gRPC status (`bs_server.rpc.status`) and once to HTTP (`bs_server.api.problems`).
+
+    CsiError
+    ├── InvalidArgumentError   a value is wrong whatever the state of the system; also a ValueError
+    ├── DataFileError          a data, card or model file is missing, foreign, truncated or altered
+    ├── ModelMismatchError     the two sides do not hold the same model, protocol or session parameters
+    ├── NotFoundError          a session, report, codec or reconstruction that does not exist
+    ├── OverloadedError        the queue is full; carries the delay after which to try again
+    ├── DeadlineError          the deadline of a report passed before it reached the device
+    ├── CodecError             a payload that cannot be decoded
+    └── UnavailableError       the other side is not there, or is shutting down
+
+A message names the argument, what was wanted and what was found.
+"""
+
+
+class CsiError(Exception):
+    """Base of every error that csilink raises on purpose."""
+
+
+class InvalidArgumentError(CsiError, ValueError):
+    """A value is wrong whatever the state of the system."""
+
+
+class DataFileError(CsiError):
+    """A data, card or model file is missing, foreign, truncated or altered."""
+
+
+class ModelMismatchError(CsiError):
+    """The two sides do not hold the same model, protocol or session parameters."""
+
+
+class NotFoundError(CsiError):
+    """A session, report, codec or reconstruction that does not exist."""
+
+
+class OverloadedError(CsiError):
+    """The queue is full.
+
+    Attributes:
+        retry_delay_ms: Delay after which the sender may try again.
+    """
+
+    def __init__(self, message: str, retry_delay_ms: int) -> None:
+        super().__init__(message)
+        self.retry_delay_ms = retry_delay_ms
+
+
+class DeadlineError(CsiError):
+    """The deadline of a report passed before it reached the device."""
+
+
+class CodecError(CsiError):
+    """A payload that cannot be decoded."""
+
+
+class UnavailableError(CsiError):
+    """The other side is not there, or is shutting down."""

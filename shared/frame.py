@@ -1,0 +1,224 @@
+"""A frame: reports of one session, column by column, with one payload buffer; and its acknowledgement.
+
+    column   ue_id | sequence | rate | snr_db | length          one entry a report
+    payload  report 0 | report 1 | ...                          bits packed MSB first and byte-aligned, or int8 LLRs
+
+The identity of a report is (session, ue_id, sequence).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.coding.bits import pack, unpack, unpack_rows
+from shared.errors import InvalidArgumentError
+from shared.types import CsiShape, Payload, Received, ReceivedKind
+
+PROTOCOL_VERSION = 1
+SNR_DB_RANGE = (-40.0, 80.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """What a UE asks for when it opens a session.
+
+    Attributes:
+        protocol_version: `PROTOCOL_VERSION` of the UE.
+        session_id: UUID chosen by the UE.
+        codec: Name of the model.
+        model_sha256: Digest of its file.
+        shape: Shape and domain of a report's channel.
+        link: Label of the emulated link.
+        dataset_sha256: Data set of the truth indices, or "".
+    """
+
+    protocol_version: int
+    session_id: str
+    codec: str
+    model_sha256: str
+    shape: CsiShape
+    link: str
+    dataset_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionGrant:
+    """What the base station answers.
+
+    Attributes:
+        session_id: As asked.
+        dataset_held: Whether truth may travel as indices.
+        max_reports_per_frame: Largest frame.
+        server_version: csilink version of the base station.
+    """
+
+    session_id: str
+    dataset_held: bool
+    max_reports_per_frame: int
+    server_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SimTruth:
+    """What only a simulator knows of a frame's reports; no decoder sees it.
+
+    Attributes:
+        dataset_index: [num_reports] int64, channel number in the session's data set; or None.
+        h: [num_reports, num_complex] complex64, the channels themselves; or None.
+        sent_bits: The information bits as sent, packed.
+    """
+
+    dataset_index: NDArray[np.int64] | None
+    h: NDArray[np.complex64] | None
+    sent_bits: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Reports of one session.
+
+    Attributes:
+        session_id: The session.
+        frame_id: Chosen by the UE, carried back by the acknowledgement.
+        kind: What the payload holds.
+        ue_id: [num_reports] int64.
+        sequence: [num_reports] int64.
+        rate: [num_reports] int64, information bits.
+        snr_db: [num_reports] float32.
+        length: [num_reports] int64, values of each report in the payload.
+        payload: The values.
+        truth: Side field, or None.
+        deadline_ms: Milliseconds after arrival; 0 for none.
+    """
+
+    session_id: str
+    frame_id: int
+    kind: ReceivedKind
+    ue_id: NDArray[np.int64]
+    sequence: NDArray[np.int64]
+    rate: NDArray[np.int64]
+    snr_db: NDArray[np.float32]
+    length: NDArray[np.int64]
+    payload: bytes
+    truth: SimTruth | None
+    deadline_ms: int
+
+    def __post_init__(self) -> None:
+        """Refuse a frame that contradicts itself."""
+        n = len(self.ue_id)
+        if n == 0:
+            raise InvalidArgumentError("`ue_id` must name at least one report; got 0.")
+        for name in ("sequence", "rate", "snr_db", "length"):
+            if len(getattr(self, name)) != n:
+                raise InvalidArgumentError(
+                    f"`{name}` must have one entry a report, {n}; got {len(getattr(self, name))}."
+                )
+        low, high = SNR_DB_RANGE
+        if not ((self.snr_db >= low) & (self.snr_db <= high)).all():
+            raise InvalidArgumentError(f"`snr_db` must be in [{low:g}, {high:g}]; got {self.snr_db.tolist()[:8]}.")
+        if len(self.payload) != self._num_bytes().sum():
+            wanted = int(self._num_bytes().sum())
+            raise InvalidArgumentError(f"`payload` must hold {wanted} bytes by `length`; got {len(self.payload)}.")
+        if len(set(zip(self.ue_id.tolist(), self.sequence.tolist(), strict=True))) != n:
+            raise InvalidArgumentError("`sequence` must not repeat within a frame for one `ue_id`; it does.")
+        if self.truth is not None:
+            self._check_truth(self.truth, n)
+
+    def _check_truth(self, truth: SimTruth, n: int) -> None:
+        if (truth.dataset_index is None) == (truth.h is None):
+            raise InvalidArgumentError("`truth` must hold either `dataset_index` or `h`; got both or neither.")
+        given = truth.h if truth.dataset_index is None else truth.dataset_index
+        if given is not None and len(given) != n:
+            raise InvalidArgumentError(f"`truth` must have one entry a report, {n}; got {len(given)}.")
+        wanted = int((-(-self.rate // 8)).sum())
+        if len(truth.sent_bits) != wanted:
+            raise InvalidArgumentError(f"`sent_bits` must hold {wanted} bytes by `rate`; got {len(truth.sent_bits)}.")
+
+    @property
+    def num_reports(self) -> int:
+        """Reports in the frame."""
+        return len(self.ue_id)
+
+    def received(self, rows: NDArray[np.integer]) -> Received:
+        """Return what the front end handed on for some reports of the frame, one padded row each."""
+        length = self.length[rows]
+        chosen = _select(self.payload, self._num_bytes(), rows)
+        if self.kind is ReceivedKind.HARD_BITS:
+            return Received(self.kind, unpack(chosen, length), length)
+        values = unpack_rows(np.frombuffer(chosen, dtype=np.uint8), length)
+        return Received(self.kind, values.view(np.int8), length)
+
+    def sent(self, rows: NDArray[np.integer]) -> Payload | None:
+        """Return the bits that the UE sent for some reports, or None without truth."""
+        if self.truth is None:
+            return None
+        chosen = _select(self.truth.sent_bits, -(-self.rate // 8), rows)
+        return Payload(unpack(chosen, self.rate[rows]), self.rate[rows])
+
+    def _num_bytes(self) -> NDArray[np.int64]:
+        return self.length if self.kind is ReceivedKind.LLRS else -(-self.length // 8)
+
+
+def _select(buffer: bytes, num_bytes: NDArray[np.int64], rows: NDArray[np.integer]) -> bytes:
+    """Return the bytes of some reports out of a buffer that holds all."""
+    if len(rows) == len(num_bytes):
+        return buffer
+    end = np.cumsum(num_bytes)
+    return b"".join(buffer[end[row] - num_bytes[row] : end[row]] for row in rows)
+
+
+def pack_received(received: Received) -> bytes:
+    """Return the payload buffer of a frame."""
+    if received.kind is ReceivedKind.HARD_BITS:
+        return pack(received.values.view(np.uint8), received.length)
+    sent = np.arange(received.values.shape[1]) < received.length[:, None]
+    return received.values[sent].tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameAck:
+    """What became of a frame: every report stored (``code = 0``), or none accepted.
+
+    Attributes:
+        session_id: Of the frame.
+        frame_id: Of the frame.
+        code: google.rpc.Code.
+        message: What was wrong, or "".
+        retry_delay_ms: With RESOURCE_EXHAUSTED.
+        duplicate: [num_reports] bool, already stored before.
+        fallback: [num_reports] bool, reconstruction is the codec's mean channel.
+        nmse: [num_reports] float64, linear; empty without truth.
+        sgcs: [num_reports] float64; empty without truth.
+        bit_errors: [num_reports] int64; empty without truth.
+        queue_ms: [num_reports] float32.
+        decode_ms: [num_reports] float32.
+        total_ms: Arrival to commit.
+        batch_size: [num_reports] int64.
+    """
+
+    session_id: str
+    frame_id: int
+    code: int
+    message: str
+    retry_delay_ms: int
+    duplicate: NDArray[np.bool_]
+    fallback: NDArray[np.bool_]
+    nmse: NDArray[np.float64]
+    sgcs: NDArray[np.float64]
+    bit_errors: NDArray[np.int64]
+    queue_ms: NDArray[np.float32]
+    decode_ms: NDArray[np.float32]
+    total_ms: float
+    batch_size: NDArray[np.int64]
+
+    @classmethod
+    def refused(cls, session_id: str, frame_id: int, code: int, message: str, retry_delay_ms: int = 0) -> "FrameAck":
+        """Acknowledge that no report of the frame was accepted."""
+        none = np.zeros(0)
+        flags, counts, times = none.astype(np.bool_), none.astype(np.int64), none.astype(np.float32)
+        return cls(
+            session_id, frame_id, code, message, retry_delay_ms,
+            duplicate=flags, fallback=flags, nmse=none, sgcs=none, bit_errors=counts,
+            queue_ms=times, decode_ms=times, total_ms=0.0, batch_size=counts,
+        )  # fmt: skip

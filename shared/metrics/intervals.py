@@ -1,0 +1,60 @@
+"""Confidence intervals of what a simulation counts and averages."""
+
+import math
+from dataclasses import dataclass
+
+from scipy.stats import norm, t
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A two-sided interval; ``low <= high``."""
+
+    low: float
+    high: float
+
+
+def mean_interval(mean: float, sum_of_squares: float, count: int) -> Interval | None:
+    """Return the Student-t interval of a mean of positive values, cut off at 0.
+
+    Args:
+        mean: Sample mean.
+        sum_of_squares: Sum of the squared samples.
+        count: Samples.
+
+    Returns:
+        The 95 % interval, or None for fewer than two samples.
+    """
+    if count < 2:
+        return None
+    variance = max(sum_of_squares - count * mean * mean, 0.0) / (count - 1)
+    half = float(t.ppf(0.5 + CONFIDENCE / 2, count - 1)) * math.sqrt(variance / count)
+    return Interval(max(mean - half, 0.0), mean + half)
+
+
+def wilson_interval(num_events: int, count: int) -> Interval | None:
+    """Return the Wilson score interval of a proportion.
+
+    Args:
+        num_events: Times the event happened.
+        count: Times it could have.
+
+    Returns:
+        The 95 % interval, or None without observations.
+
+    Source: E. B. Wilson, J. Am. Stat. Assoc. 22, 1927.
+    """
+    if count < 1:
+        return None
+    z = float(norm.ppf(0.5 + CONFIDENCE / 2))
+    p = num_events / count
+    centre = (p + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(p * (1 - p) / count + z * z / (4 * count * count))
+    return Interval(max(centre - half, 0.0), min(centre + half, 1.0))
+
+
+def to_db(ratio: float) -> float | None:
+    """Return 10 log10 of a power ratio, or None for 0, which has no value in dB."""
+    return 10 * math.log10(ratio) if ratio > 0 else None

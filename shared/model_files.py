@@ -1,0 +1,150 @@
+"""Model files: a safetensors file and the card beside it; the file's SHA-256 is what both sides pair by.
+
+klt.safetensors   tensors only; never a pickle
+klt.card.json     what the codec is, what a report costs, what was measured
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from shared.digests import sha256_of
+from shared.errors import DataFileError, InvalidArgumentError
+from shared.types import CsiShape, Domain
+
+ZOO = Path(__file__).parent / "zoo"
+
+
+class MeasuredNmse(BaseModel):
+    """NMSE at one rate over an ideal link, 10 log10 of the mean over reports of the ratio."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rate: int
+    nmse_db: float | None = Field(description="None for an exact reconstruction.")
+
+
+class CodecCard(BaseModel):
+    """Card of one model file.
+
+    ``rate`` counts the information bits of a report, exactly: what the card says is what the wire carries.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="Name of the model, and of its file.")
+    codec: str = Field(description="Key in `shared.codecs.CODECS`.")
+    title: str
+    source: str = Field(description="Publication or textbook.")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the .safetensors file.")
+    domain: Domain
+    num_rx_ant: int = Field(ge=1)
+    num_tx_ant: int = Field(ge=1)
+    num_subcarriers: int = Field(ge=1)
+    output: str = Field(description="`channel` or `precoder`.")
+    min_rate: int = Field(ge=1, description="Least information bits of a report.")
+    max_rate: int = Field(ge=1, description="Most information bits of a report; every integer between is a rate.")
+    links: list[str] = Field(description="Links that may carry it.")
+    num_parameters: int = Field(ge=0, description="Numbers in the model file.")
+    encoder_macs: int = Field(ge=0, description="Real multiply-accumulates of one report at `max_rate`.")
+    decoder_macs: int = Field(ge=0)
+    recipe: str = Field(description="Command that makes the model again.")
+    training_data: str
+    test_data: str
+    measured: list[MeasuredNmse] = Field(description="On `test_data`, ideal link.")
+
+    @property
+    def shape(self) -> CsiShape:
+        """Shape and domain of the channel that it encodes."""
+        return CsiShape(self.domain, self.num_rx_ant, self.num_tx_ant, self.num_subcarriers)
+
+    def require_rate(self, rate: int) -> None:
+        """Raise unless ``rate`` is one of this model's.
+
+        Raises:
+            InvalidArgumentError: Naming the wanted range and the found value.
+        """
+        if not self.min_rate <= rate <= self.max_rate:
+            wanted = f"in [{self.min_rate}, {self.max_rate}]" if self.min_rate < self.max_rate else f"{self.min_rate}"
+            raise InvalidArgumentError(f"`rate` of codec {self.name} must be {wanted} bits; got {rate}.")
+
+    def require_link(self, link: str) -> None:
+        """Raise unless ``link`` may carry this codec.
+
+        Raises:
+            InvalidArgumentError: Naming the links that may.
+        """
+        if link not in self.links:
+            raise InvalidArgumentError(f"`link` of codec {self.name} must be {' or '.join(self.links)}; got {link}.")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model in memory.
+
+    Attributes:
+        card: Its card.
+        tensors: Name -> tensor, on the host.
+    """
+
+    card: CodecCard
+    tensors: dict[str, Tensor]
+
+
+def zoo_names() -> list[str]:
+    """Return the names of the models that ship with csilink."""
+    return sorted(path.name.removesuffix(".card.json") for path in ZOO.glob("*.card.json"))
+
+
+def load_model(name_or_path: str) -> ModelFile:
+    """Load a model of the zoo by name, or a .safetensors file (with its card beside it) by path.
+
+    Raises:
+        DataFileError: If there is no such model, or file and card do not belong together.
+    """
+    path = ZOO / f"{name_or_path}.safetensors" if name_or_path in zoo_names() else Path(name_or_path)
+    if path.suffix != ".safetensors" or not path.is_file():
+        names = ", ".join(zoo_names())
+        raise DataFileError(
+            f"`codec` must be a model of the zoo ({names}) or a .safetensors file; got {name_or_path!r}."
+        )
+    card = read_codec_card(path.with_suffix(".card.json"))
+    digest = sha256_of(path)
+    if digest != card.sha256:
+        raise DataFileError(f"`{path}` is not the file of its card: SHA-256 {card.sha256} wanted, {digest} found.")
+    try:
+        return ModelFile(card, safetensors.torch.load_file(path))
+    except (safetensors.SafetensorError, OSError) as error:
+        raise DataFileError(f"`{path}` cannot be read as safetensors: {error}") from error
+
+
+def read_codec_card(path: Path) -> CodecCard:
+    """Read a codec card.
+
+    Raises:
+        DataFileError: If the file is not a codec card.
+    """
+    try:
+        return CodecCard.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise DataFileError(f"`{path}` is not a codec card: {error}") from error
+
+
+def save_model(model: ModelFile, folder: Path) -> ModelFile:
+    """Write model file and card; the card's digest and count of numbers are filled in from the file.
+
+    Returns:
+        The model with the card as written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{model.card.name}.safetensors"
+    path.write_bytes(safetensors.torch.save(model.tensors))  # `save_file` would make it readable by its owner only
+    count = sum(math.prod(tensor.shape) for tensor in model.tensors.values())
+    card = model.card.model_copy(update={"sha256": sha256_of(path), "num_parameters": count})
+    path.with_suffix(".card.json").write_text(card.model_dump_json(indent=2) + "\n")
+    return ModelFile(card, model.tensors)

@@ -1,0 +1,168 @@
+"""Our dataclasses to protobuf messages and back, pair by pair; the only importer of `protos` in `shared`."""
+
+from typing import get_args
+
+import numpy as np
+
+from protos.csi.v1 import feedback_pb2, frame_pb2
+from shared.errors import InvalidArgumentError
+from shared.frame import Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
+from shared.types import CsiShape, Domain, ReceivedKind
+
+MAX_SEQUENCE = 2**63 - 1  # the store keeps signed 64-bit integers
+
+
+def session_request_to_proto(request: SessionRequest) -> feedback_pb2.OpenSessionRequest:
+    """Convert a session request."""
+    num_rx_ant, num_tx_ant, num_subcarriers = request.shape.dims
+    return feedback_pb2.OpenSessionRequest(
+        protocol_version=request.protocol_version,
+        session_id=request.session_id,
+        codec=request.codec,
+        model_sha256=request.model_sha256,
+        domain=request.shape.domain,
+        num_rx_ant=num_rx_ant,
+        num_tx_ant=num_tx_ant,
+        num_subcarriers=num_subcarriers,
+        link=request.link,
+        dataset_sha256=request.dataset_sha256,
+    )
+
+
+def session_request_from_proto(message: feedback_pb2.OpenSessionRequest) -> SessionRequest:
+    """Convert back.
+
+    Raises:
+        InvalidArgumentError: If the domain is not one of ours.
+    """
+    domains: dict[str, Domain] = {domain: domain for domain in get_args(Domain)}
+    if message.domain not in domains:
+        raise InvalidArgumentError(f"`domain` must be {' or '.join(domains)}; got {message.domain!r}.")
+    return SessionRequest(
+        protocol_version=message.protocol_version,
+        session_id=message.session_id,
+        codec=message.codec,
+        model_sha256=message.model_sha256,
+        shape=CsiShape(domains[message.domain], message.num_rx_ant, message.num_tx_ant, message.num_subcarriers),
+        link=message.link,
+        dataset_sha256=message.dataset_sha256,
+    )
+
+
+def session_grant_to_proto(grant: SessionGrant) -> feedback_pb2.OpenSessionResponse:
+    """Convert the answer to a session request."""
+    return feedback_pb2.OpenSessionResponse(
+        session_id=grant.session_id,
+        dataset_held=grant.dataset_held,
+        max_reports_per_frame=grant.max_reports_per_frame,
+        server_version=grant.server_version,
+    )
+
+
+def session_grant_from_proto(message: feedback_pb2.OpenSessionResponse) -> SessionGrant:
+    """Convert back."""
+    return SessionGrant(message.session_id, message.dataset_held, message.max_reports_per_frame, message.server_version)
+
+
+def frame_to_proto(frame: Frame) -> frame_pb2.Frame:
+    """Convert a frame."""
+    truth = None
+    if frame.truth is not None:
+        index, h = frame.truth.dataset_index, frame.truth.h
+        truth = frame_pb2.SimTruth(
+            dataset_index=[] if index is None else index.tolist(),
+            h=b"" if h is None else h.astype("<c8").tobytes(),
+            sent_bits=frame.truth.sent_bits,
+        )
+    return frame_pb2.Frame(
+        session_id=frame.session_id,
+        frame_id=frame.frame_id,
+        kind=int(frame.kind),  # type: ignore[arg-type]  # the enumerations share their numbers
+        ue_id=frame.ue_id.tolist(),
+        sequence=frame.sequence.tolist(),
+        rate=frame.rate.tolist(),
+        snr_db=frame.snr_db.tolist(),
+        length=frame.length.tolist(),
+        payload=frame.payload,
+        truth=truth,
+        deadline_ms=frame.deadline_ms,
+    )
+
+
+def frame_from_proto(message: frame_pb2.Frame) -> Frame:
+    """Convert back.
+
+    Raises:
+        InvalidArgumentError: If the frame contradicts itself.
+    """
+    try:
+        kind = ReceivedKind(message.kind)
+    except ValueError:
+        wanted = ", ".join(f"{kind.value} ({kind.name})" for kind in ReceivedKind)
+        raise InvalidArgumentError(f"`kind` must be {wanted}; got {message.kind}.") from None
+    if max(message.sequence, default=0) > MAX_SEQUENCE:
+        raise InvalidArgumentError(f"`sequence` must be at most {MAX_SEQUENCE}; got {max(message.sequence)}.")
+    return Frame(
+        session_id=message.session_id,
+        frame_id=message.frame_id,
+        kind=kind,
+        ue_id=np.array(message.ue_id, dtype=np.int64),
+        sequence=np.array(message.sequence, dtype=np.int64),
+        rate=np.array(message.rate, dtype=np.int64),
+        snr_db=np.array(message.snr_db, dtype=np.float32),
+        length=np.array(message.length, dtype=np.int64),
+        payload=message.payload,
+        truth=_truth_from_proto(message) if message.HasField("truth") else None,
+        deadline_ms=message.deadline_ms,
+    )
+
+
+def _truth_from_proto(message: frame_pb2.Frame) -> SimTruth:
+    truth, n = message.truth, len(message.ue_id)
+    h = None
+    if truth.h:
+        if n == 0 or len(truth.h) % (8 * n):
+            raise InvalidArgumentError(f"`truth.h` must hold {n} channels of complex64; got {len(truth.h)} bytes.")
+        h = np.frombuffer(truth.h, dtype="<c8").reshape(n, -1)
+    index = np.array(truth.dataset_index, dtype=np.int64) if truth.dataset_index else None
+    return SimTruth(index, h, truth.sent_bits)
+
+
+def frame_ack_to_proto(ack: FrameAck) -> frame_pb2.FrameAck:
+    """Convert an acknowledgement."""
+    return frame_pb2.FrameAck(
+        session_id=ack.session_id,
+        frame_id=ack.frame_id,
+        code=ack.code,
+        message=ack.message,
+        retry_delay_ms=ack.retry_delay_ms,
+        duplicate=ack.duplicate.tolist(),
+        fallback=ack.fallback.tolist(),
+        nmse=ack.nmse.tolist(),
+        sgcs=ack.sgcs.tolist(),
+        bit_errors=ack.bit_errors.tolist(),
+        queue_ms=ack.queue_ms.tolist(),
+        decode_ms=ack.decode_ms.tolist(),
+        total_ms=ack.total_ms,
+        batch_size=ack.batch_size.tolist(),
+    )
+
+
+def frame_ack_from_proto(message: frame_pb2.FrameAck) -> FrameAck:
+    """Convert back."""
+    return FrameAck(
+        session_id=message.session_id,
+        frame_id=message.frame_id,
+        code=message.code,
+        message=message.message,
+        retry_delay_ms=message.retry_delay_ms,
+        duplicate=np.array(message.duplicate, dtype=np.bool_),
+        fallback=np.array(message.fallback, dtype=np.bool_),
+        nmse=np.array(message.nmse, dtype=np.float64),
+        sgcs=np.array(message.sgcs, dtype=np.float64),
+        bit_errors=np.array(message.bit_errors, dtype=np.int64),
+        queue_ms=np.array(message.queue_ms, dtype=np.float32),
+        decode_ms=np.array(message.decode_ms, dtype=np.float32),
+        total_ms=message.total_ms,
+        batch_size=np.array(message.batch_size, dtype=np.int64),
+    )
