@@ -1,0 +1,129 @@
+"""`csi-bs`: the base-station service."""
+
+import asyncio
+import os
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+# Before torch is imported: spinning OpenMP threads starve whoever shares the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import typer
+
+from bs_server.config import Settings
+from shared.errors import CsiError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+_default = Settings()
+
+
+class Device(StrEnum):
+    """Where decoding runs."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class LogLevel(StrEnum):
+    """What is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@app.callback()
+def root() -> None:
+    """The base-station service of csilink."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(envvar="CSI_BS_HOST", help="Address to listen on.")] = _default.host,
+    grpc_port: Annotated[
+        int, typer.Option(envvar="CSI_BS_GRPC_PORT", min=0, max=65535, help="0: any free port.")
+    ] = _default.grpc_port,
+    rest_port: Annotated[
+        int, typer.Option(envvar="CSI_BS_REST_PORT", min=0, max=65535, help="0: any free port.")
+    ] = _default.rest_port,
+    device: Annotated[Device, typer.Option(envvar="CSI_BS_DEVICE", help="Where decoding runs.")] = Device.CPU,
+    threads: Annotated[
+        int, typer.Option(envvar="CSI_BS_THREADS", min=1, max=1024, help="Threads of the decoder on the CPU.")
+    ] = _default.threads,
+    model: Annotated[
+        list[str] | None, typer.Option(envvar="CSI_BS_MODEL", help="Model file beside the zoo; may be repeated.")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(envvar="CSI_BS_DATA", help="Data set for truth by index, a name or a file; may be repeated."),
+    ] = None,
+    database_url: Annotated[
+        str, typer.Option(envvar="CSI_BS_DATABASE_URL", help="sqlite:///path or postgresql://user:password@host/name.")
+    ] = _default.database_url,
+    max_batch: Annotated[
+        int, typer.Option(envvar="CSI_BS_MAX_BATCH", min=1, max=65536, help="Most reports decoded together.")
+    ] = _default.max_batch,
+    max_wait_ms: Annotated[
+        float,
+        typer.Option(envvar="CSI_BS_MAX_WAIT_MS", min=0, max=10000, help="Longest wait for others to join a batch."),
+    ] = _default.max_wait_ms,
+    queue_reports: Annotated[
+        int, typer.Option(envvar="CSI_BS_QUEUE_REPORTS", min=1, max=10_000_000, help="Reports that may wait.")
+    ] = _default.queue_reports,
+    max_reports_per_frame: Annotated[
+        int, typer.Option(envvar="CSI_BS_MAX_REPORTS_PER_FRAME", min=1, max=65536, help="Largest frame.")
+    ] = _default.max_reports_per_frame,
+    max_frame_bytes: Annotated[
+        int, typer.Option(envvar="CSI_BS_MAX_FRAME_BYTES", min=4096, max=2**30, help="Largest gRPC message.")
+    ] = _default.max_frame_bytes,
+    keep_every: Annotated[
+        int, typer.Option(envvar="CSI_BS_KEEP_EVERY", min=0, help="Keep every n-th reconstruction of a UE; 0: none.")
+    ] = _default.keep_every,
+    keep_reconstructions: Annotated[
+        int, typer.Option(envvar="CSI_BS_KEEP_RECONSTRUCTIONS", min=0, help="Reconstructions kept in all.")
+    ] = _default.keep_reconstructions,
+    drain_s: Annotated[
+        float, typer.Option(envvar="CSI_BS_DRAIN_S", min=0, max=3600, help="Time to finish after SIGTERM.")
+    ] = _default.drain_s,
+    log_level: Annotated[LogLevel, typer.Option(envvar="CSI_BS_LOG_LEVEL", help="What is logged.")] = LogLevel.INFO,
+) -> None:
+    """Serve gRPC and REST until SIGTERM."""
+    from bs_server import app as service  # noqa: PLC0415  (keeps `csi-bs --help` quick)
+    from bs_server.logs import configure  # noqa: PLC0415
+
+    settings = Settings(
+        host=host,
+        grpc_port=grpc_port,
+        rest_port=rest_port,
+        device=device.value,
+        threads=threads,
+        models=tuple(model or ()),
+        data=tuple(data) if data else _default.data,
+        database_url=database_url,
+        max_batch=max_batch,
+        max_wait_ms=max_wait_ms,
+        queue_reports=queue_reports,
+        max_reports_per_frame=max_reports_per_frame,
+        max_frame_bytes=max_frame_bytes,
+        keep_every=keep_every,
+        keep_reconstructions=keep_reconstructions,
+        drain_s=drain_s,
+        log_level=log_level.value,
+    )
+    configure(settings.log_level)
+    asyncio.run(service.serve(settings))
+
+
+def main() -> None:
+    """Run the command; an error of ours is one sentence on standard error and exit code 1."""
+    try:
+        app()
+    except CsiError as error:
+        typer.echo(f"csi-bs: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The REST side of the base station: reads the store, changes nothing."""

@@ -1,0 +1,31 @@
+"""The REST application."""
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+
+from bs_server.api.deps import Context
+from bs_server.api.problems import add_problem_handlers
+from bs_server.api.routes import codecs, health, metrics, reports, sessions
+from bs_server.api.schemas import Problem
+
+_PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
+
+
+def make_app(context: Context) -> FastAPI:
+    """Build the application."""
+    app = FastAPI(
+        title="csilink base station",
+        version=context.version,
+        description="Reconstruction metrics of the CSI feedback link.",
+        responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
+    )
+    app.state.context = context
+    add_problem_handlers(app)
+    for routes in (health, codecs, sessions, metrics, reports):
+        app.include_router(routes.router)
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+    return app

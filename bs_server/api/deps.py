@@ -1,0 +1,54 @@
+"""What the routes work with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+
+from bs_server.observability import Observability
+from bs_server.store import ReportFilter, Store
+from shared.model_files import CodecCard
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the routes read.
+
+    Attributes:
+        store: Sessions and reports.
+        cards: Cards of the models held.
+        metrics: Prometheus metrics.
+        is_ready: Whether the service takes reports.
+        queued_reports: Reports waiting for the device.
+        device: Name of the device.
+        version: csilink version.
+    """
+
+    store: Store
+    cards: list[CodecCard]
+    metrics: Observability
+    is_ready: Callable[[], bool]
+    queued_reports: Callable[[], int]
+    device: str
+    version: str
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+def _report_filter(
+    session: Annotated[str | None, Query(description="Session id.")] = None,
+    codec: Annotated[str | None, Query(examples=["klt"])] = None,
+    link: Annotated[str | None, Query(examples=["digital:bsc"])] = None,
+    ue_id: Annotated[int | None, Query(ge=0, lt=2**32)] = None,
+    rate: Annotated[int | None, Query(ge=1, lt=2**31, description="Information bits.")] = None,
+    snr_db: Annotated[float | None, Query(description="Es/N0 of the feedback link.")] = None,
+) -> ReportFilter:
+    return ReportFilter(session, codec, link, ue_id, rate, snr_db)
+
+
+UsesContext = Annotated[Context, Depends(_context)]
+UsesFilter = Annotated[ReportFilter, Depends(_report_filter)]

@@ -1,0 +1,39 @@
+"""A picture of a channel beside its reconstruction."""
+
+import io
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bs_server.store import ReconstructionRow, ReportRow
+from shared.metrics import to_db
+from shared.types import Domain
+
+
+def draw(report: ReportRow, kept: ReconstructionRow, domain: Domain) -> bytes:
+    """Return a PNG of |h| beside |h_hat|, first receive antenna, on one colour scale.
+
+    Args:
+        report: For the title.
+        kept: The channels.
+        domain: For the axes.
+    """
+    panels = [("|ĥ| at the base station", kept.h_hat)]
+    if kept.h is not None:
+        panels.insert(0, ("|h| at the UE", kept.h))
+    top = max(float(np.abs(channel[0]).max()) for _, channel in panels)
+    figure = Figure(figsize=(4.2 * len(panels) + 0.8, 4.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    x_label, y_label = ("delay tap", "angle") if domain == "angular-delay" else ("subcarrier", "BS antenna")
+    for ax, (title, channel) in zip(axes, panels, strict=True):
+        image = ax.imshow(np.abs(channel[0]), vmin=0, vmax=top, cmap="viridis", interpolation="nearest", aspect="auto")
+        ax.set(title=title, xlabel=x_label, ylabel=y_label)
+    figure.colorbar(image, ax=list(axes), label="amplitude, unit mean power")
+    nmse_db = None if report.nmse is None else to_db(report.nmse)
+    score = "" if nmse_db is None else f", NMSE {nmse_db:.1f} dB, {report.bit_errors} wrong bits"
+    figure.suptitle(
+        f"report {report.report_id}: {report.codec}, {report.rate} bits, {report.snr_db:g} dB{score}", fontsize=10
+    )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()

@@ -1,0 +1,187 @@
+"""One process: gRPC and REST on one event loop, the device in one thread.
+
+start: store -> models, warm-up -> batch loop, group commits -> REST, gRPC -> ready
+stop:  not ready -> no new reports -> calls in flight finish -> gRPC, REST -> store
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import uvicorn
+
+from bs_server.api.app import make_app
+from bs_server.api.deps import Context
+from bs_server.batching import BatchQueue, Decoded, Entry, run_batches
+from bs_server.config import Settings
+from bs_server.handlers import BaseStation
+from bs_server.observability import Observability
+from bs_server.rpc.server import RpcServer
+from bs_server.rpc.service import CsiFeedbackService
+from bs_server.store import GroupWriter, Store, make_store
+from bs_server.worker import Worker, make_device, make_worker
+from shared.channels import load_channels
+from shared.errors import DataFileError, UnavailableError
+from shared.model_files import ModelFile, load_model, zoo_names
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running service listens.
+
+    Attributes:
+        grpc_port: Port of gRPC.
+        rest_port: Port of REST.
+    """
+
+    grpc_port: int
+    rest_port: int
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        CsiError: If the service cannot start; says why.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings) as addresses:
+        log.info(
+            "ready", extra={"host": settings.host, "grpc_port": addresses.grpc_port, "rest_port": addresses.rest_port}
+        )
+        await stop.wait()
+        log.info("shutting down", extra={"drain_s": settings.drain_s})
+    log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Addresses]:
+    """Run the service inside an ``async with``.
+
+    Raises:
+        CsiError: If the service cannot start.
+    """
+    rest_socket = _listen(settings.host, settings.rest_port)
+    store = make_store(settings.database_url, settings.keep_reconstructions)
+    metrics = Observability()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="device") as device_thread:
+        models = _load_models(settings.models)
+        worker = await asyncio.get_running_loop().run_in_executor(device_thread, _make_worker, settings, models)
+        await store.open()
+        try:
+            async with _serving(settings, worker, models, store, metrics, device_thread, rest_socket) as addresses:
+                yield addresses
+        finally:
+            await store.close()
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    settings: Settings,
+    worker: Worker,
+    models: list[ModelFile],
+    store: Store,
+    metrics: Observability,
+    device_thread: ThreadPoolExecutor,
+    rest_socket: socket.socket,
+) -> AsyncIterator[Addresses]:
+    queue = BatchQueue(settings.queue_reports, settings.max_batch, settings.max_wait_ms / 1000)
+    writer = GroupWriter(store)
+    datasets = {channels.sha256: channels for channels in map(load_channels, settings.data)}
+    cards = {model.card.sha256: model.card for model in models}
+    station = BaseStation(settings, cards, datasets, queue, store, writer, metrics, version("csilink"))
+    context = Context(
+        store,
+        station.cards,
+        metrics,
+        is_ready=lambda: not station.draining,
+        queued_reports=lambda: queue.num_reports,
+        device=settings.device,
+        version=version("csilink"),
+    )
+    rest = _RestServer(uvicorn.Config(make_app(context), log_config=None, access_log=False, lifespan="off"))
+    rpc = RpcServer(settings, CsiFeedbackService(station, metrics))
+    tasks = [
+        asyncio.create_task(writer.run(), name="writer"),
+        asyncio.create_task(
+            run_batches(queue, worker.decode, device_thread, _observer(queue, metrics)), name="batches"
+        ),
+        asyncio.create_task(rest.serve(sockets=[rest_socket]), name="rest"),
+    ]
+    try:
+        grpc_port = await rpc.start()
+        yield Addresses(grpc_port, rest_socket.getsockname()[1])
+    finally:
+        station.draining = True
+        await rpc.stop(settings.drain_s)
+        rest.should_exit = True
+        await asyncio.wait(tasks[2:], timeout=5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _RestServer(uvicorn.Server):
+    """Uvicorn that leaves the signals of the process to `serve`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a bound socket, so that a taken port is told before anything starts.
+
+    Raises:
+        UnavailableError: If the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise UnavailableError(f"REST cannot listen on {host}:{port}: {error.strerror}.") from error
+    return listener
+
+
+def _load_models(paths: tuple[str, ...]) -> list[ModelFile]:
+    """Load the zoo and further model files.
+
+    Raises:
+        DataFileError: If a file cannot be used, or two models have one name.
+    """
+    models = [load_model(name) for name in (*zoo_names(), *paths)]
+    names = [model.card.name for model in models]
+    if len(set(names)) < len(names):
+        raise DataFileError(f"`models` must have different names; got {', '.join(sorted(names))}.")
+    return models
+
+
+def _make_worker(settings: Settings, models: list[ModelFile]) -> Worker:
+    return make_worker(models, make_device(settings.device, settings.threads))
+
+
+def _observer(queue: BatchQueue, metrics: Observability) -> Callable[[list[Entry], list[Decoded]], None]:
+    """Return what notes the figures of a finished batch."""
+
+    def observe(batch: list[Entry], results: list[Decoded]) -> None:
+        metrics.queued.set(queue.num_reports)
+        metrics.batch.observe(results[0].batch_size)
+        metrics.decode_s.observe(results[0].decode_ms / 1000)
+        for result in results:
+            metrics.queue_s.observe(result.queue_ms / 1000)
+
+    return observe

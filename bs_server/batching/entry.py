@@ -1,0 +1,77 @@
+"""What waits for the device: reports of one frame and rate, and the place for their result."""
+
+import asyncio
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bs_server.evaluation import Scores
+from shared.types import Payload, Received, ReceivedKind
+
+
+@dataclass(frozen=True, slots=True)
+class BatchKey:
+    """Reports of one key can be decoded together.
+
+    Attributes:
+        model_sha256: The model.
+        rate: Information bits of a report.
+        kind: What the front end handed on.
+    """
+
+    model_sha256: str
+    rate: int
+    kind: ReceivedKind
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What the device made of an entry; every array has one entry a report.
+
+    Attributes:
+        h_hat: [n, num_rx_ant, num_tx_ant, num_subcarriers] complex64 on the host.
+        fallback: [n] bool.
+        scores: Or None without truth.
+        queue_ms: Time in the queue.
+        decode_ms: Time on the device, of the whole batch.
+        batch_size: Reports decoded together.
+    """
+
+    h_hat: NDArray[np.complex64]
+    fallback: NDArray[np.bool_]
+    scores: Scores | None
+    queue_ms: float
+    decode_ms: float
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """Reports of one frame and one key.
+
+    Attributes:
+        key: What they may be batched with.
+        received: The reports.
+        snr_db: [n] float32.
+        h: [n, num_rx_ant, num_tx_ant, num_subcarriers] complex64, truth for the evaluation; or None.
+        sent: The bits as sent; None exactly when ``h`` is.
+        arrival_s: Loop time of arrival.
+        deadline_s: Loop time after which it must not reach the device; infinite for none.
+        result: Where the result goes; cancelled when nobody waits for it any more.
+    """
+
+    key: BatchKey
+    received: Received
+    snr_db: NDArray[np.float32]
+    h: Tensor | None
+    sent: Payload | None
+    arrival_s: float
+    deadline_s: float
+    result: asyncio.Future[Decoded]
+
+    @property
+    def num_reports(self) -> int:
+        """Reports in the entry."""
+        return len(self.snr_db)

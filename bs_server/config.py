@@ -1,0 +1,59 @@
+"""The settings of the base-station service; `docs/settings.md` has the table.
+
+Environment and command line are read once, in `bs_server.__main__`, into this class.
+"""
+
+from dataclasses import dataclass
+
+from shared.errors import InvalidArgumentError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of `csi-bs serve`.
+
+    Attributes:
+        host: Address that gRPC and REST listen on.
+        grpc_port: Port of the gRPC service; 0 for any free one.
+        rest_port: Port of the REST API; 0 for any free one.
+        device: ``cpu`` or ``cuda``.
+        threads: Torch threads of the decoding thread, on the CPU.
+        models: Model files (.safetensors) beside the zoo.
+        data: Data sets that truth may refer to by index: shipped names or files.
+        database_url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+        max_batch: Most reports decoded together.
+        max_wait_ms: Longest time that a report waits for others to join its batch.
+        queue_reports: Reports that may wait; beyond it a frame is refused with RESOURCE_EXHAUSTED.
+        max_reports_per_frame: Largest frame.
+        max_frame_bytes: Largest gRPC message.
+        keep_every: Keep the reconstruction of every n-th report of a UE; 0 keeps none.
+        keep_reconstructions: Reconstructions kept in all, newest first.
+        drain_s: Time for accepted reports to finish after SIGTERM.
+        log_level: ``debug``, ``info``, ``warning`` or ``error``.
+    """
+
+    host: str = "127.0.0.1"
+    grpc_port: int = 50051
+    rest_port: int = 8000
+    device: str = "cpu"
+    threads: int = 1
+    models: tuple[str, ...] = ()
+    data: tuple[str, ...] = ("indoor-open-office",)
+    database_url: str = "sqlite:///csilink.db"
+    max_batch: int = 64
+    max_wait_ms: float = 2.0
+    queue_reports: int = 4096
+    max_reports_per_frame: int = 256
+    max_frame_bytes: int = 16 * 1024 * 1024
+    keep_every: int = 20
+    keep_reconstructions: int = 500
+    drain_s: float = 20.0
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other."""
+        if self.max_reports_per_frame > self.queue_reports:
+            raise InvalidArgumentError(
+                f"`max_reports_per_frame` must be at most `queue_reports`, {self.queue_reports}; "
+                f"got {self.max_reports_per_frame}."
+            )

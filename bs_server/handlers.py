@@ -1,0 +1,264 @@
+"""What the base station does, in plain functions that know no transport.
+
+open_session -> report -> report -> ... -> close_session
+                  |
+    check -> ledger -> entries -> queue ~ device ~ -> commit -> acknowledge
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bs_server.batching import BatchQueue
+from bs_server.config import Settings
+from bs_server.observability import Observability
+from bs_server.reports import acknowledge, cut, kept_rows, report_rows
+from bs_server.sessions import Identity, Ledger, Session
+from bs_server.store import GroupWriter, ReconstructionRow, ReportRow, SessionRow, Store
+from shared.channels import ChannelSet
+from shared.errors import InvalidArgumentError, ModelMismatchError, NotFoundError, UnavailableError
+from shared.frame import PROTOCOL_VERSION, Frame, FrameAck, SessionGrant, SessionRequest
+from shared.links import make_link
+from shared.model_files import CodecCard
+
+MAX_OPEN_SESSIONS = 10_000
+
+
+class BaseStation:
+    """Sessions and reports of one service.
+
+    Args:
+        settings: Settings of the service.
+        models: Model digest -> card, of every model that it holds.
+        datasets: Data set digest -> data set.
+        queue: Queue to the device.
+        store: Where sessions and reports are kept.
+        writer: Group commits into the store.
+        metrics: Prometheus metrics.
+        server_version: Told to the UEs.
+        clock: Unix time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        models: dict[str, CodecCard],
+        datasets: dict[str, ChannelSet],
+        queue: BatchQueue,
+        store: Store,
+        writer: GroupWriter,
+        metrics: Observability,
+        server_version: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.draining = False
+        self._settings = settings
+        self._models = models
+        self._datasets = datasets
+        self._queue = queue
+        self._store = store
+        self._writer = writer
+        self._metrics = metrics
+        self._server_version = server_version
+        self._clock = clock
+        self._sessions: dict[str, Session] = {}
+        self._resuming = asyncio.Lock()
+
+    @property
+    def cards(self) -> list[CodecCard]:
+        """Cards of the models it holds."""
+        return list(self._models.values())
+
+    async def open_session(self, request: SessionRequest) -> SessionGrant:
+        """Pair with a UE; opening the same session again resumes it.
+
+        Raises:
+            InvalidArgumentError: If the request is malformed.
+            ModelMismatchError: If protocol, model, shape or an earlier opening do not agree.
+            UnavailableError: If the service is shutting down, or holds as many sessions as it may.
+        """
+        if self.draining:
+            raise UnavailableError("The base station is shutting down.")
+        card = self._paired(request)
+        known = await self._find_session(request.session_id)
+        dataset = self._datasets.get(request.dataset_sha256)
+        if known is None:
+            if len(self._sessions) >= MAX_OPEN_SESSIONS:
+                raise UnavailableError(f"The base station holds {MAX_OPEN_SESSIONS} sessions, as many as it may.")
+            row = SessionRow(
+                request.session_id,
+                card.name,
+                card.sha256,
+                card.shape,
+                request.link,
+                request.dataset_sha256,
+                self._clock(),
+            )
+            await self._store.add_session(row)
+            self._add(Session(request.session_id, card, request.link, dataset))
+        else:
+            asked = (card.sha256, request.link, dataset)
+            if (known.card.sha256, known.link, known.dataset) != asked:
+                raise ModelMismatchError(f"`session_id` {request.session_id} was opened with other parameters.")
+            await self._store.reopen_session(request.session_id)
+        return SessionGrant(
+            request.session_id, dataset is not None, self._settings.max_reports_per_frame, self._server_version
+        )
+
+    async def close_session(self, session_id: str) -> int:
+        """End a session; return how many reports of it the store holds.
+
+        Raises:
+            NotFoundError: If there is no such session.
+        """
+        if await self._find_session(session_id) is None:
+            raise NotFoundError(f"`session_id` must be an open session; got {session_id!r}.")
+        await self._store.close_session(session_id, self._clock())
+        self._sessions.pop(session_id, None)
+        self._metrics.sessions.set(len(self._sessions))
+        row = await self._store.session(session_id)
+        return row.num_reports if row else 0
+
+    async def report(self, frame: Frame, timeout_s: float | None = None) -> FrameAck:
+        """Decode, score and store the reports of a frame; return when they are in the store.
+
+        Args:
+            frame: The reports.
+            timeout_s: Time that the caller waits, or None.
+
+        Raises:
+            CsiError: If the frame is not accepted; then none of its new reports is stored.
+        """
+        loop = asyncio.get_running_loop()
+        arrival_s, received_at = loop.time(), self._clock()
+        if self.draining:
+            raise UnavailableError("The base station is shutting down.")
+        session = await self._find_session(frame.session_id)
+        if session is None:
+            raise NotFoundError(f"`session_id` must be an open session; got {frame.session_id!r}.")
+        self._check(frame, session)
+        identities = list(zip(frame.ue_id.tolist(), frame.sequence.tolist(), strict=True))
+        known = await self._stored(session.ledger, identities)
+        new_rows = np.flatnonzero(~known)
+        deadline_s = arrival_s + min(timeout_s or np.inf, frame.deadline_ms / 1000 or np.inf)
+        parts = cut(frame, session, new_rows, self._settings.max_batch, arrival_s, deadline_s)
+        new = [identities[row] for row in new_rows]
+        self._queue.append([part.entry for part in parts])
+        self._metrics.queued.set(self._queue.num_reports)
+        session.ledger.claim(new)
+        try:
+            decoded = await asyncio.gather(*(part.entry.result for part in parts))
+        except BaseException:
+            for part in parts:
+                part.entry.result.cancel()
+            session.ledger.release(new)
+            raise
+        rows = report_rows(frame, parts, decoded, received_at)
+        kept = kept_rows(frame, parts, decoded, self._settings.keep_every)
+        # Once decoded, a report is stored whatever becomes of its caller, and the ledger follows the store.
+        await asyncio.shield(self._commit(session, new, rows, kept))
+        found = await self._store.find(frame.session_id, [identities[row] for row in np.flatnonzero(known)])
+        total_ms = 1000 * (loop.time() - arrival_s)
+        return acknowledge(frame, identities, known, rows + found, total_ms)
+
+    def _paired(self, request: SessionRequest) -> CodecCard:
+        """Return the card of the model that both sides hold."""
+        if request.protocol_version != PROTOCOL_VERSION:
+            raise ModelMismatchError(f"`protocol_version` must be {PROTOCOL_VERSION}; got {request.protocol_version}.")
+        try:
+            canonical = str(uuid.UUID(request.session_id)) == request.session_id
+        except ValueError:
+            canonical = False
+        if not canonical:
+            raise InvalidArgumentError(f"`session_id` must be a UUID; got {request.session_id[:64]!r}.")
+        card = self._models.get(request.model_sha256)
+        if card is None or card.name != request.codec:
+            held = [f"{card.name} {card.sha256}" for card in self._models.values() if card.name == request.codec]
+            names = ", ".join(card.name for card in self._models.values())
+            raise ModelMismatchError(
+                f"`codec` {request.codec[:64]!r} with model {request.model_sha256[:64]!r} is not held here; "
+                f"held: {', '.join(held) or names}."
+            )
+        if request.shape != card.shape:
+            raise ModelMismatchError(f"`shape` of codec {card.name} must be {card.shape}; got {request.shape}.")
+        card.require_link(make_link(request.link).family)
+        return card
+
+    async def _find_session(self, session_id: str) -> Session | None:
+        """Return a session in memory, or one that the store holds open from before a restart."""
+        if session_id in self._sessions:
+            return self._sessions[session_id]
+        async with self._resuming:
+            if session_id in self._sessions:
+                return self._sessions[session_id]
+            row = await self._store.session(session_id)
+            card = self._models.get(row.model_sha256) if row else None
+            if row is None or card is None:
+                return None
+            ledger = Ledger(await self._store.identities(session_id))
+            session = Session(session_id, card, row.link, self._datasets.get(row.dataset_sha256), ledger)
+            self._add(session)
+            return session
+
+    def _add(self, session: Session) -> None:
+        self._sessions[session.session_id] = session
+        self._metrics.sessions.set(len(self._sessions))
+
+    def _check(self, frame: Frame, session: Session) -> None:
+        """Refuse a frame that does not fit its session."""
+        card = session.card
+        if frame.num_reports > self._settings.max_reports_per_frame:
+            raise InvalidArgumentError(
+                f"`ue_id` must name at most {self._settings.max_reports_per_frame} reports; got {frame.num_reports}."
+            )
+        for rate in np.unique(frame.rate).tolist():
+            card.require_rate(rate)
+        if (frame.length != frame.rate).any():
+            raise InvalidArgumentError("`length` of an uncoded report must equal its `rate`; it does not.")
+        truth = frame.truth
+        if truth is not None and truth.dataset_index is not None:
+            size = len(session.dataset.h) if session.dataset else 0
+            if truth.dataset_index.min() < 0 or truth.dataset_index.max() >= size:
+                raise InvalidArgumentError(
+                    f"`truth.dataset_index` must be below {size}; got {truth.dataset_index.max()}."
+                )
+        if truth is not None and truth.h is not None:
+            if truth.h.shape[1] != card.shape.num_complex:
+                found = truth.h.shape[1]
+                raise InvalidArgumentError(
+                    f"`truth.h` must hold {card.shape.num_complex} numbers a report; got {found}."
+                )
+            # What a float32 holds but a float64 sum of squares does not can not be scored.
+            energy = np.square(np.abs(truth.h.astype(np.complex128))).sum(axis=1)
+            if not (np.isfinite(energy) & (energy > 0)).all():
+                raise InvalidArgumentError("`truth.h` must be finite and have power in every report; it does not.")
+
+    @staticmethod
+    async def _stored(ledger: Ledger, identities: list[Identity]) -> NDArray[np.bool_]:
+        """Return which reports are stored, after waiting for those that are on their way."""
+        while on_their_way := [future for key in identities if (future := ledger.on_its_way(key))]:
+            await asyncio.wait(on_their_way)
+        return np.array([ledger.is_stored(key) for key in identities], dtype=np.bool_)
+
+    async def _commit(
+        self,
+        session: Session,
+        identities: list[Identity],
+        reports: Sequence[ReportRow],
+        reconstructions: Sequence[ReconstructionRow],
+    ) -> None:
+        try:
+            if reports:
+                await self._writer.write(reports, reconstructions)
+        except BaseException:
+            session.ledger.release(identities)
+            raise
+        session.ledger.settle(identities)
+        name = session.card.name
+        self._metrics.reports.labels(name).inc(len(reports))
+        self._metrics.block_errors.labels(name).inc(sum(bool(report.bit_errors) for report in reports))
+        self._metrics.fallbacks.labels(name).inc(sum(report.fallback for report in reports))

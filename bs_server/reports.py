@@ -1,0 +1,142 @@
+"""The reports of a frame as entries for the device, as rows for the store, and as an acknowledgement.
+
+Frame --cut--> parts: one rate, at most max_batch reports --(device)--> report_rows, kept_rows --> acknowledge
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bs_server.batching import BatchKey, Decoded, Entry
+from bs_server.sessions import Identity, Session
+from bs_server.store import ReconstructionRow, ReportRow
+from shared.frame import Frame, FrameAck
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some rows of a frame, as one entry.
+
+    Attributes:
+        rows: [n] int64, which reports of the frame.
+        entry: What goes to the device.
+    """
+
+    rows: NDArray[np.int64]
+    entry: Entry
+
+
+def cut(
+    frame: Frame, session: Session, rows: NDArray[np.int64], max_batch: int, arrival_s: float, deadline_s: float
+) -> list[Part]:
+    """Cut some reports of a frame into entries of one rate and at most ``max_batch`` reports."""
+    loop = asyncio.get_running_loop()
+    parts = []
+    for rate in np.unique(frame.rate[rows]).tolist():
+        of_rate = rows[frame.rate[rows] == rate]
+        for start in range(0, len(of_rate), max_batch):
+            chosen = of_rate[start : start + max_batch]
+            entry = Entry(
+                key=BatchKey(session.card.sha256, rate, frame.kind),
+                received=frame.received(chosen),
+                snr_db=frame.snr_db[chosen],
+                h=_truth(frame, session, chosen),
+                sent=frame.sent(chosen),
+                arrival_s=arrival_s,
+                deadline_s=deadline_s,
+                result=loop.create_future(),
+            )
+            parts.append(Part(chosen, entry))
+    return parts
+
+
+def _truth(frame: Frame, session: Session, rows: NDArray[np.int64]) -> torch.Tensor | None:
+    """Return the true channels of some reports, or None without truth."""
+    if frame.truth is None:
+        return None
+    if frame.truth.dataset_index is not None and session.dataset is not None:
+        return session.dataset.h[torch.from_numpy(frame.truth.dataset_index[rows])]
+    if frame.truth.h is None:
+        return None
+    return torch.from_numpy(frame.truth.h[rows].astype(np.complex64)).reshape(-1, *session.card.shape.dims)
+
+
+def report_rows(frame: Frame, parts: Sequence[Part], decoded: Sequence[Decoded], received_at: float) -> list[ReportRow]:
+    """Return the rows that the store keeps of the reports."""
+    return [
+        ReportRow(
+            session_id=frame.session_id,
+            ue_id=int(frame.ue_id[row]),
+            sequence=int(frame.sequence[row]),
+            received_at=received_at,
+            rate=int(frame.rate[row]),
+            snr_db=round(float(frame.snr_db[row]), 4),
+            nmse=float(result.scores.nmse[i]) if result.scores else None,
+            sgcs=float(result.scores.sgcs[i]) if result.scores else None,
+            bit_errors=int(result.scores.bit_errors[i]) if result.scores else None,
+            fallback=bool(result.fallback[i]),
+            queue_ms=result.queue_ms,
+            decode_ms=result.decode_ms,
+            batch_size=result.batch_size,
+        )
+        for part, result in zip(parts, decoded, strict=True)
+        for i, row in enumerate(part.rows)
+    ]
+
+
+def kept_rows(
+    frame: Frame, parts: Sequence[Part], decoded: Sequence[Decoded], keep_every: int
+) -> list[ReconstructionRow]:
+    """Return the reconstructions that are kept: those of every ``keep_every``-th report of a UE; 0 keeps none."""
+    if keep_every == 0:
+        return []
+    return [
+        ReconstructionRow(
+            frame.session_id,
+            int(frame.ue_id[row]),
+            int(frame.sequence[row]),
+            result.h_hat[i],
+            None if part.entry.h is None else part.entry.h[i].numpy(),
+        )
+        for part, result in zip(parts, decoded, strict=True)
+        for i, row in enumerate(part.rows)
+        if frame.sequence[row] % keep_every == 0
+    ]
+
+
+def acknowledge(
+    frame: Frame, identities: list[Identity], known: NDArray[np.bool_], reports: Sequence[ReportRow], total_ms: float
+) -> FrameAck:
+    """Acknowledge the reports of a frame from their rows, in the order of the frame.
+
+    Args:
+        frame: The frame.
+        identities: (ue_id, sequence) of each report.
+        known: [num_reports] bool, stored before.
+        reports: The row of each report, in any order.
+        total_ms: Arrival to commit.
+    """
+    by_identity = {(report.ue_id, report.sequence): report for report in reports}
+    rows = [by_identity[identity] for identity in identities]
+    scored = [(row.nmse, row.sgcs, row.bit_errors) for row in rows if row.nmse is not None]
+    nmse, sgcs, bit_errors = zip(*scored, strict=True) if len(scored) == len(rows) else ((), (), ())
+    return FrameAck(
+        session_id=frame.session_id,
+        frame_id=frame.frame_id,
+        code=0,
+        message="",
+        retry_delay_ms=0,
+        duplicate=known,
+        fallback=np.array([row.fallback for row in rows], dtype=np.bool_),
+        nmse=np.array(nmse, dtype=np.float64),
+        sgcs=np.array(sgcs, dtype=np.float64),
+        bit_errors=np.array(bit_errors, dtype=np.int64),
+        queue_ms=np.array([row.queue_ms for row in rows], dtype=np.float32),
+        decode_ms=np.array([row.decode_ms for row in rows], dtype=np.float32),
+        total_ms=total_ms,
+        batch_size=np.array([row.batch_size for row in rows], dtype=np.int64),
+    )

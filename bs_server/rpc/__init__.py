@@ -1,0 +1,1 @@
+"""The gRPC side of the base station: converts, calls a handler, converts."""

@@ -1,0 +1,156 @@
+"""The gRPC service `csi.v1.CsiFeedback`.
+
+Requests are parsed here and not by gRPC, whose answer to bytes that do not parse would be UNKNOWN.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn, TypeAlias, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from bs_server.handlers import BaseStation
+from bs_server.observability import Observability
+from bs_server.rpc.status import status_metadata, status_of
+from protos.csi.v1 import feedback_pb2, frame_pb2
+from shared.errors import InvalidArgumentError
+from shared.frame import FrameAck
+from shared.wire import serde
+
+log = logging.getLogger(__name__)
+
+SERVICE = "csi.v1.CsiFeedback"
+MAX_FRAMES_IN_FLIGHT = 64  # of one stream; further frames wait in the transport, which slows the sender down
+
+_Parsed = TypeVar("_Parsed", bound=Message)
+_Context: TypeAlias = Any  # grpc.aio.ServicerContext; grpc ships no types
+
+
+class CsiFeedbackService:
+    """The methods of `protos/csi/v1/feedback.proto`.
+
+    Args:
+        station: Does the work.
+        metrics: Counts refused frames.
+    """
+
+    def __init__(self, station: BaseStation, metrics: Observability) -> None:
+        self._station = station
+        self._metrics = metrics
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return what a gRPC server takes."""
+        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        serialize = Message.SerializeToString
+        methods = {
+            "OpenSession": unary(self.open_session, response_serializer=serialize),
+            "Report": unary(self.report, response_serializer=serialize),
+            "StreamReports": stream(self.stream_reports, response_serializer=serialize),
+            "CloseSession": unary(self.close_session, response_serializer=serialize),
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    async def open_session(self, request: bytes, context: _Context) -> feedback_pb2.OpenSessionResponse:
+        """Pair with a UE."""
+        try:
+            message = _parse(feedback_pb2.OpenSessionRequest, request)
+            grant = await self._station.open_session(serde.session_request_from_proto(message))
+        except Exception as error:
+            await _abort(context, error)
+        return serde.session_grant_to_proto(grant)
+
+    async def close_session(self, request: bytes, context: _Context) -> feedback_pb2.CloseSessionResponse:
+        """End a session."""
+        try:
+            message = _parse(feedback_pb2.CloseSessionRequest, request)
+            num_reports = await self._station.close_session(message.session_id)
+        except Exception as error:
+            await _abort(context, error)
+        return feedback_pb2.CloseSessionResponse(num_reports=num_reports)
+
+    async def report(self, request: bytes, context: _Context) -> frame_pb2.FrameAck:
+        """Take one frame; an error is the status of the call."""
+        try:
+            frame = serde.frame_from_proto(_parse(frame_pb2.Frame, request))
+            ack = await self._station.report(frame, context.time_remaining())
+        except Exception as error:
+            self._count(error)
+            await _abort(context, error)
+        return serde.frame_ack_to_proto(ack)
+
+    async def stream_reports(
+        self, requests: AsyncIterator[bytes], context: _Context
+    ) -> AsyncIterator[frame_pb2.FrameAck]:
+        """Take frames; an error is the code of a frame's acknowledgement, bytes that do not parse end the stream."""
+        acks: asyncio.Queue[FrameAck | Exception | None] = asyncio.Queue()
+        room = asyncio.Semaphore(MAX_FRAMES_IN_FLIGHT)
+        reader = asyncio.create_task(self._read(requests, acks, room))
+        try:
+            while (ack := await acks.get()) is not None:
+                if isinstance(ack, Exception):
+                    await _abort(context, ack)
+                yield serde.frame_ack_to_proto(ack)
+                room.release()
+        finally:
+            reader.cancel()
+            await asyncio.wait([reader])
+
+    async def _read(
+        self,
+        requests: AsyncIterator[bytes],
+        acks: "asyncio.Queue[FrameAck | Exception | None]",
+        room: asyncio.Semaphore,
+    ) -> None:
+        """Start a task for each frame; put every acknowledgement, then None, or the error that ends the stream."""
+        frames: set[asyncio.Task[None]] = set()
+        end: Exception | None = None
+        try:
+            async for request in requests:
+                await room.acquire()
+                task = asyncio.create_task(self._handle(_parse(frame_pb2.Frame, request), acks))
+                frames.add(task)
+                task.add_done_callback(frames.discard)
+        except Exception as error:
+            end = error
+        except asyncio.CancelledError:
+            for task in frames:
+                task.cancel()
+            raise
+        if frames:
+            await asyncio.wait(frames)
+        acks.put_nowait(end)
+
+    async def _handle(self, message: frame_pb2.Frame, acks: "asyncio.Queue[FrameAck | Exception | None]") -> None:
+        try:
+            ack = await self._station.report(serde.frame_from_proto(message))
+        except Exception as error:  # one frame's error is that frame's acknowledgement
+            self._count(error)
+            code, sentence, delay_ms = status_of(error)
+            ack = FrameAck.refused(message.session_id, message.frame_id, code.value[0], sentence, delay_ms)
+        acks.put_nowait(ack)
+
+    def _count(self, error: Exception) -> None:
+        code, _, _ = status_of(error)
+        if code is grpc.StatusCode.INTERNAL:
+            log.error("a frame failed", exc_info=error)
+        self._metrics.refused.labels(code.name.lower()).inc()
+
+
+def _parse(kind: type[_Parsed], request: bytes) -> _Parsed:
+    try:
+        message: _Parsed = kind.FromString(request)
+    except DecodeError as error:
+        raise InvalidArgumentError(
+            f"The request must be a csi.v1.{kind.__name__} message; it does not parse."
+        ) from error
+    return message
+
+
+async def _abort(context: _Context, error: Exception) -> NoReturn:
+    code, sentence, delay_ms = status_of(error)
+    if code is grpc.StatusCode.INTERNAL:
+        log.error("a call failed", exc_info=error)
+    await context.abort(code, sentence, status_metadata(code, sentence, delay_ms))
+    raise error  # not reached: `abort` raises

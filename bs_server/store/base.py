@@ -1,0 +1,205 @@
+"""What the base station keeps, and the interface of a store; one contract test runs over every store.
+
+session 1 -- n report 1 -- 0..1 reconstruction
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.types import CsiShape
+
+GroupColumn = Literal["codec", "rate", "snr_db", "link", "session"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session.
+
+    Attributes:
+        session_id: UUID.
+        codec: Name of the model.
+        model_sha256: Digest of the model.
+        shape: Shape and domain of a report's channel.
+        link: Label of the emulated link.
+        dataset_sha256: Data set of the truth indices, or "".
+        opened_at: Unix time.
+        closed_at: Unix time, or None while open.
+        num_reports: Reports in the store.
+    """
+
+    session_id: str
+    codec: str
+    model_sha256: str
+    shape: CsiShape
+    link: str
+    dataset_sha256: str
+    opened_at: float
+    closed_at: float | None = None
+    num_reports: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """A report.
+
+    Attributes:
+        session_id: With ``ue_id`` and ``sequence``, the identity.
+        ue_id: UE.
+        sequence: Number at the UE.
+        received_at: Unix time of arrival.
+        rate: Information bits.
+        snr_db: Es/N0 of the feedback link.
+        nmse: Linear, or None without truth.
+        sgcs: Or None without truth.
+        bit_errors: Wrong information bits, or None without truth.
+        fallback: Whether the reconstruction is the codec's mean channel.
+        queue_ms: Time in the queue.
+        decode_ms: Time on the device, of its batch.
+        batch_size: Reports decoded together.
+        codec: Of the session; filled in on reading.
+        link: Of the session; filled in on reading.
+        report_id: Filled in on reading.
+        has_reconstruction: Filled in on reading.
+    """
+
+    session_id: str
+    ue_id: int
+    sequence: int
+    received_at: float
+    rate: int
+    snr_db: float
+    nmse: float | None
+    sgcs: float | None
+    bit_errors: int | None
+    fallback: bool
+    queue_ms: float
+    decode_ms: float
+    batch_size: int
+    codec: str = ""
+    link: str = ""
+    report_id: int = 0
+    has_reconstruction: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReconstructionRow:
+    """The channel of a report as reconstructed, and as it was.
+
+    Attributes:
+        session_id: With ``ue_id`` and ``sequence``, the report.
+        ue_id: UE.
+        sequence: Number at the UE.
+        h_hat: [num_rx_ant, num_tx_ant, num_subcarriers] complex64.
+        h: Same shape, or None without truth.
+    """
+
+    session_id: str
+    ue_id: int
+    sequence: int
+    h_hat: NDArray[np.complex64]
+    h: NDArray[np.complex64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFilter:
+    """Which reports are meant; None means any."""
+
+    session_id: str | None = None
+    codec: str | None = None
+    link: str | None = None
+    ue_id: int | None = None
+    rate: int | None = None
+    snr_db: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTotals:
+    """Sums over the reports of a group.
+
+    Attributes:
+        key: Value of each column of ``group_by``, in its order.
+        num_reports: Reports.
+        num_scored: Reports with truth.
+        sum_nmse: Sum of the linear NMSE.
+        sum_nmse_squared: Sum of its squares.
+        median_nmse: Median of the linear NMSE, or None without truth.
+        sum_sgcs: Sum of the SGCS.
+        bit_errors: Wrong information bits.
+        scored_bits: Information bits of the reports with truth.
+        block_errors: Reports with at least one wrong bit.
+        info_bits: Information bits of all reports.
+        fallbacks: Reports whose reconstruction is the mean channel.
+        mean_queue_ms: Mean time in the queue.
+        mean_decode_ms: Mean time on the device.
+        mean_batch_size: Mean over reports.
+    """
+
+    key: tuple[str | int | float, ...]
+    num_reports: int
+    num_scored: int
+    sum_nmse: float
+    sum_nmse_squared: float
+    median_nmse: float | None
+    sum_sgcs: float
+    bit_errors: int
+    scored_bits: int
+    block_errors: int
+    info_bits: int
+    fallbacks: int
+    mean_queue_ms: float
+    mean_decode_ms: float
+    mean_batch_size: float
+
+
+class Store(Protocol):
+    """Where sessions and reports are kept. Every method that writes returns after the commit."""
+
+    async def open(self) -> None:
+        """Connect and check, or create, the schema.
+
+        Raises:
+            DataFileError: If the database cannot be used, or holds another schema version.
+        """
+
+    async def close(self) -> None:
+        """Disconnect."""
+
+    async def add_session(self, session: SessionRow) -> None:
+        """Add a session."""
+
+    async def close_session(self, session_id: str, closed_at: float) -> None:
+        """Note that a session has ended."""
+
+    async def reopen_session(self, session_id: str) -> None:
+        """Note that a session goes on."""
+
+    async def session(self, session_id: str) -> SessionRow | None:
+        """Return a session, or None."""
+
+    async def sessions(self, limit: int, before: float | None) -> list[SessionRow]:
+        """Return sessions, newest first, opened before a time."""
+
+    async def append(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
+        """Add reports and reconstructions in one commit; a report that is already there stays as it is."""
+
+    async def identities(self, session_id: str) -> list[tuple[int, int]]:
+        """Return (ue_id, sequence) of every report of a session."""
+
+    async def find(self, session_id: str, identities: Sequence[tuple[int, int]]) -> list[ReportRow]:
+        """Return the reports of a session with the given (ue_id, sequence), those that exist, in any order."""
+
+    async def reports(self, where: ReportFilter, limit: int, after_id: int) -> list[ReportRow]:
+        """Return reports with ``report_id > after_id``, oldest first."""
+
+    async def report(self, report_id: int) -> ReportRow | None:
+        """Return a report, or None."""
+
+    async def reconstruction(self, report_id: int) -> ReconstructionRow | None:
+        """Return the kept reconstruction of a report, or None."""
+
+    async def totals(self, where: ReportFilter, group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
+        """Return sums by group, ordered by key."""

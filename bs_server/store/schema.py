@@ -1,0 +1,75 @@
+"""The tables of the store; `VERSION` changes with them."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+VERSION = 1
+
+metadata = MetaData()
+_Key = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER keys count up by themselves in SQLite
+
+schema_info = Table("schema_info", metadata, Column("version", Integer, primary_key=True))
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", String(36), primary_key=True),
+    Column("codec", String(200), nullable=False),
+    Column("model_sha256", String(64), nullable=False),
+    Column("domain", String(20), nullable=False),
+    Column("num_rx_ant", Integer, nullable=False),
+    Column("num_tx_ant", Integer, nullable=False),
+    Column("num_subcarriers", Integer, nullable=False),
+    Column("link", String(100), nullable=False),
+    Column("dataset_sha256", String(64), nullable=False),
+    Column("opened_at", Float(53), nullable=False, index=True),
+    Column("closed_at", Float(53)),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("report_id", _Key, primary_key=True),
+    Column("session_id", String(36), ForeignKey("sessions.session_id"), nullable=False),
+    Column("ue_id", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("received_at", Float(53), nullable=False),
+    Column("rate", Integer, nullable=False),
+    Column("snr_db", Float(53), nullable=False),
+    Column("nmse", Float(53)),
+    Column("sgcs", Float(53)),
+    Column("bit_errors", Integer),
+    Column("fallback", Boolean, nullable=False),
+    Column("queue_ms", Float(53), nullable=False),
+    Column("decode_ms", Float(53), nullable=False),
+    Column("batch_size", Integer, nullable=False),
+    UniqueConstraint("session_id", "ue_id", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+reconstructions = Table(
+    "reconstructions",
+    metadata,
+    Column("reconstruction_id", _Key, primary_key=True),
+    Column("session_id", String(36), nullable=False),
+    Column("ue_id", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("h_hat", LargeBinary, nullable=False),
+    Column("h", LargeBinary),
+    UniqueConstraint("session_id", "ue_id", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+Index("reports_by_rate_and_snr", reports.c.session_id, reports.c.rate, reports.c.snr_db)

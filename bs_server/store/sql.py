@@ -1,0 +1,347 @@
+"""The store on SQLAlchemy: SQLite in WAL mode by default, PostgreSQL by URL.
+
+SQLite commits with ``synchronous=FULL``: a commit that returned survives a killed process and a power cut.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Executable, Row, Select, Table, and_, event, func, insert, select, true, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.sql.elements import ColumnElement
+
+from bs_server.store import schema
+from bs_server.store.base import GroupColumn, GroupTotals, ReconstructionRow, ReportFilter, ReportRow, SessionRow
+from shared.errors import DataFileError, InvalidArgumentError
+from shared.types import CsiShape
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+
+_KEYS_PER_QUERY = 200  # of find(); SQLite bounds the variables of a statement
+
+_reports, _sessions, _kept = schema.reports.c, schema.sessions.c, schema.reconstructions.c
+_GROUPS: dict[GroupColumn, ColumnElement[Any]] = {
+    "codec": _sessions.codec,
+    "rate": _reports.rate,
+    "snr_db": _reports.snr_db,
+    "link": _sessions.link,
+    "session": _reports.session_id,
+}
+_STORED_FIELDS = [
+    field.name
+    for field in dataclasses.fields(ReportRow)
+    if field.name not in ("codec", "link", "report_id", "has_reconstruction")
+]
+
+
+def _insert_once(dialect: str, table: Table) -> Executable:
+    """Insert rows, and leave those alone that are already there."""
+    if dialect == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+class SqlStore:
+    """A store in a relational database.
+
+    Args:
+        url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+        keep_reconstructions: Reconstructions kept in all; the oldest go first.
+
+    Raises:
+        InvalidArgumentError: If the URL names neither.
+
+    Example:
+        >>> SqlStore("sqlite:////tmp/csilink-example.db", keep_reconstructions=10).dialect
+        'sqlite'
+    """
+
+    def __init__(self, url: str, keep_reconstructions: int) -> None:
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise InvalidArgumentError("`database_url` must be a database URL; got one that does not parse.") from None
+        self.dialect = parsed.drivername.split("+")[0]
+        if self.dialect not in _DRIVERS:
+            wanted = "sqlite:///path or postgresql://user:password@host/name"
+            raise InvalidArgumentError(f"`database_url` must be {wanted}; got dialect {self.dialect!r}.")
+        if self.dialect == "sqlite" and parsed.database in (None, "", ":memory:"):
+            raise InvalidArgumentError("`database_url` must name a file, sqlite:///path; got a database in memory.")
+        self._url = parsed.set(drivername=_DRIVERS[self.dialect])
+        self._keep = keep_reconstructions
+        self._write = asyncio.Lock()  # SQLite has one writer
+        self._engine: AsyncEngine | None = None
+
+    async def open(self) -> None:
+        """See `Store.open`."""
+        try:
+            engine = create_async_engine(self._url)
+        except ImportError as error:
+            raise DataFileError(f"`database_url` needs a driver: pip install 'csilink[postgres]' ({error}).") from error
+        if self.dialect == "sqlite":
+            event.listen(engine.sync_engine, "connect", _configure_sqlite)
+        where = self._url.render_as_string(hide_password=True)
+        try:
+            async with engine.begin() as connection:
+                await connection.run_sync(schema.metadata.create_all)
+                found = (await connection.execute(select(schema.schema_info.c.version))).scalar_one_or_none()
+                if found is None:
+                    await connection.execute(insert(schema.schema_info).values(version=schema.VERSION))
+        except (SQLAlchemyError, OSError) as error:
+            await engine.dispose()
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise DataFileError(f"`database_url` {where} cannot be used: {cause}") from error
+        if found not in (None, schema.VERSION):
+            await engine.dispose()
+            raise DataFileError(f"`database_url` {where} must hold schema version {schema.VERSION}; found {found}.")
+        self._engine = engine
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        if self._engine is not None:
+            await self._engine.dispose()
+            self._engine = None
+
+    async def add_session(self, session: SessionRow) -> None:
+        """See `Store.add_session`."""
+        domain, (num_rx_ant, num_tx_ant, num_subcarriers) = session.shape.domain, session.shape.dims
+        async with self._write, self._connected().begin() as connection:
+            await connection.execute(
+                insert(schema.sessions).values(
+                    session_id=session.session_id,
+                    codec=session.codec,
+                    model_sha256=session.model_sha256,
+                    domain=domain,
+                    num_rx_ant=num_rx_ant,
+                    num_tx_ant=num_tx_ant,
+                    num_subcarriers=num_subcarriers,
+                    link=session.link,
+                    dataset_sha256=session.dataset_sha256,
+                    opened_at=session.opened_at,
+                    closed_at=session.closed_at,
+                )
+            )
+
+    async def close_session(self, session_id: str, closed_at: float) -> None:
+        """See `Store.close_session`."""
+        await self._set_closed_at(session_id, closed_at)
+
+    async def reopen_session(self, session_id: str) -> None:
+        """See `Store.reopen_session`."""
+        await self._set_closed_at(session_id, None)
+
+    async def _set_closed_at(self, session_id: str, closed_at: float | None) -> None:
+        statement = update(schema.sessions).where(_sessions.session_id == session_id).values(closed_at=closed_at)
+        async with self._write, self._connected().begin() as connection:
+            await connection.execute(statement)
+
+    async def session(self, session_id: str) -> SessionRow | None:
+        """See `Store.session`."""
+        rows = await self._fetch(_select_sessions().where(_sessions.session_id == session_id))
+        return _session(rows[0]) if rows else None
+
+    async def sessions(self, limit: int, before: float | None) -> list[SessionRow]:
+        """See `Store.sessions`."""
+        statement = _select_sessions().order_by(_sessions.opened_at.desc()).limit(limit)
+        if before is not None:
+            statement = statement.where(_sessions.opened_at < before)
+        return [_session(row) for row in await self._fetch(statement)]
+
+    async def append(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
+        """See `Store.append`."""
+        values = [{name: getattr(report, name) for name in _STORED_FIELDS} for report in reports]
+        async with self._write, self._connected().begin() as connection:
+            await connection.execute(_insert_once(self.dialect, schema.reports), values)
+            if reconstructions:
+                kept = [
+                    {
+                        "session_id": row.session_id,
+                        "ue_id": row.ue_id,
+                        "sequence": row.sequence,
+                        "h_hat": row.h_hat.astype("<c8").tobytes(),
+                        "h": None if row.h is None else row.h.astype("<c8").tobytes(),
+                    }
+                    for row in reconstructions
+                ]
+                await connection.execute(_insert_once(self.dialect, schema.reconstructions), kept)
+                newest = select(func.max(_kept.reconstruction_id)).scalar_subquery()
+                old = schema.reconstructions.delete().where(_kept.reconstruction_id <= newest - self._keep)
+                await connection.execute(old)
+
+    async def identities(self, session_id: str) -> list[tuple[int, int]]:
+        """See `Store.identities`."""
+        statement = select(_reports.ue_id, _reports.sequence).where(_reports.session_id == session_id)
+        return [(row.ue_id, row.sequence) for row in await self._fetch(statement)]
+
+    async def find(self, session_id: str, identities: Sequence[tuple[int, int]]) -> list[ReportRow]:
+        """See `Store.find`."""
+        found: list[ReportRow] = []
+        for start in range(0, len(identities), _KEYS_PER_QUERY):
+            keys = identities[start : start + _KEYS_PER_QUERY]
+            chosen = tuple_(_reports.ue_id, _reports.sequence).in_(keys)
+            rows = await self._fetch(_select_reports().where(_reports.session_id == session_id, chosen))
+            found += [_report(row) for row in rows]
+        return found
+
+    async def reports(self, where: ReportFilter, limit: int, after_id: int) -> list[ReportRow]:
+        """See `Store.reports`."""
+        page = _select_reports().where(_condition(where), _reports.report_id > after_id)
+        return [_report(row) for row in await self._fetch(page.order_by(_reports.report_id).limit(limit))]
+
+    async def report(self, report_id: int) -> ReportRow | None:
+        """See `Store.report`."""
+        rows = await self._fetch(_select_reports().where(_reports.report_id == report_id))
+        return _report(rows[0]) if rows else None
+
+    async def reconstruction(self, report_id: int) -> ReconstructionRow | None:
+        """See `Store.reconstruction`."""
+        statement = (
+            select(schema.reconstructions, _sessions.num_rx_ant, _sessions.num_tx_ant, _sessions.num_subcarriers)
+            .join(schema.reports, _same_report())
+            .join(schema.sessions, _sessions.session_id == _reports.session_id)
+            .where(_reports.report_id == report_id)
+        )
+        rows = await self._fetch(statement)
+        if not rows:
+            return None
+        row = rows[0]
+        dims = (row.num_rx_ant, row.num_tx_ant, row.num_subcarriers)
+        h_hat, h = (
+            None if data is None else np.frombuffer(data, dtype="<c8").reshape(dims) for data in (row.h_hat, row.h)
+        )
+        return ReconstructionRow(row.session_id, row.ue_id, row.sequence, np.asarray(h_hat), h)
+
+    async def totals(self, where: ReportFilter, group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
+        """See `Store.totals`."""
+        columns = [_GROUPS[name].label(f"key_{i}") for i, name in enumerate(group_by)]
+        scored = _reports.nmse.is_not(None)
+        sums = (
+            select(
+                *columns,
+                func.count().label("num_reports"),
+                func.count(_reports.nmse).label("num_scored"),
+                func.coalesce(func.sum(_reports.nmse), 0.0).label("sum_nmse"),
+                func.coalesce(func.sum(_reports.nmse * _reports.nmse), 0.0).label("sum_nmse_squared"),
+                func.coalesce(func.sum(_reports.sgcs), 0.0).label("sum_sgcs"),
+                func.coalesce(func.sum(_reports.bit_errors), 0).label("bit_errors"),
+                func.count().filter(_reports.bit_errors > 0).label("block_errors"),
+                func.coalesce(func.sum(_reports.rate).filter(scored), 0).label("scored_bits"),
+                func.sum(_reports.rate).label("info_bits"),
+                func.count().filter(_reports.fallback).label("fallbacks"),
+                func.avg(_reports.queue_ms).label("mean_queue_ms"),
+                func.avg(_reports.decode_ms).label("mean_decode_ms"),
+                func.avg(_reports.batch_size).label("mean_batch_size"),
+            )
+            .select_from(schema.reports.join(schema.sessions))
+            .where(_condition(where))
+            .group_by(*columns)
+            .having(func.count() > 0)
+            .order_by(*columns)
+        )
+        medians = {
+            tuple(row)[: len(columns)]: row.median
+            for row in await self._fetch(_select_medians(columns, and_(_condition(where), scored)))
+        }
+        rows = await self._fetch(sums)
+        return [_totals(row, len(columns), medians.get(tuple(row)[: len(columns)])) for row in rows]
+
+    def _connected(self) -> AsyncEngine:
+        if self._engine is None:
+            raise RuntimeError("the store is not open")
+        return self._engine
+
+    async def _fetch(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        async with self._connected().connect() as connection:
+            rows: Sequence[Row[Any]] = (await connection.execute(statement)).all()
+            return rows
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _same_report() -> ColumnElement[bool]:
+    return and_(
+        _kept.session_id == _reports.session_id, _kept.ue_id == _reports.ue_id, _kept.sequence == _reports.sequence
+    )
+
+
+def _select_sessions() -> Select[Any]:
+    count = select(func.count()).where(_reports.session_id == _sessions.session_id).scalar_subquery()
+    return select(schema.sessions, count.label("num_reports"))
+
+
+def _select_reports() -> Select[Any]:
+    kept = select(_kept.reconstruction_id).where(_same_report()).exists()
+    columns = (schema.reports, _sessions.codec, _sessions.link, kept.label("has_reconstruction"))
+    return select(*columns).join(schema.sessions, _sessions.session_id == _reports.session_id)
+
+
+def _select_medians(columns: Sequence[ColumnElement[Any]], condition: ColumnElement[bool]) -> Select[Any]:
+    """Select the median NMSE of each group: the middle one or two by rank."""
+    rank = func.row_number().over(partition_by=columns or None, order_by=_reports.nmse).label("rank")
+    count = func.count().over(partition_by=columns or None).label("num")
+    ranked = select(*columns, _reports.nmse, rank, count).select_from(schema.reports.join(schema.sessions))
+    middle = ranked.where(condition).subquery()
+    keys = [middle.c[column.name] for column in columns]
+    is_middle = and_(2 * middle.c.rank >= middle.c.num, 2 * middle.c.rank <= middle.c.num + 2)
+    return select(*keys, func.avg(middle.c.nmse).label("median")).where(is_middle).group_by(*keys)
+
+
+def _condition(where: ReportFilter) -> ColumnElement[bool]:
+    wanted = {
+        _reports.session_id: where.session_id,
+        _sessions.codec: where.codec,
+        _sessions.link: where.link,
+        _reports.ue_id: where.ue_id,
+        _reports.rate: where.rate,
+        _reports.snr_db: where.snr_db,
+    }
+    return and_(true(), *(column == value for column, value in wanted.items() if value is not None))
+
+
+def _session(row: Row[Any]) -> SessionRow:
+    return SessionRow(
+        session_id=row.session_id,
+        codec=row.codec,
+        model_sha256=row.model_sha256,
+        shape=CsiShape(row.domain, row.num_rx_ant, row.num_tx_ant, row.num_subcarriers),
+        link=row.link,
+        dataset_sha256=row.dataset_sha256,
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+        num_reports=row.num_reports,
+    )
+
+
+def _report(row: Row[Any]) -> ReportRow:
+    return ReportRow(**{field.name: getattr(row, field.name) for field in dataclasses.fields(ReportRow)})
+
+
+def _totals(row: Row[Any], num_keys: int, median: float | None) -> GroupTotals:
+    return GroupTotals(
+        key=tuple(row)[:num_keys],
+        num_reports=row.num_reports,
+        num_scored=row.num_scored,
+        sum_nmse=row.sum_nmse,
+        sum_nmse_squared=row.sum_nmse_squared,
+        median_nmse=median,
+        sum_sgcs=row.sum_sgcs,
+        bit_errors=int(row.bit_errors),
+        scored_bits=int(row.scored_bits),
+        block_errors=row.block_errors,
+        info_bits=int(row.info_bits),
+        fallbacks=row.fallbacks,
+        mean_queue_ms=row.mean_queue_ms,
+        mean_decode_ms=row.mean_decode_ms,
+        mean_batch_size=float(row.mean_batch_size),  # PostgreSQL averages integers to a Decimal
+    )

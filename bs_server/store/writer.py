@@ -1,0 +1,57 @@
+"""Group commits: whatever is waiting goes into the store in one transaction.
+
+write(rows) ... write(rows) ... write(rows)  -->  one commit  -->  all three return
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from bs_server.store.base import ReconstructionRow, ReportRow, Store
+
+log = logging.getLogger(__name__)
+_Waiting = tuple[Sequence[ReportRow], Sequence[ReconstructionRow], "asyncio.Future[None]"]
+
+
+class GroupWriter:
+    """The one task that appends reports to a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: list[_Waiting] = []
+        self._arrived = asyncio.Event()
+
+    async def write(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
+        """Return when the rows are committed.
+
+        Raises:
+            Exception: Whatever the store raised; then none of the rows is in the store.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((reports, reconstructions, done))
+        self._arrived.set()
+        await done
+
+    async def run(self) -> None:
+        """Commit group after group until cancelled."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            group, self._waiting = self._waiting, []
+            if not group:
+                continue
+            reports = [row for rows, _, _ in group for row in rows]
+            reconstructions = [row for _, rows, _ in group for row in rows]
+            error: Exception | None = None
+            try:
+                await self._store.append(reports, reconstructions)
+            except Exception as failure:  # a full disk, a lost connection: the next group may succeed
+                log.exception("storing failed", extra={"num_reports": len(reports)})
+                error = failure
+            for _, _, done in group:
+                if done.done():
+                    continue
+                if error is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(error)

@@ -1,0 +1,115 @@
+"""What runs in the device thread: a batch of entries in, one result an entry out."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bs_server.batching import Decoded, Entry
+from bs_server.evaluation import Scores, evaluate
+from shared.codecs import DecodeContext, Decoder, make_decoder
+from shared.errors import DataFileError, InvalidArgumentError
+from shared.model_files import ModelFile
+from shared.receive import Reception, receive
+from shared.types import Payload, Received
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The decoders of a base station on its device.
+
+    Attributes:
+        decoders: Model digest -> decoder.
+    """
+
+    decoders: dict[str, Decoder]
+
+    def decode(self, batch: list[Entry]) -> list[Decoded]:
+        """Decode and score entries of one key.
+
+        Raises:
+            CodecError: If the batch cannot belong to its codec.
+        """
+        start_s = time.monotonic()
+        key = batch[0].key
+        decoder = self.decoders[key.model_sha256]
+        received = Received(
+            key.kind,
+            np.concatenate([entry.received.values for entry in batch]),
+            np.concatenate([entry.received.length for entry in batch]),
+        )
+        snr_db = np.concatenate([entry.snr_db for entry in batch])
+        reception = receive(received, decoder, DecodeContext(key.rate, snr_db))
+        h_hat = reception.h_hat.cpu().numpy()
+        decode_ms = 1000 * (time.monotonic() - start_s)
+        sizes = [entry.num_reports for entry in batch]
+        rows = np.split(np.arange(len(snr_db)), np.cumsum(sizes)[:-1])
+        scores = self._scores(batch, rows, reception, decoder)
+        return [
+            Decoded(
+                h_hat=h_hat[row],
+                fallback=reception.fallback[row],
+                scores=score,
+                queue_ms=max(0.0, 1000 * (start_s - entry.arrival_s)),
+                decode_ms=decode_ms,
+                batch_size=len(snr_db),
+            )
+            for entry, row, score in zip(batch, rows, scores, strict=True)
+        ]
+
+    @staticmethod
+    def _scores(
+        batch: list[Entry], rows: list[np.ndarray], reception: Reception, decoder: Decoder
+    ) -> list[Scores | None]:
+        """Score the entries that carry truth, in one go."""
+        known = [i for i, entry in enumerate(batch) if entry.h is not None]
+        if not known:
+            return [None] * len(batch)
+        chosen = np.concatenate([rows[i] for i in known])
+        part = Reception(
+            reception.h_hat[torch.from_numpy(chosen)],
+            Payload(reception.payload.bits[chosen], reception.payload.length[chosen]),
+            reception.fallback[chosen],
+        )
+        truths = [(entry.h, entry.sent) for entry in batch if entry.h is not None and entry.sent is not None]
+        h = torch.cat([truth for truth, _ in truths])
+        sent = Payload(np.concatenate([s.bits for _, s in truths]), np.concatenate([s.length for _, s in truths]))
+        scores = evaluate(part, h, sent, decoder.card.domain)
+        splits = np.cumsum([batch[i].num_reports for i in known])[:-1]
+        columns = (np.split(column, splits) for column in (scores.nmse, scores.sgcs, scores.bit_errors))
+        by_entry = dict(zip(known, (Scores(*score) for score in zip(*columns, strict=True)), strict=True))
+        return [by_entry.get(i) for i in range(len(batch))]
+
+
+def make_worker(models: list[ModelFile], device: torch.device) -> Worker:
+    """Build the decoders and run each once, so that the first report does not pay for it.
+
+    Raises:
+        DataFileError: If a model cannot be built or does not decode.
+    """
+    decoders = {}
+    for model in models:
+        try:
+            decoder = make_decoder(model, device)
+            rate = model.card.min_rate
+            zeros = Payload.of_equal_length(np.zeros((1, rate), dtype=np.uint8))
+            decoder.decode(zeros, DecodeContext(rate, np.zeros(1, dtype=np.float32)))
+        except (KeyError, RuntimeError, IndexError) as error:
+            raise DataFileError(
+                f"Model {model.card.name} cannot be used as codec {model.card.codec}: {error}"
+            ) from error
+        decoders[model.card.sha256] = decoder
+    return Worker(decoders)
+
+
+def make_device(name: str, threads: int) -> torch.device:
+    """Return the torch device, with explicit threads on the CPU.
+
+    Raises:
+        InvalidArgumentError: If CUDA is wanted and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InvalidArgumentError("`device` must be one this machine has; got cuda, and torch finds no CUDA device.")
+    torch.set_num_threads(threads)
+    return torch.device(name)
