@@ -162,7 +162,7 @@ class Frame:
 
 def _select(buffer: bytes, num_bytes: NDArray[np.int64], rows: NDArray[np.integer]) -> bytes:
     """Return the bytes of some reports out of a buffer that holds all."""
-    if len(rows) == len(num_bytes):
+    if np.array_equal(rows, np.arange(len(num_bytes))):
         return buffer
     end = np.cumsum(num_bytes)
     return b"".join(buffer[end[row] - num_bytes[row] : end[row]] for row in rows)

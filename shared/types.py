@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -104,6 +105,6 @@ class CsiShape:
         Raises:
             InvalidArgumentError: Naming ``name``, the wanted and the found shape.
         """
-        if not h.is_complex() or tuple(h.shape[1:]) != self.dims:
+        if h.dtype != torch.complex64 or tuple(h.shape[1:]) != self.dims:
             wanted = f"[batch, {', '.join(map(str, self.dims))}] complex64"
             raise InvalidArgumentError(f"`{name}` must be {wanted}; got {list(h.shape)} {h.dtype}.")

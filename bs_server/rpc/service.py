@@ -43,12 +43,11 @@ class CsiFeedbackService:
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server takes."""
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
-        serialize = Message.SerializeToString
         methods = {
-            "OpenSession": unary(self.open_session, response_serializer=serialize),
-            "Report": unary(self.report, response_serializer=serialize),
-            "StreamReports": stream(self.stream_reports, response_serializer=serialize),
-            "CloseSession": unary(self.close_session, response_serializer=serialize),
+            "OpenSession": unary(self.open_session, response_serializer=_serialize),
+            "Report": unary(self.report, response_serializer=_serialize),
+            "StreamReports": stream(self.stream_reports, response_serializer=_serialize),
+            "CloseSession": unary(self.close_session, response_serializer=_serialize),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
@@ -136,6 +135,10 @@ class CsiFeedbackService:
         if code is grpc.StatusCode.INTERNAL:
             log.error("a frame failed", exc_info=error)
         self._metrics.refused.labels(code.name.lower()).inc()
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
 
 
 def _parse(kind: type[_Parsed], request: bytes) -> _Parsed:

@@ -88,24 +88,28 @@ def load_file(path: Path, domain: Domain | None = None) -> ChannelSet:
 
 def _read_npz(path: Path) -> NDArray[np.generic]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             if "x_re_im" in file:
-                pair = file["x_re_im"].astype(np.float32)
-                return np.asarray(pair[..., 0] + 1j * pair[..., 1])
+                return _from_pairs(path, file["x_re_im"])
             for name in ("h", "x"):
                 if name in file:
                     return _require_complex(path, name, file[name])
             raise DataFileError(f"`{path}` must hold an array `x_re_im`, `h` or `x`; found {sorted(file)}.")
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, IndexError) as error:
+    except DataFileError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy's header parser each raise their own on a broken file
         raise DataFileError(f"`{path}` cannot be read as .npz: {error}") from error
 
 
 def _read_npy(path: Path) -> NDArray[np.generic]:
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as stream:
+            array = np.load(stream, allow_pickle=False)
+    except Exception as error:  # also SyntaxError and TokenError, from a broken header
         raise DataFileError(f"`{path}` cannot be read as .npy: {error}") from error
-    if isinstance(array, np.ndarray) and array.ndim == 2 and not np.iscomplexobj(array):
+    if not isinstance(array, np.ndarray):
+        raise DataFileError(f"`{path}` must hold one array; found an archive of several, which ends in .npz.")
+    if array.ndim == 2 and not np.iscomplexobj(array):
         return _from_csinet(path, array)
     return _require_complex(path, path.name, array)
 
@@ -115,7 +119,7 @@ def _read_mat(path: Path) -> NDArray[np.generic]:
 
     try:
         contents = loadmat(path, variable_names=["HT"])
-    except (NotImplementedError, ValueError, TypeError, OSError, EOFError, KeyError) as error:
+    except Exception as error:  # SciPy's parser raises whatever the broken bytes lead it to
         raise DataFileError(f"`{path}` cannot be read as a MATLAB v5 file: {error}") from error
     if "HT" not in contents:
         raise DataFileError(f"`{path}` must hold CsiNet's array `HT`; it does not.")
@@ -133,6 +137,13 @@ def _from_csinet(path: Path, ht: NDArray[np.generic]) -> NDArray[np.complex64]:
     centred = ht.astype(np.float32) - CSINET_OFFSET
     csi = centred[:, :half] + 1j * centred[:, half:]
     return csi.reshape(-1, 1, CSINET_SIDE, CSINET_SIDE).astype(np.complex64)
+
+
+def _from_pairs(path: Path, pairs: NDArray[np.generic]) -> NDArray[np.complex64]:
+    if pairs.ndim == 0 or pairs.shape[-1] != 2 or not np.issubdtype(pairs.dtype, np.floating):
+        raise DataFileError(f"`x_re_im` of `{path}` must be [..., 2] real; found {list(pairs.shape)} {pairs.dtype}.")
+    re_im = pairs.astype(np.float32)
+    return np.asarray(re_im[..., 0] + 1j * re_im[..., 1], dtype=np.complex64)
 
 
 def _require_complex(path: Path, name: str, array: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -33,16 +33,24 @@ def make_encoder(model: ModelFile, device: torch.device) -> Encoder:
     Raises:
         DataFileError: If the model names a codec that does not exist, or lacks a tensor of it.
     """
-    return _entry(model).encoder(model, device)
+    entry = _entry(model)
+    try:
+        return entry.encoder(model, device)
+    except KeyError as error:
+        raise _lacking(model, error) from None
 
 
 def make_decoder(model: ModelFile, device: torch.device) -> Decoder:
     """Build the base-station side of a model.
 
     Raises:
-        DataFileError: If the model names a codec that does not exist.
+        DataFileError: If the model names a codec that does not exist, or lacks a tensor of it.
     """
-    return _entry(model).decoder(model, device)
+    entry = _entry(model)
+    try:
+        return entry.decoder(model, device)
+    except KeyError as error:
+        raise _lacking(model, error) from None
 
 
 def _entry(model: ModelFile) -> CodecEntry:
@@ -53,3 +61,9 @@ def _entry(model: ModelFile) -> CodecEntry:
         raise DataFileError(
             f"`codec` of model {model.card.name} must be one of {names}; got {model.card.codec!r}."
         ) from None
+
+
+def _lacking(model: ModelFile, error: KeyError) -> DataFileError:
+    return DataFileError(
+        f"model {model.card.name} must hold tensor {error} of codec {model.card.codec}; found {sorted(model.tensors)}."
+    )

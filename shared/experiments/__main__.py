@@ -3,9 +3,10 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -33,7 +34,7 @@ def codecs_list(as_json: AsJson = False) -> None:
         return
     table = Table(title="Codecs")
     for column in ("codec", "rate, bits", "link", "domain", "shape", "parameters", "what"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold", no_wrap=column == "codec")  # the name is what a user types
     for card in cards:
         rate = f"{card.min_rate} ... {card.max_rate}" if card.min_rate < card.max_rate else str(card.min_rate)
         shape = " x ".join(map(str, card.shape.dims))
@@ -115,6 +116,49 @@ def train(
     command = f"csi-lab train {codec} --data {Path(data).name} --test {Path(test).name}"
     model = fit_codec(codec, load_channels(data), load_channels(test), out, command)
     _print_card(model.card.name, model.card.model_dump())
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for database, logs, plot and summary.")] = Path("out/demo"),
+    num_reports: Annotated[int, typer.Option(min=1, help="Reports for each codec and SNR.")] = 400,
+    rate: Annotated[int, typer.Option(min=32, max=1024, help="Information bits of a report.")] = 128,
+    snr_db: Annotated[str, typer.Option(help="Es/N0 of the feedback link, as `csi-ue run` takes it.")] = "-5:15:2.5",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the base station running.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a base station and a UE as two processes, ask the summary over REST, print and plot it."""
+    from shared.experiments.demo import run_demo  # noqa: PLC0415
+
+    groups, still_running = run_demo(out.resolve(), num_reports, rate, snr_db, keep)
+    if as_json:
+        typer.echo(json.dumps(groups, indent=2))
+    else:
+        _print_groups(groups)
+    typer.echo(
+        f"plot {out / 'nmse_bler.png'}, summary {out / 'summary.json'}, logs {out / 'bs.log'}, {out / 'ue.json'}"
+    )
+    if still_running:
+        typer.echo(still_running)
+
+
+def _print_groups(groups: list[dict[str, Any]]) -> None:
+    table = Table(title="GET /v1/metrics/summary", box=SIMPLE, padding=0)
+    for name in ("codec", "bits", "SNR dB", "reports", "NMSE dB (95 %)", "SGCS", "BER", "BLER"):
+        table.add_column(name, justify="left" if name == "codec" else "right", no_wrap=True)
+    for group in groups:
+        nmse = group["nmse"]
+        table.add_row(
+            group["codec"],
+            str(group["rate"]),
+            f"{group['snr_db']:g}",
+            str(group["num_reports"]),
+            f"{nmse['mean_db']:.2f} ± {(nmse['ci95_high_db'] - nmse['ci95_low_db']) / 2:.2f}",
+            f"{group['sgcs']:.3f}",
+            f"{group['ber']:.2g}",
+            f"{group['bler']['value']:.3g}",
+        )
+    console.print(table)
 
 
 def _print_card(title: str, fields: dict[str, object]) -> None:

@@ -1,0 +1,128 @@
+"""The demo: a base station and a UE as two processes, both codecs over SNR, the summary asked over REST.
+
+csi-bs serve  <==gRPC==  csi-ue run        then  GET /v1/metrics/summary  ->  table, plot, summary.json
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UnavailableError
+from shared.experiments.plots import Group, plot_nmse_and_bler
+
+START_S = 60.0
+STOP_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class BaseStationProcess:
+    """A base station in a process of its own.
+
+    Attributes:
+        process: The process.
+        grpc_port: Port of gRPC.
+        rest_port: Port of REST.
+        log: Its log.
+    """
+
+    process: "subprocess.Popen[bytes]"
+    grpc_port: int
+    rest_port: int
+    log: Path
+
+    def get(self, path: str) -> Any:
+        """Ask the REST API."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.rest_port}{path}", timeout=30) as answer:
+            return json.load(answer)
+
+    def stop(self) -> None:
+        """End the process as an operator would: SIGTERM, and wait."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(STOP_S)
+
+
+def start_base_station(folder: Path, arguments: Sequence[str] = ()) -> BaseStationProcess:
+    """Start ``csi-bs serve`` on free ports and wait until it is ready.
+
+    Args:
+        folder: Where its database and log go.
+        arguments: Further options of ``csi-bs serve``.
+
+    Raises:
+        UnavailableError: If it ends, or is not ready in time; with the end of its log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "bs.log"
+    database = f"sqlite:///{folder / 'csilink.db'}"
+    command = [sys.executable, "-m", "bs_server", "serve", "--grpc-port", "0", "--rest-port", "0"]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(  # noqa: S603  (our own command)
+            [*command, "--database-url", database, *arguments], stderr=stream, start_new_session=True
+        )
+    deadline_s = time.monotonic() + START_S
+    while time.monotonic() < deadline_s and process.poll() is None:
+        for line in log.read_text().splitlines():
+            if line.startswith("{") and (entry := json.loads(line))["message"] == "ready":
+                return BaseStationProcess(process, entry["grpc_port"], entry["rest_port"], log)
+        time.sleep(0.05)
+    process.kill()
+    tail = "\n".join(log.read_text().splitlines()[-5:])
+    raise UnavailableError(f"The base station is not ready; the end of {log}:\n{tail}")
+
+
+def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool) -> tuple[list[Group], str | None]:
+    """Run the demo.
+
+    Args:
+        folder: Where database, logs, plot and summary go.
+        num_reports: Reports for each codec and SNR.
+        rate: Information bits of a report.
+        snr_db: SNRs, as ``csi-ue run`` takes them.
+        keep: Leave the base station running.
+
+    Returns:
+        The groups of the summary, and what to say of the base station that still runs.
+
+    Raises:
+        UnavailableError: If one of the two processes fails.
+    """
+    for old in ("csilink.db", "csilink.db-wal", "csilink.db-shm"):
+        (folder / old).unlink(missing_ok=True)
+    station = start_base_station(folder)
+    try:
+        command = [sys.executable, "-m", "ue_client", "run", "--bs", f"127.0.0.1:{station.grpc_port}"]
+        options = ["--rate", str(rate), "--num-reports", str(num_reports), "--snr-db", snr_db]
+        with (folder / "ue.json").open("wb") as stream:
+            ue = subprocess.run(  # noqa: S603  (our own command)
+                [*command, *options, "--codec", "klt", "--codec", "angular-topk", "--json"], stdout=stream, check=False
+            )
+        if ue.returncode:
+            raise UnavailableError(
+                f"csi-ue ended with exit code {ue.returncode}; the base station's log is {station.log}."
+            )
+        summary = station.get("/v1/metrics/summary")
+    except BaseException:
+        station.stop()
+        raise
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    title = f"CSI feedback over uncoded BPSK/AWGN, {num_reports} reports a point, TR 38.901 indoor open office"
+    plot_nmse_and_bler(summary["groups"], title, folder / "nmse_bler.png")
+    if not keep:
+        station.stop()
+        return summary["groups"], None
+    address = f"http://127.0.0.1:{station.rest_port}"
+    best = max(group["snr_db"] for group in summary["groups"])
+    kept = [report for report in station.get(f"/v1/reports?snr_db={best}")["reports"] if report["has_reconstruction"]]
+    picture = f"{address}/v1/reports/{kept[0]['report_id']}/reconstruction.png" if kept else f"{address}/v1/reports"
+    return summary["groups"], (
+        f"The base station still runs (stop it: kill {station.process.pid}):\n"
+        f"  REST     {address}/docs\n  summary  {address}/v1/metrics/summary\n  picture  {picture}\n"
+        f"  metrics  {address}/metrics\n  gRPC     127.0.0.1:{station.grpc_port}"
+    )

@@ -1,0 +1,55 @@
+"""Plots of what a base station measured over the SNR of the feedback link."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from shared.links.digital import bpsk_bit_error_probability
+
+Group = dict[str, Any]  # one group of `GET /v1/metrics/summary`
+
+
+def plot_nmse_and_bler(groups: Sequence[Group], title: str, path: Path) -> None:
+    """Draw NMSE and feedback BLER over SNR, one line a codec, with 95 % intervals.
+
+    Args:
+        groups: Groups by codec, rate and SNR, as the REST API gives them.
+        title: Title of the picture.
+        path: PNG to write.
+    """
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    nmse_ax, bler_ax = figure.subplots(1, 2)
+    codecs = sorted({group["codec"] for group in groups})
+    for codec, style in zip(codecs, itertools.cycle(["o-", "s--", "^-.", "v:"]), strict=False):
+        points = sorted((group for group in groups if group["codec"] == codec), key=lambda group: group["snr_db"])
+        snr_db = np.array([point["snr_db"] for point in points])
+        label = f"{codec}, {points[0]['rate']} bits"
+        nmse = [point["nmse"] for point in points]
+        _line(nmse_ax, snr_db, [[n["mean_db"], n["ci95_low_db"], n["ci95_high_db"]] for n in nmse], label, style)
+        seen = [point for point in points if point["bler"]["value"] > 0]  # a logarithmic axis has no zero
+        bler = [[point["bler"][name] for name in ("value", "ci95_low", "ci95_high")] for point in seen]
+        if seen:
+            _line(bler_ax, np.array([point["snr_db"] for point in seen]), bler, label, style)
+    grid = np.linspace(min(g["snr_db"] for g in groups), max(g["snr_db"] for g in groups), 200)
+    for rate in sorted({group["rate"] for group in groups}):
+        theory = 1 - (1 - bpsk_bit_error_probability(grid)) ** rate
+        bler_ax.plot(grid, theory, "k-", linewidth=0.8, label=f"theory, uncoded BPSK: 1 - (1 - p)$^{{{rate}}}$")
+    nmse_ax.set(xlabel="feedback SNR, Es/N0 (dB)", ylabel="NMSE (dB), mean of ratios")
+    lowest = min((group["bler"]["value"] for group in groups if group["bler"]["value"] > 0), default=1e-3)
+    bler_ax.set(xlabel="feedback SNR, Es/N0 (dB)", ylabel="feedback BLER", yscale="log", ylim=(lowest / 3, 1.5))
+    for ax in (nmse_ax, bler_ax):
+        ax.grid(visible=True, which="both", alpha=0.3)
+        ax.legend(fontsize=8)
+    figure.suptitle(title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+
+
+def _line(ax: Any, snr_db: np.ndarray, values: list[list[float]], label: str, style: str) -> None:
+    value, low, high = np.array(values, dtype=np.float64).T
+    error = [np.maximum(value - low, 0), np.maximum(high - value, 0)]
+    ax.errorbar(snr_db, value, yerr=error, fmt=style, markersize=6, markerfacecolor="none", capsize=2, label=label)

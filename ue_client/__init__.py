@@ -1,0 +1,1 @@
+"""The UE process: channels, encoder, link, and a gRPC sender."""

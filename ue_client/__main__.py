@@ -1,0 +1,204 @@
+"""`csi-ue`: a UE that reports its channels to a base station."""
+
+import asyncio
+import dataclasses
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from shared.errors import CsiError
+from ue_client.config import Settings, parse_snr_db
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+_default = Settings()
+
+Bs = Annotated[str, typer.Option(envvar="CSI_UE_BS", help="Base station, host:port.")]
+Codec = Annotated[
+    list[str] | None,
+    typer.Option(envvar="CSI_UE_CODEC", help="Model of the zoo or .safetensors file; may be repeated."),
+]
+Rate = Annotated[int, typer.Option(envvar="CSI_UE_RATE", min=1, help="Information bits of a report.")]
+LinkLabel = Annotated[str, typer.Option(envvar="CSI_UE_LINK", help="ideal, digital:bsc, digital:hard, digital:soft.")]
+Data = Annotated[str, typer.Option(envvar="CSI_UE_DATA", help="Shipped data set, or a .npz, .npy or .mat file.")]
+Truth = Annotated[bool, typer.Option(envvar="CSI_UE_TRUTH", help="Send truth beside the reports, to score them.")]
+Seed = Annotated[int, typer.Option(envvar="CSI_UE_SEED", min=0, max=2**63 - 1, help="Seed of the run.")]
+UeId = Annotated[int, typer.Option(envvar="CSI_UE_UE_ID", min=0, max=2**32 - 1, help="Id of the UE.")]
+PerFrame = Annotated[int, typer.Option(envvar="CSI_UE_REPORTS_PER_FRAME", min=1, max=65536, help="Reports a frame.")]
+InFlight = Annotated[
+    int, typer.Option(envvar="CSI_UE_IN_FLIGHT", min=1, max=64, help="Unacknowledged frames a stream.")
+]
+ConnectS = Annotated[float, typer.Option(envvar="CSI_UE_CONNECT_S", min=0, help="Time to wait for the base station.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command()
+def run(
+    bs: Bs = _default.bs,
+    codec: Codec = None,
+    rate: Rate = 128,
+    snr_db: Annotated[
+        str, typer.Option(envvar="CSI_UE_SNR_DB", help="Es/N0 of the feedback link: -5,0,5 or -5:15:2.5.")
+    ] = "10",
+    num_reports: Annotated[
+        int, typer.Option(envvar="CSI_UE_NUM_REPORTS", min=1, help="Reports for each codec and SNR.")
+    ] = 500,
+    link: LinkLabel = _default.link,
+    data: Data = _default.data,
+    truth: Truth = True,
+    seed: Seed = _default.seed,
+    ue_id: UeId = _default.ue_id,
+    reports_per_frame: PerFrame = _default.reports_per_frame,
+    in_flight: InFlight = _default.in_flight,
+    connect_s: ConnectS = _default.connect_s,
+    as_json: AsJson = False,
+) -> None:
+    """Send reports for each codec and SNR; close with a table."""
+    from ue_client.app import run as run_reports  # noqa: PLC0415  (keeps `csi-ue --help` quick)
+
+    codecs = tuple(codec) if codec else _default.codecs
+    settings = Settings(
+        bs=bs,
+        codecs=codecs,
+        rate=rate,
+        link=link,
+        data=data,
+        truth=truth,
+        seed=seed,
+        ue_id=ue_id,
+        reports_per_frame=reports_per_frame,
+        in_flight=in_flight,
+        connect_s=connect_s,
+    )
+    points = parse_snr_db(snr_db)
+    with _bar() as bar:
+        task = bar.add_task("reports", total=len(codecs) * len(points) * num_reports)
+
+        def progress(name: str, count: int) -> None:
+            bar.update(task, advance=count, description=name)
+
+        tallies = asyncio.run(run_reports(settings, points, num_reports, progress))
+    rows = [tally.row() for tally in tallies]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        _print_tallies(f"Reports over link {link}, as acknowledged by the base station", rows)
+    for tally in tallies:
+        if tally.num_refused:
+            raise CsiError(f"{tally.num_refused} reports of {tally.codec} were refused: {tally.refusal}")
+
+
+@app.command()
+def load(
+    bs: Bs = _default.bs,
+    codec: Codec = None,
+    rate: Rate = 128,
+    snr_db: Annotated[float, typer.Option(envvar="CSI_UE_SNR_DB", min=-40, max=80, help="Es/N0 of the link.")] = 10.0,
+    num_sessions: Annotated[int, typer.Option(envvar="CSI_UE_NUM_SESSIONS", min=1, max=1000, help="Sessions.")] = 4,
+    duration_s: Annotated[
+        float, typer.Option(envvar="CSI_UE_DURATION_S", min=0.1, max=86400, help="Time in which frames are sent.")
+    ] = 10.0,
+    link: LinkLabel = _default.link,
+    data: Data = _default.data,
+    truth: Truth = False,
+    seed: Seed = _default.seed,
+    ue_id: UeId = _default.ue_id,
+    reports_per_frame: PerFrame = 64,
+    in_flight: InFlight = 4,
+    connect_s: ConnectS = _default.connect_s,
+    as_json: AsJson = False,
+) -> None:
+    """Keep the base station busy from several sessions, closed loop; close with throughput and latency."""
+    from ue_client.load import load as run_load  # noqa: PLC0415
+
+    settings = Settings(
+        bs=bs,
+        codecs=tuple(codec) if codec else _default.codecs,
+        rate=rate,
+        link=link,
+        data=data,
+        truth=truth,
+        seed=seed,
+        ue_id=ue_id,
+        reports_per_frame=reports_per_frame,
+        in_flight=in_flight,
+        connect_s=connect_s,
+    )
+    with _bar() as bar:
+        task = bar.add_task("reports", total=None)
+        result = asyncio.run(run_load(settings, num_sessions, duration_s, snr_db, lambda n: bar.advance(task, n)))
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(result), indent=2))
+    else:
+        fields = dataclasses.asdict(result) | {"codecs": ", ".join(result.codecs)}
+        _print_fields("Load, closed loop", fields)
+    if result.num_refused:
+        raise CsiError(f"{result.num_refused} reports were refused for good.")
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+_COLUMNS = {
+    "codec": "codec",
+    "rate": "bits",
+    "snr_db": "SNR dB",
+    "reports": "reports",
+    "nmse_db": "NMSE dB",
+    "sgcs": "SGCS",
+    "ber": "BER",
+    "bler": "BLER",
+    "fallbacks": "fallback",
+    "refused": "refused",
+    "retries": "retries",
+    "p95_ms": "p95 ms",
+}
+
+
+def _print_tallies(title: str, rows: list[dict[str, str | int | float | None]]) -> None:
+    """Print one row a codec and SNR; counts of what went wrong only where something did."""
+    table = Table(title=title, box=SIMPLE, padding=0)
+    rare = {"fallbacks", "refused", "retries"}
+    shown = [name for name in _COLUMNS if name not in rare or any(row[name] for row in rows)]
+    for name in shown:
+        table.add_column(_COLUMNS[name], justify="left" if name == "codec" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(name, row[name]) for name in shown))
+    Console().print(table)
+
+
+def _print_fields(title: str, fields: dict[str, object]) -> None:
+    table = Table(title=title, box=SIMPLE, show_header=False)
+    for name, value in fields.items():
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    Console().print(table)
+
+
+def _cell(name: str, value: str | float | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return (
+            f"{value:.1f}" if name in {"snr_db", "p95_ms"} else f"{value:.2f}" if name == "nmse_db" else f"{value:.3g}"
+        )
+    return str(value)
+
+
+def main() -> None:
+    """Run the command; an error of ours is one sentence on standard error and exit code 1."""
+    try:
+        app()
+    except CsiError as error:
+        typer.echo(f"csi-ue: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

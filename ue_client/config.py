@@ -1,0 +1,70 @@
+"""The settings of the UE commands; `docs/settings.md` has the table.
+
+Environment and command line are read once, in `ue_client.__main__`, into these classes.
+"""
+
+import math
+from dataclasses import dataclass
+
+from shared.errors import InvalidArgumentError
+from shared.frame import SNR_DB_RANGE
+
+MAX_POINTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings that every UE command has.
+
+    Attributes:
+        bs: Address of the base station, ``host:port``.
+        codecs: Models of the zoo, or .safetensors files.
+        rate: Information bits of a report; None takes the only rate of a codec.
+        link: Label of the emulated link.
+        data: Channels: a shipped data set or a file.
+        truth: Whether truth travels beside the reports, so that they can be scored.
+        seed: Seed of the run; with ue and sequence it fixes every random number.
+        ue_id: Id of the UE.
+        reports_per_frame: Reports packed into one frame.
+        in_flight: Frames sent and not yet acknowledged.
+        connect_s: Time to wait for the base station.
+    """
+
+    bs: str = "localhost:50051"
+    codecs: tuple[str, ...] = ("klt",)
+    rate: int | None = 128
+    link: str = "digital:bsc"
+    data: str = "indoor-open-office"
+    truth: bool = True
+    seed: int = 1
+    ue_id: int = 0
+    reports_per_frame: int = 16
+    in_flight: int = 8
+    connect_s: float = 10.0
+
+
+def parse_snr_db(text: str) -> tuple[float, ...]:
+    """Return the SNRs of ``-5,0,5`` or ``first:last:step``, last included.
+
+    Raises:
+        InvalidArgumentError: If the text is neither, or an SNR is out of range.
+
+    Example:
+        >>> parse_snr_db("-5:5:5")
+        (-5.0, 0.0, 5.0)
+    """
+    wanted = "a list (-5,0,5) or a range first:last:step (-5:15:2.5)"
+    try:
+        if ":" in text:
+            first, last, step = (float(part) for part in text.split(":"))
+            if not step > 0 or not last >= first or not (last - first) / step < MAX_POINTS:
+                raise ValueError
+            points = [first + i * step for i in range(math.floor((last - first) / step + 1e-9) + 1)]
+        else:
+            points = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidArgumentError(f"`snr_db` must be {wanted}; got {text!r}.") from None
+    low, high = SNR_DB_RANGE
+    if not all(low <= point <= high for point in points):
+        raise InvalidArgumentError(f"`snr_db` must be in [{low:g}, {high:g}]; got {text!r}.")
+    return tuple(round(point, 4) for point in points)

@@ -1,0 +1,127 @@
+"""The UE's way from channels to a frame: encoder, link, packing.
+
+h -> Encoder.encode -> Payload -> Link.transmit -> Received -> Frame
+                          +--> sent bits and channel numbers, as SimTruth
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shared.channels import ChannelSet
+from shared.codecs import EncodeContext, Encoder, make_encoder
+from shared.coding.bits import pack
+from shared.errors import InvalidArgumentError
+from shared.frame import PROTOCOL_VERSION, Frame, SessionRequest, SimTruth, pack_received
+from shared.links import Link, make_link
+from shared.model_files import CodecCard, ModelFile
+from shared.rng import Randomness
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Encoder and link of one session.
+
+    Attributes:
+        encoder: UE side of the codec.
+        link: The emulated air interface.
+        channels: Where h comes from.
+        rate: Information bits of a report.
+        run: Seed of the run.
+    """
+
+    encoder: Encoder
+    link: Link
+    channels: ChannelSet
+    rate: int
+    run: int
+
+    @property
+    def card(self) -> CodecCard:
+        """Card of the codec."""
+        return self.encoder.card
+
+    def session_request(self, session_id: str) -> SessionRequest:
+        """Return what to ask the base station for."""
+        return SessionRequest(
+            PROTOCOL_VERSION,
+            session_id,
+            self.card.name,
+            self.card.sha256,
+            self.card.shape,
+            self.link.label,
+            self.channels.sha256,
+        )
+
+    def frame(
+        self,
+        session_id: str,
+        frame_id: int,
+        ue_id: int,
+        sequence: NDArray[np.int64],
+        channel_index: NDArray[np.int64],
+        snr_db: float,
+        truth_by: str | None,
+    ) -> Frame:
+        """Encode and transmit some channels.
+
+        Args:
+            session_id: The session.
+            frame_id: Carried back by the acknowledgement.
+            ue_id: The UE.
+            sequence: [n] numbers of the reports at this UE.
+            channel_index: [n] which channels of the data set.
+            snr_db: Es/N0 of the feedback link.
+            truth_by: ``"index"``, ``"channel"``, or None for no truth.
+        """
+        n = len(sequence)
+        h = self.channels.h[torch.from_numpy(channel_index)]
+        snr = np.full(n, snr_db, dtype=np.float32)
+        randomness = Randomness(self.run, np.full(n, ue_id, dtype=np.int64), sequence)
+        payload = self.encoder.encode(h, EncodeContext(self.rate, snr, randomness))
+        received = self.link.transmit(payload, snr, randomness)
+        truth = None
+        if truth_by is not None:
+            index = channel_index if truth_by == "index" else None
+            channels = None if truth_by == "index" else h.flatten(1).numpy()
+            truth = SimTruth(index, channels, pack(payload.bits, payload.length))
+        return Frame(
+            session_id=session_id,
+            frame_id=frame_id,
+            kind=received.kind,
+            ue_id=np.full(n, ue_id, dtype=np.int64),
+            sequence=sequence,
+            rate=np.full(n, self.rate, dtype=np.int64),
+            snr_db=snr,
+            length=received.length,
+            payload=pack_received(received),
+            truth=truth,
+            deadline_ms=0,
+        )
+
+
+def make_pipeline(model: ModelFile, channels: ChannelSet, link_label: str, rate: int | None, run: int) -> Pipeline:
+    """Put a pipeline together.
+
+    Args:
+        model: The codec's model.
+        channels: Where h comes from.
+        link_label: Key of `shared.links.LINKS`.
+        rate: Information bits of a report; a codec with a single rate takes that one.
+        run: Seed of the run.
+
+    Raises:
+        InvalidArgumentError: If codec, link, rate and channels do not go together.
+    """
+    card = model.card
+    chosen = card.max_rate if card.min_rate == card.max_rate or rate is None else rate
+    card.require_rate(chosen)
+    link = make_link(link_label)
+    card.require_link(link.family)
+    if channels.shape != card.shape:
+        raise InvalidArgumentError(
+            f"`data` for codec {card.name} must hold channels of {card.shape}; {channels.name} holds {channels.shape}."
+        )
+    return Pipeline(make_encoder(model, torch.device("cpu")), link, channels, chosen, run)
