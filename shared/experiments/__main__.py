@@ -121,9 +121,9 @@ def train(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for database, logs, plot and summary.")] = Path("out/demo"),
-    num_reports: Annotated[int, typer.Option(min=1, help="Reports for each codec and SNR.")] = 400,
+    num_reports: Annotated[int, typer.Option(min=1, help="Reports for each codec and SNR.")] = 1000,
     rate: Annotated[int, typer.Option(min=32, max=1024, help="Information bits of a report.")] = 128,
-    snr_db: Annotated[str, typer.Option(help="Es/N0 of the feedback link, as `csi-ue run` takes it.")] = "-5:15:2.5",
+    snr_db: Annotated[str, typer.Option(help="Es/N0 of the feedback link, as `csi-ue run` takes it.")] = "-5:15:2",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the base station running.")] = False,
     as_json: AsJson = False,
 ) -> None:

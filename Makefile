@@ -1,0 +1,49 @@
+# Each target builds .venv itself when it is not there, or when pyproject.toml or constraints.txt changed.
+PYTHON ?= python3
+PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+PIP_INSTALL := $(PIP) install --constraint constraints.txt
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check protos bench up compose-test clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+venv: $(INSTALLED) ## build .venv with the pinned versions
+
+demo: $(INSTALLED) ## UE and base station on this machine: report and plots in out/demo (KEEP=1 keeps the service up)
+	.venv/bin/csi-lab demo --out out/demo $(if $(KEEP),--keep)
+
+test: $(INSTALLED) ## all tests; ARGS='-k klt' passes options on to pytest
+	.venv/bin/pytest $(ARGS)
+
+check: $(INSTALLED) ## format, lint and types, as CI runs them
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+protos: $(INSTALLED) ## generate the *_pb2 files after a change to protos/csi/v1/*.proto
+	.venv/bin/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. protos/csi/v1/*.proto
+	rm protos/csi/v1/frame_pb2_grpc.py  # holds no service
+
+bench: $(INSTALLED) ## measure the service on this machine: benchmarks/results/*.json
+	.venv/bin/python -m benchmarks.service --out benchmarks/results
+
+up: ## the demo in containers: docker compose up
+	docker compose up --build
+
+compose-test: ## build the containers, run them and ask REST what arrived (needs only docker and python3)
+	$(PYTHON) tests/integration/compose.py
+
+clean: ## remove .venv, caches and out/
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist out *.egg-info
+
+# torch goes first and by plain name and version, so that a build chosen beforehand (CPU, a CUDA release) is kept.
+$(INSTALLED): pyproject.toml constraints.txt
+	@echo "building .venv (a few minutes the first time)"
+	$(PYTHON) -m venv .venv
+	$(PIP_INSTALL) setuptools wheel
+	$(PIP_INSTALL) torch==2.13.0
+	$(PIP_INSTALL) --no-build-isolation --editable '.[dev]'
+	@touch $@
