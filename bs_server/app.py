@@ -97,6 +97,7 @@ async def _serving(
     rest_socket: socket.socket,
 ) -> AsyncIterator[Addresses]:
     queue = BatchQueue(settings.queue_reports, settings.max_batch, settings.max_wait_ms / 1000)
+    metrics.queued.set_function(lambda: queue.num_reports)
     writer = GroupWriter(store)
     datasets = {channels.sha256: channels for channels in map(load_channels, settings.data)}
     cards = {model.card.sha256: model.card for model in models}
@@ -114,9 +115,7 @@ async def _serving(
     rpc = RpcServer(settings, CsiFeedbackService(station, metrics))
     tasks = [
         asyncio.create_task(writer.run(), name="writer"),
-        asyncio.create_task(
-            run_batches(queue, worker.decode, device_thread, _observer(queue, metrics)), name="batches"
-        ),
+        asyncio.create_task(run_batches(queue, worker.decode, device_thread, _observer(metrics)), name="batches"),
         asyncio.create_task(rest.serve(sockets=[rest_socket]), name="rest"),
     ]
     try:
@@ -174,11 +173,10 @@ def _make_worker(settings: Settings, models: list[ModelFile]) -> Worker:
     return make_worker(models, make_device(settings.device, settings.threads))
 
 
-def _observer(queue: BatchQueue, metrics: Observability) -> Callable[[list[Entry], list[Decoded]], None]:
+def _observer(metrics: Observability) -> Callable[[list[Entry], list[Decoded]], None]:
     """Return what notes the figures of a finished batch."""
 
     def observe(batch: list[Entry], results: list[Decoded]) -> None:
-        metrics.queued.set(queue.num_reports)
         metrics.batch.observe(results[0].batch_size)
         metrics.decode_s.observe(results[0].decode_ms / 1000)
         for result in results:

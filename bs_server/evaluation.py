@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -38,9 +39,13 @@ def evaluate(reception: Reception, h: Tensor, sent: Payload, domain: Domain) -> 
     """
     h_hat = reception.h_hat
     h = h.to(h_hat.device)
-    to_frequency = from_angular_delay if domain == "angular-delay" else lambda x: x
     return Scores(
         nmse(h_hat, h).cpu().numpy(),
-        sgcs(to_frequency(h_hat), to_frequency(h)).cpu().numpy(),
+        sgcs(_to_frequency(h_hat, domain), _to_frequency(h, domain)).cpu().numpy(),
         bit_errors(reception.payload, sent),
     )
+
+
+def _to_frequency(x: Tensor, domain: Domain) -> Tensor:
+    """Transform in double precision: the sums of a large channel overflow in single."""
+    return from_angular_delay(x.to(torch.complex128)) if domain == "angular-delay" else x

@@ -6,8 +6,10 @@ open_session -> report -> report -> ... -> close_session
 """
 
 import asyncio
+import logging
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -25,7 +27,9 @@ from shared.frame import PROTOCOL_VERSION, Frame, FrameAck, SessionGrant, Sessio
 from shared.links import make_link
 from shared.model_files import CodecCard
 
-MAX_OPEN_SESSIONS = 10_000
+log = logging.getLogger(__name__)
+
+MAX_SESSIONS_IN_MEMORY = 10_000  # the one that was quiet longest is dropped; the store knows how to resume it
 
 
 class BaseStation:
@@ -65,7 +69,7 @@ class BaseStation:
         self._metrics = metrics
         self._server_version = server_version
         self._clock = clock
-        self._sessions: dict[str, Session] = {}
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._resuming = asyncio.Lock()
 
     @property
@@ -79,7 +83,7 @@ class BaseStation:
         Raises:
             InvalidArgumentError: If the request is malformed.
             ModelMismatchError: If protocol, model, shape or an earlier opening do not agree.
-            UnavailableError: If the service is shutting down, or holds as many sessions as it may.
+            UnavailableError: If the service is shutting down.
         """
         if self.draining:
             raise UnavailableError("The base station is shutting down.")
@@ -87,8 +91,6 @@ class BaseStation:
         known = await self._find_session(request.session_id)
         dataset = self._datasets.get(request.dataset_sha256)
         if known is None:
-            if len(self._sessions) >= MAX_OPEN_SESSIONS:
-                raise UnavailableError(f"The base station holds {MAX_OPEN_SESSIONS} sessions, as many as it may.")
             row = SessionRow(
                 request.session_id,
                 card.name,
@@ -105,6 +107,10 @@ class BaseStation:
             if (known.card.sha256, known.link, known.dataset) != asked:
                 raise ModelMismatchError(f"`session_id` {request.session_id} was opened with other parameters.")
             await self._store.reopen_session(request.session_id)
+        log.info(
+            "session opened" if known is None else "session resumed",
+            extra={"session_id": request.session_id, "codec": card.name, "link": request.link},
+        )
         return SessionGrant(
             request.session_id, dataset is not None, self._settings.max_reports_per_frame, self._server_version
         )
@@ -121,7 +127,9 @@ class BaseStation:
         self._sessions.pop(session_id, None)
         self._metrics.sessions.set(len(self._sessions))
         row = await self._store.session(session_id)
-        return row.num_reports if row else 0
+        num_reports = row.num_reports if row else 0
+        log.info("session closed", extra={"session_id": session_id, "num_reports": num_reports})
+        return num_reports
 
     async def report(self, frame: Frame, timeout_s: float | None = None) -> FrameAck:
         """Decode, score and store the reports of a frame; return when they are in the store.
@@ -148,7 +156,6 @@ class BaseStation:
         parts = cut(frame, session, new_rows, self._settings.max_batch, arrival_s, deadline_s)
         new = [identities[row] for row in new_rows]
         self._queue.append([part.entry for part in parts])
-        self._metrics.queued.set(self._queue.num_reports)
         session.ledger.claim(new)
         try:
             decoded = await asyncio.gather(*(part.entry.result for part in parts))
@@ -162,6 +169,7 @@ class BaseStation:
         # Once decoded, a report is stored whatever becomes of its caller, and the ledger follows the store.
         await asyncio.shield(self._commit(session, new, rows, kept))
         found = await self._store.find(frame.session_id, [identities[row] for row in np.flatnonzero(known)])
+        self._metrics.duplicates.labels(session.card.name).inc(len(found))
         total_ms = 1000 * (loop.time() - arrival_s)
         return acknowledge(frame, identities, known, rows + found, total_ms)
 
@@ -191,6 +199,7 @@ class BaseStation:
     async def _find_session(self, session_id: str) -> Session | None:
         """Return a session in memory, or one that the store holds open from before a restart."""
         if session_id in self._sessions:
+            self._sessions.move_to_end(session_id)
             return self._sessions[session_id]
         async with self._resuming:
             if session_id in self._sessions:
@@ -206,6 +215,10 @@ class BaseStation:
 
     def _add(self, session: Session) -> None:
         self._sessions[session.session_id] = session
+        if len(self._sessions) > MAX_SESSIONS_IN_MEMORY:
+            idle = next((key for key, quiet in self._sessions.items() if quiet.ledger.is_idle), None)
+            if idle is not None:
+                del self._sessions[idle]
         self._metrics.sessions.set(len(self._sessions))
 
     def _check(self, frame: Frame, session: Session) -> None:

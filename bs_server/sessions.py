@@ -40,6 +40,11 @@ class Ledger:
         """Return a future that is done when a report that is on its way is settled or released, or None."""
         return self._on_their_way.get(identity)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no report is on its way."""
+        return not self._on_their_way
+
     def claim(self, identities: list[Identity]) -> None:
         """Note that reports are on their way."""
         loop = asyncio.get_running_loop()

@@ -34,6 +34,9 @@ InFlight = Annotated[
     int, typer.Option(envvar="CSI_UE_IN_FLIGHT", min=1, max=64, help="Unacknowledged frames a stream.")
 ]
 ConnectS = Annotated[float, typer.Option(envvar="CSI_UE_CONNECT_S", min=0, help="Time to wait for the base station.")]
+DeadlineMs = Annotated[
+    int, typer.Option(envvar="CSI_UE_DEADLINE_MS", min=0, max=2**31 - 1, help="To reach the device; 0: none.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -56,7 +59,11 @@ def run(
     reports_per_frame: PerFrame = _default.reports_per_frame,
     in_flight: InFlight = _default.in_flight,
     connect_s: ConnectS = _default.connect_s,
-    as_json: AsJson = False,
+    deadline_ms: DeadlineMs = _default.deadline_ms,
+    as_json: DeadlineMs = Annotated[
+    int, typer.Option(envvar="CSI_UE_DEADLINE_MS", min=0, max=2**31 - 1, help="To reach the device; 0: none.")
+]
+AsJson = False,
 ) -> None:
     """Send reports for each codec and SNR; close with a table."""
     from ue_client.app import run as run_reports  # noqa: PLC0415  (keeps `csi-ue --help` quick)
@@ -74,6 +81,7 @@ def run(
         reports_per_frame=reports_per_frame,
         in_flight=in_flight,
         connect_s=connect_s,
+        deadline_ms=deadline_ms,
     )
     points = parse_snr_db(snr_db)
     with _bar() as bar:
@@ -111,7 +119,11 @@ def load(
     reports_per_frame: PerFrame = 64,
     in_flight: InFlight = 4,
     connect_s: ConnectS = _default.connect_s,
-    as_json: AsJson = False,
+    deadline_ms: DeadlineMs = _default.deadline_ms,
+    as_json: DeadlineMs = Annotated[
+    int, typer.Option(envvar="CSI_UE_DEADLINE_MS", min=0, max=2**31 - 1, help="To reach the device; 0: none.")
+]
+AsJson = False,
 ) -> None:
     """Keep the base station busy from several sessions, closed loop; close with throughput and latency."""
     from ue_client.load import load as run_load  # noqa: PLC0415
@@ -128,6 +140,7 @@ def load(
         reports_per_frame=reports_per_frame,
         in_flight=in_flight,
         connect_s=connect_s,
+        deadline_ms=deadline_ms,
     )
     with _bar() as bar:
         task = bar.add_task("reports", total=None)

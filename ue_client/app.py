@@ -118,5 +118,6 @@ async def _frames(
                 report % len(pipeline.channels.h),
                 snr,
                 truth_by(settings, grant),
+                settings.deadline_ms,
             )
             frame_id += 1

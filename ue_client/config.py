@@ -28,6 +28,7 @@ class Settings:
         reports_per_frame: Reports packed into one frame.
         in_flight: Frames sent and not yet acknowledged.
         connect_s: Time to wait for the base station.
+        deadline_ms: Milliseconds after arrival in which a report must reach the device; 0 for none.
     """
 
     bs: str = "localhost:50051"
@@ -41,6 +42,7 @@ class Settings:
     reports_per_frame: int = 16
     in_flight: int = 8
     connect_s: float = 10.0
+    deadline_ms: int = 0
 
 
 def parse_snr_db(text: str) -> tuple[float, ...]:

@@ -104,8 +104,9 @@ async def _open(settings: Settings, sender: Sender, pipeline: Pipeline, snr_db: 
     for frame_id in range(POOL_FRAMES):
         sequence = np.arange(frame_id * size, (frame_id + 1) * size)
         index = sequence % len(pipeline.channels.h)
+        by = truth_by(settings, grant)
         pool.append(
-            pipeline.frame(session_id, frame_id, settings.ue_id, sequence, index, snr_db, truth_by(settings, grant))
+            pipeline.frame(session_id, frame_id, settings.ue_id, sequence, index, snr_db, by, settings.deadline_ms)
         )
     return pool
 

@@ -64,6 +64,7 @@ class Pipeline:
         channel_index: NDArray[np.int64],
         snr_db: float,
         truth_by: str | None,
+        deadline_ms: int = 0,
     ) -> Frame:
         """Encode and transmit some channels.
 
@@ -75,6 +76,7 @@ class Pipeline:
             channel_index: [n] which channels of the data set.
             snr_db: Es/N0 of the feedback link.
             truth_by: ``"index"``, ``"channel"``, or None for no truth.
+            deadline_ms: Milliseconds after arrival in which the reports must reach the device; 0 for none.
         """
         n = len(sequence)
         h = self.channels.h[torch.from_numpy(channel_index)]
@@ -98,7 +100,7 @@ class Pipeline:
             length=received.length,
             payload=pack_received(received),
             truth=truth,
-            deadline_ms=0,
+            deadline_ms=deadline_ms,
         )
 
 

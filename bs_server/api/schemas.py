@@ -16,33 +16,36 @@ class Problem(Answer):
     """An error, RFC 9457."""
 
     type: str = "about:blank"
-    title: str
-    status: int
-    detail: str = Field(description="What was wrong: the argument, the wanted and the found.")
-    instance: str
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(
+        description="What was wrong: the argument, the wanted and the found.",
+        examples=["`report_id` must be a report of the store; got 7."],
+    )
+    instance: str = Field(examples=["/v1/reports/7"])
 
 
 class Health(Answer):
     """Whether the service is there."""
 
     status: str = Field(examples=["ok"])
-    version: str
-    device: str
-    queued_reports: int
+    version: str = Field(examples=["0.1.0"])
+    device: str = Field(examples=["cpu"])
+    queued_reports: int = Field(examples=[0])
 
 
 class Session(Answer):
     """A session."""
 
-    session_id: str
-    codec: str
+    session_id: str = Field(examples=["511cb13f-2613-4b2c-9e57-919a3feb3cd0"])
+    codec: str = Field(examples=["klt"])
     model_sha256: str
-    domain: str
-    shape: tuple[int, int, int] = Field(description="num_rx_ant, num_tx_ant, num_subcarriers")
-    link: str
-    opened_at: float = Field(description="Unix time.")
+    domain: str = Field(examples=["angular-delay"])
+    shape: tuple[int, int, int] = Field(description="num_rx_ant, num_tx_ant, num_subcarriers", examples=[(1, 32, 32)])
+    link: str = Field(examples=["digital:bsc"])
+    opened_at: float = Field(description="Unix time.", examples=[1795174463.77])
     closed_at: float | None
-    num_reports: int
+    num_reports: int = Field(examples=[11000])
 
     @classmethod
     def of(cls, row: SessionRow) -> "Session":
@@ -70,19 +73,19 @@ class SessionPage(Answer):
 class Report(Answer):
     """A report and its scores; scores are null where the UE sent no truth."""
 
-    report_id: int
-    session_id: str
-    ue_id: int
-    sequence: int
-    codec: str
-    link: str
-    received_at: float = Field(description="Unix time.")
-    rate: int = Field(description="Information bits.")
-    snr_db: float = Field(description="Es/N0 of the feedback link.")
-    nmse: float | None = Field(description="Linear.")
-    nmse_db: float | None = Field(description="Null also for an exact reconstruction.")
-    sgcs: float | None
-    bit_errors: int | None
+    report_id: int = Field(examples=[2401])
+    session_id: str = Field(examples=["511cb13f-2613-4b2c-9e57-919a3feb3cd0"])
+    ue_id: int = Field(examples=[0])
+    sequence: int = Field(examples=[2400])
+    codec: str = Field(examples=["klt"])
+    link: str = Field(examples=["digital:bsc"])
+    received_at: float = Field(description="Unix time.", examples=[1795174463.77])
+    rate: int = Field(description="Information bits.", examples=[128])
+    snr_db: float = Field(description="Es/N0 of the feedback link.", examples=[10.0])
+    nmse: float | None = Field(description="Linear.", examples=[0.1604])
+    nmse_db: float | None = Field(description="Null also for an exact reconstruction.", examples=[-7.95])
+    sgcs: float | None = Field(examples=[0.865])
+    bit_errors: int | None = Field(examples=[0])
     fallback: bool = Field(description="The reconstruction is the codec's mean channel.")
     queue_ms: float
     decode_ms: float = Field(description="Of the whole batch.")
@@ -134,8 +137,8 @@ class Reconstruction(Answer):
 class Nmse(Answer):
     """NMSE over the reports of a group."""
 
-    mean: float = Field(description="Mean over reports of ||h_hat - h||^2 / ||h||^2, linear.")
-    mean_db: float | None = Field(description="10 log10 of `mean`; null for an exact reconstruction.")
+    mean: float = Field(description="Mean over reports of ||h_hat - h||^2 / ||h||^2, linear.", examples=[0.418])
+    mean_db: float | None = Field(description="10 log10 of `mean`; null for an exact reconstruction.", examples=[-3.78])
     ci95_low_db: float | None = Field(description="Lower end of the 95 % Student-t interval of `mean`, in dB.")
     ci95_high_db: float | None
     median_db: float | None = Field(description="10 log10 of the median over reports.")
@@ -152,12 +155,12 @@ class Proportion(Answer):
 class Group(Answer):
     """Metrics of the reports that share the values of `group_by`; a null key is not grouped by."""
 
-    codec: str | None = None
-    rate: int | None = None
-    snr_db: float | None = None
-    link: str | None = None
+    codec: str | None = Field(None, examples=["klt"])
+    rate: int | None = Field(None, examples=[128])
+    snr_db: float | None = Field(None, examples=[10.0])
+    link: str | None = Field(None, examples=["digital:bsc"])
     session: str | None = None
-    num_reports: int
+    num_reports: int = Field(examples=[1000])
     num_scored: int = Field(description="Reports with truth; all metrics below are over these.")
     nmse: Nmse | None
     sgcs: float | None = Field(description="Mean over reports and subcarriers, layer 1.")

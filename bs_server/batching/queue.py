@@ -60,13 +60,14 @@ class BatchQueue:
         loop = asyncio.get_running_loop()
         while True:
             self._arrived.clear()
-            head = self._longest_waiting(loop.time())
+            now_s = loop.time()  # read once: the head that lives now is the head that is taken
+            head = self._longest_waiting(now_s)
             if head is None:
                 await self._arrived.wait()
                 continue
-            remaining_s = head.arrival_s + self._max_wait_s - loop.time()
+            remaining_s = head.arrival_s + self._max_wait_s - now_s
             if remaining_s <= 0 or self._is_full(head.key):
-                return self._take(head.key, loop.time())
+                return self._take(head.key, now_s)
             try:
                 async with asyncio.timeout(remaining_s):
                     await self._arrived.wait()

@@ -89,9 +89,11 @@ class SqlStore:
         where = self._url.render_as_string(hide_password=True)
         try:
             async with engine.begin() as connection:
-                await connection.run_sync(schema.metadata.create_all)
+                # The version goes first when read, so that a foreign database is left alone, and last when written.
+                await connection.run_sync(schema.schema_info.create, checkfirst=True)
                 found = (await connection.execute(select(schema.schema_info.c.version))).scalar_one_or_none()
                 if found is None:
+                    await connection.run_sync(schema.metadata.create_all)
                     await connection.execute(insert(schema.schema_info).values(version=schema.VERSION))
         except (SQLAlchemyError, OSError) as error:
             await engine.dispose()
