@@ -21,7 +21,7 @@ RUN useradd --create-home --uid 1000 csilink && install -d -o csilink /data
 
 # The dependencies, by a csilink without packages: this layer stays when only sources change.
 COPY pyproject.toml README.md LICENSE ./
-RUN python -m pip install --no-cache-dir --no-build-isolation -c constraints.txt '.[bs]'
+RUN python -m pip install --no-cache-dir --no-build-isolation -c constraints.txt '.[bs,postgres]'
 
 COPY protos protos
 COPY shared shared

@@ -60,10 +60,7 @@ def run(
     in_flight: InFlight = _default.in_flight,
     connect_s: ConnectS = _default.connect_s,
     deadline_ms: DeadlineMs = _default.deadline_ms,
-    as_json: DeadlineMs = Annotated[
-    int, typer.Option(envvar="CSI_UE_DEADLINE_MS", min=0, max=2**31 - 1, help="To reach the device; 0: none.")
-]
-AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send reports for each codec and SNR; close with a table."""
     from ue_client.app import run as run_reports  # noqa: PLC0415  (keeps `csi-ue --help` quick)
@@ -120,10 +117,7 @@ def load(
     in_flight: InFlight = 4,
     connect_s: ConnectS = _default.connect_s,
     deadline_ms: DeadlineMs = _default.deadline_ms,
-    as_json: DeadlineMs = Annotated[
-    int, typer.Option(envvar="CSI_UE_DEADLINE_MS", min=0, max=2**31 - 1, help="To reach the device; 0: none.")
-]
-AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Keep the base station busy from several sessions, closed loop; close with throughput and latency."""
     from ue_client.load import load as run_load  # noqa: PLC0415
