@@ -50,5 +50,5 @@ def receive(received: Received, decoder: Decoder, context: DecodeContext) -> Rec
 def decide(received: Received) -> Payload:
     """Decide each uncoded bit: hard bits as they are, an LLR by its sign (positive is 1)."""
     if received.kind is ReceivedKind.LLRS:
-        return Payload((received.values.view(np.int8) > 0).astype(np.uint8), received.length)
-    return Payload(received.values.view(np.uint8), received.length)
+        return Payload((received.values > 0).astype(np.uint8), received.length)
+    return Payload(received.values.astype(np.uint8, copy=False), received.length)

@@ -13,6 +13,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.errors import InvalidArgumentError
+
 
 class Stage(IntEnum):
     """Stations of the data's way that draw; the numbers are never reused."""
@@ -39,6 +41,11 @@ class Randomness:
     run: int
     ue_id: NDArray[np.integer]
     sequence: NDArray[np.integer]
+
+    def __post_init__(self) -> None:
+        """Refuse a run that Philox has no key for."""
+        if not 0 <= self.run < 2**64:
+            raise InvalidArgumentError(f"`run` must be in [0, 2^64); got {self.run}.")
 
     def generators(self, stage: Stage) -> list[np.random.Generator]:
         """Return one fresh generator per report, at the start of its stream of ``stage``."""

@@ -27,8 +27,8 @@ def to_angular_delay(h: Tensor) -> Tensor:
 def from_angular_delay(x: Tensor) -> Tensor:
     """Invert `to_angular_delay`.
 
-    A channel cropped to its first ``n`` delay taps comes back as ``n`` equally spaced subcarriers of the cropped
-    channel (every ``num_subcarriers / n``-th one), exactly.
+    A channel of N subcarriers that was cropped to its first n delay taps comes back as every N/n-th subcarrier of the
+    cropped channel, times sqrt(N/n).
 
     Args:
         x: [..., num_angles, num_taps] complex, angular-delay domain.

@@ -14,7 +14,7 @@ from shared.training.bit_allocation import allocate
 
 MIN_RATE, MAX_RATE = 32, 1024
 MAX_AMPLITUDE_WIDTH, MAX_PHASE_WIDTH = 5, 7
-MIN_PHASE_WIDTH = 2  # fewer phases point a tap away from the truth as often as towards it
+MIN_PHASE_WIDTH = 1  # a width of 0 marks a tap that is not sent
 MAX_TAPS = 80
 
 

@@ -1,0 +1,67 @@
+"""What every test may use: polling with a deadline, the shipped data set, a base station beside this process."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from bs_server.config import Settings
+from shared.channels import ChannelSet, load_channels
+from shared.experiments.demo import BaseStationProcess, start_base_station
+
+settings.register_profile("csilink", deadline=None)  # a slow core is no failure
+settings.load_profile("csilink")
+
+POLL_S, DEADLINE_S = 0.005, 20.0
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[[Callable[[], object]], None]:
+    """Return what polls a condition until it holds, and fails at the deadline."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline_s = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < deadline_s, "the condition did not come true in time"
+            time.sleep(POLL_S)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], object]], Awaitable[None]]:
+    """Return what polls a condition, plain or asynchronous, on the event loop, and fails at the deadline."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                value = condition()
+                if await value if inspect.isawaitable(value) else value:
+                    return
+                await asyncio.sleep(POLL_S)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def indoor() -> ChannelSet:
+    """The shipped test split."""
+    return load_channels("indoor-open-office")
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Settings:
+    """Settings of a base station on free ports with a database of its own."""
+    return Settings(grpc_port=0, rest_port=0, database_url=f"sqlite:///{tmp_path}/csilink.db")
+
+
+@pytest.fixture(scope="session")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseStationProcess]:
+    """One base station in a process of its own for all tests that only add sessions to it."""
+    process = start_base_station(tmp_path_factory.mktemp("station"))
+    yield process
+    process.stop()

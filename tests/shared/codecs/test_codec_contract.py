@@ -1,0 +1,166 @@
+"""What every entry of `CODECS` must do, with the model of the zoo of its name."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from shared.channels import ChannelSet
+from shared.codecs import CODECS, DecodeContext, Decoder, EncodeContext, Encoder, make_decoder, make_encoder
+from shared.coding.bits import pack, unpack
+from shared.errors import CodecError, InvalidArgumentError
+from shared.metrics import nmse
+from shared.model_files import ZOO, CodecCard, load_model
+from shared.rng import Randomness
+from shared.types import Payload, Reconstruction
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Codec:
+    card: CodecCard
+    encoder: Encoder
+    decoder: Decoder
+
+    @property
+    def rates(self) -> list[int]:
+        """A few rates over the whole range, both ends among them."""
+        low, high = self.card.min_rate, self.card.max_rate
+        return [low] if low == high else [low, 77, 512, high]
+
+    def encode(self, h: Tensor, rate: int) -> Payload:
+        n = len(h)
+        randomness = Randomness(0, np.zeros(n, dtype=np.uint32), np.arange(n))
+        return self.encoder.encode(h, EncodeContext(rate, np.zeros(n, dtype=np.float32), randomness))
+
+    def decode(self, payload: Payload, rate: int) -> Reconstruction:
+        return self.decoder.decode(payload, DecodeContext(rate, np.zeros(len(payload.bits), dtype=np.float32)))
+
+
+@cache
+def codec_of(name: str, device: torch.device = CPU) -> Codec:
+    model = load_model(name)
+    return Codec(model.card, make_encoder(model, device), make_decoder(model, device))
+
+
+@pytest.fixture(params=CODECS)
+def codec(request: pytest.FixtureRequest) -> Codec:
+    return codec_of(request.param)
+
+
+def relative_error(h_hat: Tensor, wanted: Tensor) -> float:
+    """Return the largest error of a report, relative to its norm."""
+    return float(nmse(h_hat, wanted).max().sqrt())
+
+
+def test_the_model_file_is_what_its_card_says(codec: Codec) -> None:
+    model = load_model(codec.card.name)
+    assert model.card.codec == codec.card.name
+    assert hashlib.sha256((ZOO / f"{model.card.name}.safetensors").read_bytes()).hexdigest() == model.card.sha256
+    assert sum(tensor.numel() for tensor in model.tensors.values()) == model.card.num_parameters
+
+
+def test_declared_bits_are_real_bits_at_every_budget(codec: Codec, indoor: ChannelSet) -> None:
+    for rate in range(codec.card.min_rate, codec.card.max_rate + 1):
+        payload = codec.encode(indoor.h[:3], rate)
+        assert payload.length.tolist() == [rate] * 3
+        assert payload.bits.shape == (3, rate)
+        assert payload.bits.max() <= 1
+        packed = pack(payload.bits, payload.length)
+        assert len(packed) == 3 * -(-rate // 8)
+        arrived = Payload(unpack(packed, payload.length), payload.length)
+        assert codec.decode(arrived, rate).valid.all()
+
+
+def test_encoding_and_decoding_repeat_exactly(codec: Codec, indoor: ChannelSet) -> None:
+    model = load_model(codec.card.name)
+    fresh = Codec(codec.card, make_encoder(model, CPU), make_decoder(model, CPU))
+    for rate in codec.rates:
+        payload = codec.encode(indoor.h[:8], rate)
+        assert np.array_equal(fresh.encode(indoor.h[:8], rate).bits, payload.bits)
+        assert torch.equal(fresh.decode(payload, rate).h_hat, codec.decode(payload, rate).h_hat)
+
+
+def test_a_batch_gives_what_its_reports_give_alone(codec: Codec, indoor: ChannelSet) -> None:
+    h = indoor.h[:48]
+    for rate in codec.rates:
+        together = codec.encode(h, rate)
+        alone = np.concatenate([codec.encode(one[None], rate).bits for one in h])
+        assert (alone != together.bits).mean() <= 1e-4
+        h_hat = torch.cat([codec.decode(Payload.of_equal_length(row[None]), rate).h_hat for row in together.bits])
+        assert relative_error(h_hat, codec.decode(together, rate).h_hat) < 1e-4
+
+
+@pytest.mark.parametrize("name", CODECS)
+@settings(max_examples=25)
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1), density=st.floats(0, 1))
+def test_any_bits_of_the_right_length_give_a_finite_channel_or_are_not_valid(
+    name: str, data: st.DataObject, seed: int, density: float
+) -> None:
+    codec = codec_of(name)
+    rate = data.draw(st.integers(codec.card.min_rate, codec.card.max_rate))
+    bits = (np.random.default_rng(seed).random((2, rate)) < density).astype(np.uint8)
+    reconstruction = codec.decode(Payload.of_equal_length(bits), rate)
+    assert reconstruction.h_hat.shape == (2, *codec.card.shape.dims)
+    assert reconstruction.h_hat.dtype == torch.complex64
+    assert torch.isfinite(torch.view_as_real(reconstruction.h_hat[torch.from_numpy(reconstruction.valid)])).all()
+    assert codec.decoder.mean_csi.shape == codec.card.shape.dims
+    assert torch.isfinite(torch.view_as_real(codec.decoder.mean_csi)).all()
+
+
+def test_a_payload_of_another_length_is_refused(codec: Codec) -> None:
+    rate = codec.card.min_rate
+    for num_bits in (0, rate - 1, rate + 1):
+        with pytest.raises(CodecError, match=rf"`payload` must hold {rate} bits for each report; got \[{num_bits}\]"):
+            codec.decode(Payload.of_equal_length(np.zeros((2, num_bits), dtype=np.uint8)), rate)
+    ragged = Payload(np.zeros((2, rate), dtype=np.uint8), np.array([rate, rate - 8]))
+    with pytest.raises(CodecError, match=rf"got \[{rate - 8}, {rate}\]"):
+        codec.decode(ragged, rate)
+
+
+def test_a_rate_outside_the_card_is_refused(codec: Codec, indoor: ChannelSet) -> None:
+    for rate in (0, codec.card.min_rate - 1, codec.card.max_rate + 1):
+        message = rf"`rate` of codec {codec.card.name} must be .*{codec.card.max_rate}.* bits; got {rate}"
+        with pytest.raises(InvalidArgumentError, match=message):
+            codec.encode(indoor.h[:1], rate)
+        with pytest.raises(InvalidArgumentError, match=message):
+            codec.decode(Payload.of_equal_length(np.zeros((1, rate), dtype=np.uint8)), rate)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 32, 31), (1, 2, 32, 32), (1, 32, 32)])
+def test_a_channel_of_another_shape_is_refused(codec: Codec, shape: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidArgumentError) as error:
+        codec.encode(torch.zeros(shape, dtype=torch.complex64), codec.card.min_rate)
+    assert f"`h_est` must be [batch, 1, 32, 32] complex64; got {list(shape)}" in str(error.value)
+
+
+def test_the_nmse_on_the_test_split_is_that_of_the_card_and_falls_as_the_rate_grows(
+    codec: Codec, indoor: ChannelSet
+) -> None:
+    errors = []
+    for point in codec.card.measured:
+        h_hat = codec.decode(codec.encode(indoor.h, point.rate), point.rate).h_hat
+        errors.append(float(nmse(h_hat, indoor.h).mean()))
+        wanted = 0.0 if point.nmse_db is None else 10 ** (point.nmse_db / 10)
+        assert errors[-1] == pytest.approx(wanted, rel=0.023)  # 0.1 dB
+    assert errors == sorted(errors, reverse=True)
+    assert len(set(errors)) == len(errors) > 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_what_the_cpu_gives(codec: Codec, indoor: ChannelSet) -> None:
+    cuda = torch.device("cuda")
+    gpu = codec_of(codec.card.name, cuda)
+    for rate in codec.rates:
+        payload = codec.encode(indoor.h[:256], rate)
+        assert (gpu.encode(indoor.h[:256].to(cuda), rate).bits != payload.bits).mean() <= 1e-4
+        decoded = gpu.decode(payload, rate)
+        assert decoded.h_hat.device.type == "cuda"
+        assert relative_error(decoded.h_hat.cpu(), codec.decode(payload, rate).h_hat) < 1e-4

@@ -1,0 +1,91 @@
+"""Theory as the reference: BPSK over AWGN errs with probability Q(sqrt(2 Es/N0))."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import chi2_contingency, norm
+
+from shared.links import make_link
+from shared.links.digital import bpsk_bit_error_probability
+from shared.metrics import bit_errors
+from shared.receive import decide
+from shared.rng import Randomness
+from shared.types import Payload, Received
+
+SNR_DB = (-5, -3, -1, 1, 3, 5, 7, 9)
+NUM_REPORTS, LENGTH = 4000, 500
+NUM_BITS = NUM_REPORTS * LENGTH
+RUNS = {"digital:bsc": 1, "digital:hard": 2, "digital:soft": 3}  # each detector has noise of its own
+
+
+def transmit(label: str, snr_db: float, run: int) -> tuple[Payload, Received]:
+    bits = np.random.default_rng(run).integers(0, 2, (NUM_REPORTS, LENGTH), dtype=np.uint8)
+    payload = Payload.of_equal_length(bits)
+    randomness = Randomness(run, np.zeros(NUM_REPORTS, dtype=np.uint32), np.arange(NUM_REPORTS))
+    return payload, make_link(label).transmit(payload, np.full(NUM_REPORTS, snr_db, dtype=np.float32), randomness)
+
+
+@cache
+def errors_per_report(label: str, snr_db: float) -> NDArray[np.int64]:
+    payload, received = transmit(label, snr_db, RUNS[label])
+    return bit_errors(decide(received), payload)
+
+
+def q_function(snr_db: float) -> float:
+    return float(norm.sf(np.sqrt(2 * 10 ** (snr_db / 10))))
+
+
+@pytest.mark.parametrize(("snr_db", "published"), [(0, 7.86e-2), (6, 2.39e-3), (10, 3.87e-6)])
+def test_the_bit_error_probability_is_the_published_one(snr_db: float, published: float) -> None:
+    p = float(bpsk_bit_error_probability(np.array([snr_db]))[0])
+    assert f"{p:.2e}" == f"{published:.2e}"
+
+
+@pytest.mark.parametrize("snr_db", SNR_DB)
+@pytest.mark.parametrize("label", RUNS)
+def test_the_bit_error_rate_is_within_three_standard_errors_of_theory(label: str, snr_db: float) -> None:
+    p = q_function(snr_db)
+    standard_error = np.sqrt(p * (1 - p) / NUM_BITS)
+    assert errors_per_report(label, snr_db).sum() / NUM_BITS == pytest.approx(p, abs=3 * standard_error)
+
+
+@pytest.mark.parametrize("snr_db", SNR_DB)
+@pytest.mark.parametrize("symbols", ["digital:hard", "digital:soft"])
+def test_the_binary_symmetric_channel_cannot_be_told_from_the_symbols(symbols: str, snr_db: float) -> None:
+    bsc, other = errors_per_report("digital:bsc", snr_db), errors_per_report(symbols, snr_db)
+    wrong = [int(bsc.sum()), int(other.sum())]
+    assert chi2_contingency([wrong, [NUM_BITS - count for count in wrong]]).pvalue > 1e-3
+    assert chi2_contingency(np.array(histograms(bsc, other))).pvalue > 1e-3
+
+
+def histograms(a: NDArray[np.int64], b: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Count reports by their errors, in up to eight classes that both together fill."""
+    edges = np.unique(np.quantile(np.concatenate([a, b]), np.linspace(0, 1, 9)[1:-1]).astype(int))
+    return [np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1) for values in (a, b)]
+
+
+def test_a_hard_decision_is_the_sign_of_the_llr() -> None:
+    _, hard = transmit("digital:hard", -2.0, run=4)
+    _, soft = transmit("digital:soft", -2.0, run=4)
+    assert np.array_equal(decide(soft).bits, hard.values)
+    assert not (soft.values == 0).any()
+
+
+def test_an_llr_is_the_log_odds_of_its_bit_in_eighths() -> None:
+    """Of the bits whose LLR is L, a share of 1 / (1 + exp(-L)) is 1."""
+    payload, soft = transmit("digital:soft", -4.0, run=5)
+    for llr in (-24, -8, 8, 16):
+        chosen = np.abs(soft.values.astype(int) - llr) <= 1
+        assert chosen.sum() > 10_000
+        share = payload.bits[chosen].mean()
+        assert share == pytest.approx(1 / (1 + np.exp(-llr / 8)), abs=4 * np.sqrt(0.25 / chosen.sum()))
+
+
+def test_an_snr_belongs_to_its_own_report() -> None:
+    payload = Payload.of_equal_length(np.zeros((2, LENGTH), dtype=np.uint8))
+    randomness = Randomness(1, np.zeros(2, dtype=np.uint32), np.arange(2))
+    received = make_link("digital:bsc").transmit(payload, np.array([-10, 20], dtype=np.float32), randomness)
+    assert received.values[0].sum() > 100
+    assert received.values[1].sum() == 0

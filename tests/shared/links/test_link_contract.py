@@ -1,0 +1,78 @@
+"""What every entry of `LINKS` must do."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from shared.errors import InvalidArgumentError
+from shared.links import LINKS, make_link
+from shared.receive import decide
+from shared.rng import Randomness
+from shared.types import Payload, Received, ReceivedKind
+
+NUM_REPORTS = 6
+SNR_DB = np.array([-10, 0, 3, 6, -3, 20], dtype=np.float32)
+
+
+def ragged_payload() -> Payload:
+    length = np.array([40, 1, 0, 64, 7, 64])
+    bits = np.random.default_rng(3).integers(0, 2, (NUM_REPORTS, 64), dtype=np.uint8)
+    return Payload(bits * (np.arange(64) < length[:, None]), length)
+
+
+def send(label: str, rows: NDArray[np.integer], snr_db: NDArray[np.float32] = SNR_DB, run: int = 1) -> Received:
+    payload = ragged_payload()
+    length = payload.length[rows]
+    part = Payload(payload.bits[rows, : length.max()], length)
+    return make_link(label).transmit(part, snr_db[rows], Randomness(run, rows + 10, 100 + rows))
+
+
+everyone = np.arange(NUM_REPORTS)
+
+
+@pytest.mark.parametrize("label", LINKS)
+def test_the_same_streams_give_the_same_errors_and_another_run_gives_others(label: str) -> None:
+    assert np.array_equal(send(label, everyone).values, send(label, everyone).values)
+    assert np.array_equal(send(label, everyone).values, send(label, everyone, run=2).values) == (label == "ideal")
+
+
+@pytest.mark.parametrize("label", LINKS)
+def test_what_a_report_suffers_does_not_depend_on_who_shares_its_batch(label: str) -> None:
+    whole = send(label, everyone)
+    for row in everyone:
+        alone = send(label, np.array([row]))
+        assert np.array_equal(alone.values[0], whole.values[row, : whole.length[row]])
+
+
+@pytest.mark.parametrize("label", LINKS)
+def test_a_link_hands_on_as_many_values_as_it_got_bits_and_zeros_beyond(label: str) -> None:
+    received = send(label, everyone)
+    assert np.array_equal(received.length, ragged_payload().length)
+    sent = np.arange(64) < received.length[:, None]
+    assert not received.values[~sent].any()
+    if received.kind is ReceivedKind.LLRS:
+        assert received.values.dtype == np.int8
+        assert received.values[sent].all()
+    else:
+        assert received.values.dtype == np.uint8
+        assert received.values.max() == 1
+
+
+@pytest.mark.parametrize("label", LINKS)
+def test_without_noise_every_bit_arrives(label: str) -> None:
+    received = send(label, everyone, snr_db=np.full(NUM_REPORTS, 80, dtype=np.float32))
+    assert np.array_equal(decide(received).bits, ragged_payload().bits)
+
+
+def test_the_ideal_link_changes_nothing_at_any_snr() -> None:
+    assert np.array_equal(send("ideal", everyone).values, ragged_payload().bits)
+
+
+@pytest.mark.parametrize("label", LINKS)
+def test_a_link_knows_its_label_and_the_family_that_cards_name(label: str) -> None:
+    assert (make_link(label).label, make_link(label).family) == (label, label.split(":", maxsplit=1)[0])
+
+
+def test_an_unknown_link_is_refused_with_the_names_of_the_known() -> None:
+    with pytest.raises(InvalidArgumentError, match="one of ideal, digital:bsc, digital:hard, digital:soft; got 'wire'"):
+        make_link("wire")

@@ -1,0 +1,113 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import InvalidArgumentError
+from shared.frame import Frame, FrameAck, SimTruth, pack_received
+from shared.types import Received, ReceivedKind
+
+TRUTH = SimTruth(np.array([4, 7]), None, b"\x80\x01\xff")
+
+
+def frame(**changes: Any) -> Frame:
+    """Return a frame of two reports, 9 and 3 bits, with some fields changed."""
+    valid = Frame(
+        session_id="s",
+        frame_id=1,
+        kind=ReceivedKind.HARD_BITS,
+        ue_id=np.array([5, 5]),
+        sequence=np.array([0, 1]),
+        rate=np.array([9, 3]),
+        snr_db=np.array([0, 10], dtype=np.float32),
+        length=np.array([9, 3]),
+        payload=b"\x80\x80\xe0",
+        truth=TRUTH,
+        deadline_ms=0,
+    )
+    return replace(valid, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ue_id": np.array([], dtype=np.int64)}, "`ue_id` must name at least one report"),
+        ({"ue_id": np.array([5])}, "`sequence` must have one entry a report, 1; got 2"),
+        ({"sequence": np.array([0])}, "`sequence` must have one entry a report, 2; got 1"),
+        ({"rate": np.array([9, 3, 3])}, "`rate` must have one entry a report, 2; got 3"),
+        ({"snr_db": np.zeros(3, np.float32)}, "`snr_db` must have one entry a report"),
+        ({"length": np.array([9])}, "`length` must have one entry a report"),
+        ({"snr_db": np.array([0, 80.5], np.float32)}, r"`snr_db` must be in \[-40, 80\]"),
+        ({"snr_db": np.array([np.nan, 0], np.float32)}, r"`snr_db` must be in \[-40, 80\]"),
+        ({"payload": b"\x80\x80"}, "`payload` must hold 3 bytes by `length`; got 2"),
+        ({"kind": ReceivedKind.LLRS}, "`payload` must hold 12 bytes by `length`; got 3"),
+        ({"sequence": np.array([1, 1])}, "`sequence` must not repeat"),
+        ({"truth": replace(TRUTH, dataset_index=None)}, "either `dataset_index` or `h`"),
+        ({"truth": replace(TRUTH, h=np.zeros((2, 4), np.complex64))}, "either `dataset_index` or `h`"),
+        ({"truth": replace(TRUTH, dataset_index=np.array([4]))}, "`truth` must have one entry a report, 2; got 1"),
+        ({"truth": replace(TRUTH, sent_bits=b"\x80\x01")}, "`sent_bits` must hold 3 bytes by `rate`; got 2"),
+    ],
+)
+def test_a_frame_that_contradicts_itself_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        frame(**changes)
+
+
+def test_two_ues_may_share_a_sequence_number() -> None:
+    assert frame(ue_id=np.array([5, 6]), sequence=np.array([1, 1])).num_reports == 2
+
+
+def test_the_bits_that_were_received_and_sent_are_those_of_the_rows_asked_for() -> None:
+    both = frame().received(np.array([0, 1]))
+    assert both.values.tolist() == [[1, 0, 0, 0, 0, 0, 0, 0, 1], [1, 1, 1, 0, 0, 0, 0, 0, 0]]
+    sent = frame().sent(np.array([1]))
+    assert sent is not None
+    assert (sent.bits.tolist(), sent.length.tolist()) == ([[1, 1, 1]], [3])
+    assert frame(truth=None).sent(np.array([1])) is None
+
+
+@given(
+    lengths=st.lists(st.integers(0, 20), min_size=1, max_size=5),
+    kind=st.sampled_from(ReceivedKind),
+    seed=st.integers(0, 2**32 - 1),
+    data=st.data(),
+)
+def test_any_choice_of_rows_gives_back_what_was_packed(
+    lengths: list[int], kind: ReceivedKind, seed: int, data: st.DataObject
+) -> None:
+    length, n = np.array(lengths), len(lengths)
+    generator = np.random.default_rng(seed)
+    bits = generator.integers(0, 2, (n, max(lengths)), dtype=np.uint8)
+    sent = np.arange(max(lengths)) < length[:, None]
+    hard = bits * sent
+    llrs = (sent * np.where(hard == 1, 9, -9)).astype(np.int8)
+    received = Received(kind, hard if kind is ReceivedKind.HARD_BITS else llrs, length)
+    packed_bits = pack_received(Received(ReceivedKind.HARD_BITS, hard, length))
+    whole = frame(
+        kind=kind,
+        ue_id=np.zeros(n, np.int64),
+        sequence=np.arange(n),
+        rate=length,
+        length=length,
+        snr_db=np.zeros(n, np.float32),
+        payload=pack_received(received),
+        truth=SimTruth(np.arange(n), None, packed_bits),
+    )
+    rows = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=6)))
+    chosen, sent_bits = whole.received(rows), whole.sent(rows)
+    width = length[rows].max()
+    assert chosen.values.dtype == received.values.dtype
+    assert np.array_equal(chosen.values, received.values[rows, :width])
+    assert np.array_equal(chosen.length, length[rows])
+    assert sent_bits is not None
+    assert np.array_equal(sent_bits.bits, hard[rows, :width])
+
+
+def test_a_refusal_acknowledges_no_report() -> None:
+    ack = FrameAck.refused("s", 3, 8, "full", retry_delay_ms=20)
+    assert (ack.session_id, ack.frame_id, ack.code, ack.message, ack.retry_delay_ms) == ("s", 3, 8, "full", 20)
+    columns = (ack.duplicate, ack.fallback, ack.nmse, ack.sgcs, ack.bit_errors, ack.queue_ms, ack.batch_size)
+    assert [len(column) for column in columns] == [0] * len(columns)

@@ -1,0 +1,168 @@
+"""Every message there and back, over everything that hypothesis can think of."""
+
+from dataclasses import fields, is_dataclass
+from typing import TypeVar, get_args
+
+import numpy as np
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from protos.csi.v1 import feedback_pb2, frame_pb2
+from shared.errors import InvalidArgumentError
+from shared.frame import Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
+from shared.types import CsiShape, Domain, ReceivedKind
+from shared.wire import serde
+
+uint32, uint64, int63 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**63 - 1)
+T = TypeVar("T", bound=np.generic)
+
+text = st.text(max_size=8)
+float32 = st.floats(width=32, allow_nan=False)
+
+
+def same(a: object, b: object) -> bool:
+    """Compare records field by field, arrays by dtype and value."""
+    if is_dataclass(a):
+        return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
+    return type(a) is type(b) and a == b
+
+
+@st.composite
+def truths(draw: st.DrawFn, rates: list[int]) -> SimTruth | None:
+    n, kind = len(rates), draw(st.sampled_from(["none", "index", "h"]))
+    if kind == "none":
+        return None
+    sent_bits = draw(st.binary(min_size=sum(-(-r // 8) for r in rates), max_size=sum(-(-r // 8) for r in rates)))
+    if kind == "index":
+        return SimTruth(np.array(draw(st.lists(uint32, min_size=n, max_size=n))), None, sent_bits)
+    num_complex = draw(st.integers(1, 3))
+    parts = draw(st.lists(float32, min_size=2 * n * num_complex, max_size=2 * n * num_complex))
+    h = np.array(parts, dtype=np.float32).view(np.complex64).reshape(n, num_complex)
+    return SimTruth(None, h, sent_bits)
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> Frame:
+    identities = draw(st.lists(st.tuples(uint32, int63), min_size=1, max_size=4, unique=True))
+    n = len(identities)
+    rates = draw(st.lists(st.integers(0, 20), min_size=n, max_size=n))
+    lengths = draw(st.lists(st.integers(0, 20), min_size=n, max_size=n))
+    kind = draw(st.sampled_from(ReceivedKind))
+    num_bytes = sum(lengths) if kind is ReceivedKind.LLRS else sum(-(-length // 8) for length in lengths)
+    return Frame(
+        session_id=draw(text),
+        frame_id=draw(uint64),
+        kind=kind,
+        ue_id=np.array([ue for ue, _ in identities]),
+        sequence=np.array([sequence for _, sequence in identities]),
+        rate=np.array(rates),
+        snr_db=np.array(draw(st.lists(st.floats(-40, 80, width=32), min_size=n, max_size=n)), dtype=np.float32),
+        length=np.array(lengths),
+        payload=draw(st.binary(min_size=num_bytes, max_size=num_bytes)),
+        truth=draw(truths(rates)),
+        deadline_ms=draw(uint32),
+    )
+
+
+@st.composite
+def acks(draw: st.DrawFn) -> FrameAck:
+    def column(elements: st.SearchStrategy[float], dtype: type[T]) -> NDArray[T]:
+        return np.array(draw(st.lists(elements, max_size=3)), dtype=dtype)
+
+    return FrameAck(
+        session_id=draw(text),
+        frame_id=draw(uint64),
+        code=draw(st.integers(0, 16)),
+        message=draw(text),
+        retry_delay_ms=draw(uint32),
+        duplicate=column(st.booleans(), np.bool_),
+        fallback=column(st.booleans(), np.bool_),
+        nmse=column(st.floats(allow_nan=False), np.float64),
+        sgcs=column(st.floats(allow_nan=False), np.float64),
+        bit_errors=column(uint32, np.int64),
+        queue_ms=column(float32, np.float32),
+        decode_ms=column(float32, np.float32),
+        total_ms=draw(float32),
+        batch_size=column(uint32, np.int64),
+    )
+
+
+shapes = st.builds(CsiShape, st.sampled_from(get_args(Domain)), uint32, uint32, uint32)
+
+
+@given(frames())
+def test_a_frame_comes_back_from_the_wire(frame: Frame) -> None:
+    content = serde.frame_to_proto(frame).SerializeToString()
+    assert same(serde.frame_from_proto(frame_pb2.Frame.FromString(content)), frame)
+
+
+@given(acks())
+def test_an_acknowledgement_comes_back_from_the_wire(ack: FrameAck) -> None:
+    content = serde.frame_ack_to_proto(ack).SerializeToString()
+    assert same(serde.frame_ack_from_proto(frame_pb2.FrameAck.FromString(content)), ack)
+
+
+@given(st.builds(SessionRequest, uint32, text, text, text, shapes, text, text))
+def test_a_session_request_comes_back_from_the_wire(request: SessionRequest) -> None:
+    content = serde.session_request_to_proto(request).SerializeToString()
+    assert serde.session_request_from_proto(feedback_pb2.OpenSessionRequest.FromString(content)) == request
+
+
+@given(st.builds(SessionGrant, text, st.booleans(), uint32, text))
+def test_a_session_grant_comes_back_from_the_wire(grant: SessionGrant) -> None:
+    content = serde.session_grant_to_proto(grant).SerializeToString()
+    assert serde.session_grant_from_proto(feedback_pb2.OpenSessionResponse.FromString(content)) == grant
+
+
+def parse(content: bytes) -> None:
+    """Parse bytes from the wire; only what the service maps to a status may be raised."""
+    try:
+        frame = serde.frame_from_proto(frame_pb2.Frame.FromString(content))
+    except (DecodeError, InvalidArgumentError):
+        return
+    assert frame.num_reports >= 1
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_a_frame_or_refused(content: bytes) -> None:
+    parse(content)
+
+
+@given(frame=frames(), flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), min_size=1, max_size=4))
+def test_a_damaged_frame_is_a_frame_or_refused(frame: Frame, flips: list[tuple[int, int]]) -> None:
+    content = bytearray(serde.frame_to_proto(frame).SerializeToString())
+    for position, flip in flips:
+        content[position % len(content)] ^= flip
+    parse(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": 0}, r"`kind` must be 1 \(HARD_BITS\), 2 \(LLRS\); got 0"),
+        ({"kind": 9}, "`kind` must be .*; got 9"),
+        ({"sequence": [2**63]}, "`sequence` must be at most"),
+        ({"sequence": []}, "`sequence` must have one entry a report"),
+        ({"ue_id": []}, "`ue_id` must name at least one report"),
+        ({"length": [2**32 - 1]}, "`payload` must hold 536870912 bytes"),
+        ({"truth": {}}, "`truth` must hold either"),
+        ({"truth": {"h": bytes(12), "sent_bits": b"\0"}}, r"`truth.h` must hold 1 channels of complex64; got 12 bytes"),
+        ({"truth": {"h": bytes(8), "sent_bits": b""}}, "`sent_bits` must hold 1 bytes"),
+        ({"truth": {"dataset_index": [1, 2], "sent_bits": b"\0"}}, "`truth` must have one entry a report, 1; got 2"),
+    ],
+)
+def test_a_message_that_contradicts_itself_is_refused(changes: dict[str, object], message: str) -> None:
+    valid: dict[str, object] = {"kind": 1, "ue_id": [1], "sequence": [1], "rate": [3], "snr_db": [0.0], "length": [3]}
+    proto = frame_pb2.Frame(**(valid | {"payload": b"\0"} | changes))  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match=message):
+        serde.frame_from_proto(proto)
+
+
+def test_a_domain_that_is_not_ours_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="`domain` must be angular-delay or spatial-frequency; got 'time'"):
+        serde.session_request_from_proto(feedback_pb2.OpenSessionRequest(domain="time"))
