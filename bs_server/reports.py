@@ -15,6 +15,7 @@ from bs_server.batching import BatchKey, Decoded, Entry
 from bs_server.sessions import Identity, Session
 from bs_server.store import ReconstructionRow, ReportRow
 from shared.frame import Frame, FrameAck
+from shared.wire.payload import unpack_received, unpack_sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,10 @@ def cut(
             chosen = of_rate[start : start + max_batch]
             entry = Entry(
                 key=BatchKey(session.card.sha256, rate, frame.kind),
-                received=frame.received(chosen),
+                received=unpack_received(frame, chosen),
                 snr_db=frame.snr_db[chosen],
                 h=_truth(frame, session, chosen),
-                sent=frame.sent(chosen),
+                sent=unpack_sent(frame, chosen),
                 arrival_s=arrival_s,
                 deadline_s=deadline_s,
                 result=loop.create_future(),

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.coding.bits import pack, unpack, unpack_rows
 from shared.errors import InvalidArgumentError
-from shared.types import CsiShape, Payload, Received, ReceivedKind
+from shared.types import CsiShape, ReceivedKind
 
 PROTOCOL_VERSION = 1
 SNR_DB_RANGE = (-40.0, 80.0)
@@ -117,8 +116,8 @@ class Frame:
         low, high = SNR_DB_RANGE
         if not ((self.snr_db >= low) & (self.snr_db <= high)).all():
             raise InvalidArgumentError(f"`snr_db` must be in [{low:g}, {high:g}]; got {self.snr_db.tolist()[:8]}.")
-        if len(self.payload) != self._num_bytes().sum():
-            wanted = int(self._num_bytes().sum())
+        if len(self.payload) != self.num_bytes.sum():
+            wanted = int(self.num_bytes.sum())
             raise InvalidArgumentError(f"`payload` must hold {wanted} bytes by `length`; got {len(self.payload)}.")
         if len(set(zip(self.ue_id.tolist(), self.sequence.tolist(), strict=True))) != n:
             raise InvalidArgumentError("`sequence` must not repeat within a frame for one `ue_id`; it does.")
@@ -140,40 +139,10 @@ class Frame:
         """Reports in the frame."""
         return len(self.ue_id)
 
-    def received(self, rows: NDArray[np.integer]) -> Received:
-        """Return what the front end handed on for some reports of the frame, one padded row each."""
-        length = self.length[rows]
-        chosen = _select(self.payload, self._num_bytes(), rows)
-        if self.kind is ReceivedKind.HARD_BITS:
-            return Received(self.kind, unpack(chosen, length), length)
-        values = unpack_rows(np.frombuffer(chosen, dtype=np.uint8), length)
-        return Received(self.kind, values.view(np.int8), length)
-
-    def sent(self, rows: NDArray[np.integer]) -> Payload | None:
-        """Return the bits that the UE sent for some reports, or None without truth."""
-        if self.truth is None:
-            return None
-        chosen = _select(self.truth.sent_bits, -(-self.rate // 8), rows)
-        return Payload(unpack(chosen, self.rate[rows]), self.rate[rows])
-
-    def _num_bytes(self) -> NDArray[np.int64]:
+    @property
+    def num_bytes(self) -> NDArray[np.int64]:
+        """[num_reports] bytes of each report in the payload."""
         return self.length if self.kind is ReceivedKind.LLRS else -(-self.length // 8)
-
-
-def _select(buffer: bytes, num_bytes: NDArray[np.int64], rows: NDArray[np.integer]) -> bytes:
-    """Return the bytes of some reports out of a buffer that holds all."""
-    if np.array_equal(rows, np.arange(len(num_bytes))):
-        return buffer
-    end = np.cumsum(num_bytes)
-    return b"".join(buffer[end[row] - num_bytes[row] : end[row]] for row in rows)
-
-
-def pack_received(received: Received) -> bytes:
-    """Return the payload buffer of a frame."""
-    if received.kind is ReceivedKind.HARD_BITS:
-        return pack(received.values.view(np.uint8), received.length)
-    sent = np.arange(received.values.shape[1]) < received.length[:, None]
-    return received.values[sent].tobytes()
 
 
 @dataclass(frozen=True, slots=True)

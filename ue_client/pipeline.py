@@ -14,10 +14,11 @@ from shared.channels import ChannelSet
 from shared.codecs import EncodeContext, Encoder, make_encoder
 from shared.coding.bits import pack
 from shared.errors import InvalidArgumentError
-from shared.frame import PROTOCOL_VERSION, Frame, SessionRequest, SimTruth, pack_received
+from shared.frame import PROTOCOL_VERSION, Frame, SessionRequest, SimTruth
 from shared.links import Link, make_link
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
+from shared.wire.payload import pack_received
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,13 @@
-"""Where the channels come from. A new source is one file here and one line in `CHANNELS`."""
+"""Where the channels come from. A new file format is one reader and one line in `CHANNELS`."""
 
 from pathlib import Path
 
 from shared.channels.card import DatasetCard, read_dataset_card
-from shared.channels.file import ChannelSet, load_file
+from shared.channels.file import CHANNELS, ChannelSet, load_file
 from shared.errors import DataFileError
 from shared.types import Domain
 
 DATASETS = Path(__file__).parent.parent / "datasets"
-
-CHANNELS = {"file": load_file}
 
 __all__ = ["CHANNELS", "DATASETS", "ChannelSet", "DatasetCard", "load_channels", "shipped_datasets"]
 
@@ -35,4 +33,4 @@ def load_channels(name_or_path: str, domain: Domain | None = None) -> ChannelSet
     if not path.is_file():
         names = ", ".join(shipped) or "none"
         raise DataFileError(f"`data` must be a shipped data set ({names}) or a file; got {name_or_path!r}.")
-    return CHANNELS["file"](path, domain)
+    return load_file(path, domain)

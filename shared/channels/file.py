@@ -2,14 +2,17 @@
 
 | file | array | meaning |
 |---|---|---|
-| ``.npz`` with ``x_re_im`` | [N, rx, 32, 32, 2] float16 | re and im, angular-delay; has a card beside it |
-| ``.npy``, or ``.npz`` with ``h`` / ``x`` | [N, rx, tx, subcarriers] or [N, tx, subcarriers], complex | domain given |
-| ``.mat`` (v5) with ``HT`` | [N, 2048] real | CsiNet: [re (1024), im (1024)], each [angle 32, delay 32], offset 0.5 |
+| ``.npz`` with ``x_re_im`` | [N, rx, angles, taps, 2] real | angular-delay; csilink's own, with a card |
+| ``.npz`` with ``x`` | [N, rx, angles, taps] or [N, angles, taps], complex | angular-delay |
+| ``.npz`` with ``h`` | [N, rx, tx, subcarriers] or [N, tx, subcarriers], complex | spatial-frequency |
+| ``.npy``, complex | either | does not say; only for callers that do |
+| ``.npy``, real; ``.mat`` (v5) with ``HT`` | [N, 2048] | CsiNet: [re, im], each [angle 32, delay 32], offset 0.5 |
 
 Every reader ends in unit mean power per report: no scale or offset of a file travels further.
 """
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +26,8 @@ from shared.digests import sha256_of
 from shared.errors import DataFileError
 from shared.transforms import normalize_power
 from shared.types import CsiShape, Domain
+
+Channels = tuple[NDArray[np.generic], Domain | None]  # what a reader returns: channels, and the domain if the file says
 
 CSINET_OFFSET = 0.5  # CsiNet scales its values to [0, 1] around this
 CSINET_SIDE = 32
@@ -52,7 +57,7 @@ def load_file(path: Path, domain: Domain | None = None) -> ChannelSet:
 
     Args:
         path: A .npz, .npy or .mat file.
-        domain: Domain of a file that does not say; default ``"angular-delay"``.
+        domain: Domain of a file that does not say; None accepts only files that do.
 
     Returns:
         The channels, each normalised to unit mean power.
@@ -67,7 +72,9 @@ def load_file(path: Path, domain: Domain | None = None) -> ChannelSet:
     digest = sha256_of(path)
     if card and card.sha256 != digest:
         raise DataFileError(f"`{path}` is not the file of its card: SHA-256 {card.sha256} wanted, {digest} found.")
-    array = _READERS.get(path.suffix, _unknown_suffix)(path)
+    if path.suffix not in CHANNELS:
+        raise DataFileError(f"`{path}` must end in {', '.join(CHANNELS)}; found {path.suffix or 'no suffix'!r}.")
+    array, found = CHANNELS[path.suffix](path)
     array = array[:, None] if array.ndim == 3 else array
     if array.ndim != 4 or 0 in array.shape:
         wanted = "[N, rx, tx, subcarriers] or [N, tx, subcarriers], none of them 0"
@@ -76,9 +83,7 @@ def load_file(path: Path, domain: Domain | None = None) -> ChannelSet:
         h = normalize_power(torch.from_numpy(np.ascontiguousarray(array, dtype=np.complex64)))
     except ValueError as error:
         raise DataFileError(f"`{path}`: {error}") from error
-    if card and domain not in (None, card.domain):
-        raise DataFileError(f"`domain` of `{path}` is {card.domain} by its card; got {domain}.")
-    shape = CsiShape(card.domain if card else domain or "angular-delay", *h.shape[1:])
+    shape = CsiShape(_domain(path, found, domain), *h.shape[1:])
     if card and (card.shape != shape or card.num_channels != len(h)):
         raise DataFileError(
             f"`{path}` does not hold what its card says: {card.num_channels} x {card.shape.dims} wanted."
@@ -86,14 +91,27 @@ def load_file(path: Path, domain: Domain | None = None) -> ChannelSet:
     return ChannelSet(card.name if card else path.stem, digest, h, shape, card)
 
 
-def _read_npz(path: Path) -> NDArray[np.generic]:
+def _domain(path: Path, found: Domain | None, given: Domain | None) -> Domain:
+    """Return the domain that a file says, or else the one that the caller says."""
+    if found and given and found != given:
+        raise DataFileError(f"`domain` of `{path}` is {found}; got {given}.")
+    domain = found or given
+    if domain is None:
+        raise DataFileError(
+            f"`{path}` does not say its domain: save it as .npz, key `h` (spatial-frequency) or `x` (angular-delay)."
+        )
+    return domain
+
+
+def _read_npz(path: Path) -> Channels:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             if "x_re_im" in file:
-                return _from_pairs(path, file["x_re_im"])
-            for name in ("h", "x"):
-                if name in file:
-                    return _require_complex(path, name, file[name])
+                return _from_pairs(path, file["x_re_im"]), "angular-delay"
+            if "x" in file:
+                return _require_complex(path, "x", file["x"]), "angular-delay"
+            if "h" in file:
+                return _require_complex(path, "h", file["h"]), "spatial-frequency"
             raise DataFileError(f"`{path}` must hold an array `x_re_im`, `h` or `x`; found {sorted(file)}.")
     except DataFileError:
         raise
@@ -101,7 +119,7 @@ def _read_npz(path: Path) -> NDArray[np.generic]:
         raise DataFileError(f"`{path}` cannot be read as .npz: {error}") from error
 
 
-def _read_npy(path: Path) -> NDArray[np.generic]:
+def _read_npy(path: Path) -> Channels:
     try:
         with path.open("rb") as stream:
             array = np.load(stream, allow_pickle=False)
@@ -110,11 +128,11 @@ def _read_npy(path: Path) -> NDArray[np.generic]:
     if not isinstance(array, np.ndarray):
         raise DataFileError(f"`{path}` must hold one array; found an archive of several, which ends in .npz.")
     if array.ndim == 2 and not np.iscomplexobj(array):
-        return _from_csinet(path, array)
-    return _require_complex(path, path.name, array)
+        return _from_csinet(path, array), "angular-delay"
+    return _require_complex(path, path.name, array), None
 
 
-def _read_mat(path: Path) -> NDArray[np.generic]:
+def _read_mat(path: Path) -> Channels:
     from scipy.io import loadmat  # noqa: PLC0415  (slow to import, needed for one format)
 
     try:
@@ -123,7 +141,7 @@ def _read_mat(path: Path) -> NDArray[np.generic]:
         raise DataFileError(f"`{path}` cannot be read as a MATLAB v5 file: {error}") from error
     if "HT" not in contents:
         raise DataFileError(f"`{path}` must hold CsiNet's array `HT`; it does not.")
-    return _from_csinet(path, np.asarray(contents["HT"]))
+    return _from_csinet(path, np.asarray(contents["HT"])), "angular-delay"
 
 
 def _from_csinet(path: Path, ht: NDArray[np.generic]) -> NDArray[np.complex64]:
@@ -152,13 +170,6 @@ def _require_complex(path: Path, name: str, array: NDArray[np.generic]) -> NDArr
     return array
 
 
-def _unknown_suffix(path: Path) -> NDArray[np.generic]:
-    raise DataFileError(f"`{path}` must end in {', '.join(_READERS)}; found {path.suffix or 'no suffix'!r}.")
-
-
-_READERS = {".npz": _read_npz, ".npy": _read_npy, ".mat": _read_mat}
-
-
 def save_file(path: Path, x: Tensor) -> str:
     """Write angular-delay channels in csilink's own half-precision format.
 
@@ -177,3 +188,6 @@ def save_file(path: Path, x: Tensor) -> str:
         with archive.open(member, "w") as stream:
             np.lib.format.write_array(stream, torch.view_as_real(x).to(torch.float16).numpy(), allow_pickle=False)
     return sha256_of(path)
+
+
+CHANNELS: dict[str, Callable[[Path], Channels]] = {".npz": _read_npz, ".npy": _read_npy, ".mat": _read_mat}

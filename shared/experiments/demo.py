@@ -73,6 +73,7 @@ def start_base_station(folder: Path, arguments: Sequence[str] = ()) -> BaseStati
                 return BaseStationProcess(process, entry["grpc_port"], entry["rest_port"], log)
         time.sleep(0.05)
     process.kill()
+    process.wait()
     tail = "\n".join(log.read_text().splitlines()[-5:])
     raise UnavailableError(f"The base station is not ready; the end of {log}:\n{tail}")
 

@@ -28,5 +28,5 @@ def make_link(label: str) -> Link:
         InvalidArgumentError: If there is no such link.
     """
     if label not in LINKS:
-        raise InvalidArgumentError(f"`link` must be one of {', '.join(LINKS)}; got {label!r}.")
+        raise InvalidArgumentError(f"`link` must be one of {', '.join(LINKS)}; got {label[:64]!r}.")
     return LINKS[label]()

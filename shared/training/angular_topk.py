@@ -64,39 +64,37 @@ def _spend(distortion: np.ndarray, index_bits: int, energy: np.ndarray) -> tuple
     shape = (MAX_RATE - MIN_RATE + 1, MAX_TAPS)
     amplitude_widths, phase_widths = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8)
     best_error = np.full(shape[0], np.inf)
-    total = distortion.shape[1] - 1 + distortion.shape[2] - 1 - MIN_PHASE_WIDTH
-    path = _best_split(distortion)
+    error_by_width, split = _best_split(distortion)
     for num_taps in range(1, MAX_TAPS + 1):
         fixed = num_taps * (index_bits + MIN_PHASE_WIDTH)
-        most = min(MAX_RATE - fixed, num_taps * total)
+        most = min(MAX_RATE - fixed, num_taps * (error_by_width.shape[1] - 1))
         if most < 0:
             break
-        error_by_extra = np.array([[distortion[r, a, p] for a, p in path[r]] for r in range(num_taps)])
-        extra = allocate(error_by_extra, most)
-        left_out = energy[num_taps:].sum()
-        for budget in range(max(MIN_RATE, fixed), fixed + most + 1):
-            spent = extra[budget - fixed]
-            error = error_by_extra[np.arange(num_taps), spent].sum() + left_out
-            row = budget - MIN_RATE
-            if error < best_error[row]:
-                best_error[row] = error
-                split = np.array([path[r][n] for r, n in enumerate(spent)])
-                amplitude_widths[row], phase_widths[row] = 0, 0
-                amplitude_widths[row, :num_taps], phase_widths[row, :num_taps] = split.T
+        widths, error = allocate(error_by_width[:num_taps], most)
+        budgets = np.arange(max(MIN_RATE, fixed), fixed + most + 1)
+        total = error[budgets - fixed] + energy[num_taps:].sum()
+        better = budgets[total < best_error[budgets - MIN_RATE]]
+        rows = better - MIN_RATE
+        best_error[rows] = error[better - fixed] + energy[num_taps:].sum()
+        amplitude_widths[rows], phase_widths[rows] = 0, 0
+        chosen = split[np.arange(num_taps), widths[better - fixed]]
+        amplitude_widths[rows, :num_taps], phase_widths[rows, :num_taps] = chosen[..., 0], chosen[..., 1]
     return amplitude_widths, phase_widths
 
 
-def _best_split(distortion: np.ndarray) -> list[list[tuple[int, int]]]:
-    """Return for each rank the (amplitude, phase) widths after 0, 1, 2, ... extra bits, each the better next step."""
-    paths = []
-    for table in distortion:
-        amplitude, phase = 0, MIN_PHASE_WIDTH
-        path = [(amplitude, phase)]
-        while amplitude < MAX_AMPLITUDE_WIDTH or phase < MAX_PHASE_WIDTH:
-            more_phase = phase < MAX_PHASE_WIDTH and (
-                amplitude == MAX_AMPLITUDE_WIDTH or table[amplitude, phase + 1] <= table[amplitude + 1, phase]
-            )
-            amplitude, phase = (amplitude, phase + 1) if more_phase else (amplitude + 1, phase)
-            path.append((amplitude, phase))
-        paths.append(path)
-    return paths
+def _best_split(distortion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split the bits of a tap between amplitude and phase.
+
+    Returns:
+        [max_taps, num_widths] least error of each rank with 0, 1, 2, ... bits beyond the least phase width, and
+        [max_taps, num_widths, 2] the (amplitude, phase) widths that reach it.
+    """
+    num_widths = MAX_AMPLITUDE_WIDTH + MAX_PHASE_WIDTH - MIN_PHASE_WIDTH + 1
+    error, split = np.full((MAX_TAPS, num_widths), np.inf), np.zeros((MAX_TAPS, num_widths, 2), dtype=np.uint8)
+    for amplitude in range(MAX_AMPLITUDE_WIDTH + 1):
+        for phase in range(MIN_PHASE_WIDTH, MAX_PHASE_WIDTH + 1):
+            extra = amplitude + phase - MIN_PHASE_WIDTH
+            better = distortion[:, amplitude, phase] < error[:, extra]
+            error[better, extra] = distortion[better, amplitude, phase]
+            split[better, extra] = amplitude, phase
+    return error, split

@@ -85,7 +85,7 @@ def measure_nmse_db(model: ModelFile, test: ChannelSet, rate: int) -> float | No
 def _card(codec: str, train: ChannelSet, test: ChannelSet, tensors: dict[str, Tensor], command: str) -> CodecCard:
     exact = codec == "float"
     num_bits = BITS_PER_COMPLEX * train.shape.num_complex
-    macs = 4 * train.shape.num_complex * tensors["basis"].shape[1] if "basis" in tensors else 0
+    macs = 4 * train.shape.num_complex * _num_coefficients(tensors["widths"][-1]) if "widths" in tensors else 0
     return CodecCard(
         name=codec,
         codec=codec,
@@ -104,10 +104,15 @@ def _card(codec: str, train: ChannelSet, test: ChannelSet, tensors: dict[str, Te
         encoder_macs=macs,
         decoder_macs=macs,
         recipe=command,
-        training_data=_identity(train),
+        training_data="none" if exact else _identity(train),
         test_data=_identity(test),
         measured=[],
     )
+
+
+def _num_coefficients(widths: Tensor) -> int:
+    """Return how many leading coefficients of `klt` are sent."""
+    return int(widths.nonzero()[-1]) // 2 + 1
 
 
 def _identity(channels: ChannelSet) -> str:

@@ -34,13 +34,13 @@ def fit_klt(h: Tensor) -> dict[str, Tensor]:
     fields = (torch.view_as_real(coefficients).flatten(1) / scale).double().numpy()
     variance = scale.double().square().numpy()
     codebook = _shared_codebook(fields, variance)
-    widths = allocate(_distortion(fields, variance, codebook), MAX_RATE)[MIN_RATE:]
+    widths, _ = allocate(_distortion(fields, variance, codebook), MAX_RATE)
     return {
         "mean": mean,
         "basis": basis,
         "scale": scale,
         "codebook": torch.from_numpy(codebook),
-        "widths": torch.from_numpy(widths),
+        "widths": torch.from_numpy(widths[MIN_RATE:].copy()),
     }
 
 
@@ -49,9 +49,8 @@ def _shared_codebook(fields: np.ndarray, variance: np.ndarray) -> np.ndarray:
 
     The weak fields, which get few bits or none, would otherwise shape the levels of the strong ones.
     """
-    step = max(1, fields.size // SAMPLES)
-    samples = fields.ravel()[::step]
-    weights = np.broadcast_to(variance, fields.shape).ravel()[::step]
+    some = fields[:: -(-fields.size // SAMPLES)]
+    samples, weights = some.ravel(), np.broadcast_to(variance, some.shape).ravel()
     codebook = np.zeros((MAX_WIDTH, 2**MAX_WIDTH), dtype=np.float32)
     for width in range(1, MAX_WIDTH + 1):
         codebook[width - 1, : 2**width] = lloyd_max(samples, width, weights)

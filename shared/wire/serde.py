@@ -1,5 +1,6 @@
 """Our dataclasses to protobuf messages and back, pair by pair; the only importer of `protos` in `shared`."""
 
+from collections.abc import Sized
 from typing import get_args
 
 import numpy as np
@@ -10,6 +11,7 @@ from shared.frame import Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
 from shared.types import CsiShape, Domain, ReceivedKind
 
 MAX_SEQUENCE = 2**63 - 1  # the store keeps signed 64-bit integers
+MAX_REPORTS = 65536  # of a frame, whatever its receiver takes: a column is measured before it is converted
 
 
 def session_request_to_proto(request: SessionRequest) -> feedback_pb2.OpenSessionRequest:
@@ -37,7 +39,7 @@ def session_request_from_proto(message: feedback_pb2.OpenSessionRequest) -> Sess
     """
     domains: dict[str, Domain] = {domain: domain for domain in get_args(Domain)}
     if message.domain not in domains:
-        raise InvalidArgumentError(f"`domain` must be {' or '.join(domains)}; got {message.domain!r}.")
+        raise InvalidArgumentError(f"`domain` must be {' or '.join(domains)}; got {message.domain[:64]!r}.")
     return SessionRequest(
         protocol_version=message.protocol_version,
         session_id=message.session_id,
@@ -100,6 +102,9 @@ def frame_from_proto(message: frame_pb2.Frame) -> Frame:
     except ValueError:
         wanted = ", ".join(f"{kind.value} ({kind.name})" for kind in ReceivedKind)
         raise InvalidArgumentError(f"`kind` must be {wanted}; got {message.kind}.") from None
+    columns: tuple[Sized, ...] = (message.ue_id, message.sequence, message.rate, message.snr_db, message.length)
+    if (longest := max(map(len, (*columns, message.truth.dataset_index)))) > MAX_REPORTS:
+        raise InvalidArgumentError(f"A column of a frame must have at most {MAX_REPORTS} entries; got {longest}.")
     if max(message.sequence, default=0) > MAX_SEQUENCE:
         raise InvalidArgumentError(f"`sequence` must be at most {MAX_SEQUENCE}; got {max(message.sequence)}.")
     return Frame(

@@ -17,8 +17,8 @@ LAYERS = (
     ("experiments",),
     ("training", "receive"),
     ("codecs", "channels", "estimation", "links", "refinement", "metrics", "wire"),
-    ("frame", "model_files", "scenario"),
-    ("networks", "coding", "transforms"),
+    ("networks", "coding", "transforms", "model_files", "scenario"),
+    ("frame",),
     ("types", "rng", "digests"),
     ("errors",),
 )

@@ -3,12 +3,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.errors import InvalidArgumentError
-from shared.frame import Frame, FrameAck, SimTruth, pack_received
-from shared.types import Received, ReceivedKind
+from shared.frame import Frame, FrameAck, SimTruth
+from shared.types import ReceivedKind
 
 TRUTH = SimTruth(np.array([4, 7]), None, b"\x80\x01\xff")
 
@@ -58,52 +56,6 @@ def test_a_frame_that_contradicts_itself_is_refused(changes: dict[str, Any], mes
 
 def test_two_ues_may_share_a_sequence_number() -> None:
     assert frame(ue_id=np.array([5, 6]), sequence=np.array([1, 1])).num_reports == 2
-
-
-def test_the_bits_that_were_received_and_sent_are_those_of_the_rows_asked_for() -> None:
-    both = frame().received(np.array([0, 1]))
-    assert both.values.tolist() == [[1, 0, 0, 0, 0, 0, 0, 0, 1], [1, 1, 1, 0, 0, 0, 0, 0, 0]]
-    sent = frame().sent(np.array([1]))
-    assert sent is not None
-    assert (sent.bits.tolist(), sent.length.tolist()) == ([[1, 1, 1]], [3])
-    assert frame(truth=None).sent(np.array([1])) is None
-
-
-@given(
-    lengths=st.lists(st.integers(0, 20), min_size=1, max_size=5),
-    kind=st.sampled_from(ReceivedKind),
-    seed=st.integers(0, 2**32 - 1),
-    data=st.data(),
-)
-def test_any_choice_of_rows_gives_back_what_was_packed(
-    lengths: list[int], kind: ReceivedKind, seed: int, data: st.DataObject
-) -> None:
-    length, n = np.array(lengths), len(lengths)
-    generator = np.random.default_rng(seed)
-    bits = generator.integers(0, 2, (n, max(lengths)), dtype=np.uint8)
-    sent = np.arange(max(lengths)) < length[:, None]
-    hard = bits * sent
-    llrs = (sent * np.where(hard == 1, 9, -9)).astype(np.int8)
-    received = Received(kind, hard if kind is ReceivedKind.HARD_BITS else llrs, length)
-    packed_bits = pack_received(Received(ReceivedKind.HARD_BITS, hard, length))
-    whole = frame(
-        kind=kind,
-        ue_id=np.zeros(n, np.int64),
-        sequence=np.arange(n),
-        rate=length,
-        length=length,
-        snr_db=np.zeros(n, np.float32),
-        payload=pack_received(received),
-        truth=SimTruth(np.arange(n), None, packed_bits),
-    )
-    rows = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=6)))
-    chosen, sent_bits = whole.received(rows), whole.sent(rows)
-    width = length[rows].max()
-    assert chosen.values.dtype == received.values.dtype
-    assert np.array_equal(chosen.values, received.values[rows, :width])
-    assert np.array_equal(chosen.length, length[rows])
-    assert sent_bits is not None
-    assert np.array_equal(sent_bits.bits, hard[rows, :width])
 
 
 def test_a_refusal_acknowledges_no_report() -> None:

@@ -14,6 +14,7 @@ from shared.channels import load_channels
 from shared.channels.file import load_file, save_file
 from shared.errors import DataFileError
 from shared.transforms import normalize_power
+from shared.types import Domain
 
 
 def random_channels(*shape: int) -> NDArray[np.complex64]:
@@ -49,11 +50,21 @@ def test_plain_complex_arrays_are_read_from_npy_and_npz(tmp_path: Path, shape: t
     np.save(tmp_path / "h.npy", h.astype(np.complex128))
     np.savez(tmp_path / "h.npz", h=h)
     np.savez_compressed(tmp_path / "x.npz", x=h)
-    for name in ("h.npy", "h.npz", "x.npz"):
-        channels = load_file(tmp_path / name, "spatial-frequency")
+    given: Domain = "spatial-frequency"
+    for name, says, domain in (
+        ("h.npy", given, given),
+        ("h.npz", None, "spatial-frequency"),
+        ("h.npz", given, "spatial-frequency"),
+        ("x.npz", None, "angular-delay"),
+    ):
+        channels = load_file(tmp_path / name, says)
         assert channels.h.dtype == torch.complex64
-        assert channels.shape.domain == "spatial-frequency"
+        assert channels.shape.domain == domain
         assert same_up_to_scale(channels.h, h.reshape(3, -1, 8, 6))
+    with pytest.raises(DataFileError, match=r"does not say its domain: save it as .npz, key `h`"):
+        load_file(tmp_path / "h.npy")
+    with pytest.raises(DataFileError, match=r"`domain` of .* is angular-delay; got spatial-frequency"):
+        load_file(tmp_path / "x.npz", given)
 
 
 def test_csinet_rows_are_read_as_angle_by_delay_from_npy_and_mat(tmp_path: Path) -> None:
@@ -156,7 +167,7 @@ def test_a_file_with_a_card_takes_name_and_domain_from_it(carded: Path) -> None:
     channels = load_channels(str(carded))
     assert channels.card is not None
     assert (channels.name, channels.shape) == ("mine", channels.card.shape)
-    with pytest.raises(DataFileError, match=r"`domain` of .* is angular-delay by its card; got spatial-frequency"):
+    with pytest.raises(DataFileError, match=r"`domain` of .* is angular-delay; got spatial-frequency"):
         load_file(carded, "spatial-frequency")
 
 

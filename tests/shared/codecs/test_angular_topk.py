@@ -15,7 +15,7 @@ from shared.types import Payload
 CPU = torch.device("cpu")
 MODEL = load_model("angular-topk")
 INDEX_WIDTH = 10
-PINNED = "5018160e18086828"
+PINNED = "5018160e180a1a08"
 
 
 def encode(h: torch.Tensor, rate: int) -> Payload:
