@@ -16,6 +16,7 @@ from shared.errors import CsiError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 _default = Settings()
+_DATA = list(_default.data)
 
 
 class Device(StrEnum):
@@ -56,9 +57,9 @@ def serve(
         list[str] | None, typer.Option(envvar="CSI_BS_MODEL", help="Model file beside the zoo; may be repeated.")
     ] = None,
     data: Annotated[
-        list[str] | None,
+        list[str],
         typer.Option(envvar="CSI_BS_DATA", help="Data set for truth by index, a name or a file; may be repeated."),
-    ] = None,
+    ] = _DATA,
     database_url: Annotated[
         str, typer.Option(envvar="CSI_BS_DATABASE_URL", help="sqlite:///path or postgresql://user:password@host/name.")
     ] = _default.database_url,
@@ -100,7 +101,7 @@ def serve(
         device=device.value,
         threads=threads,
         models=tuple(model or ()),
-        data=tuple(data) if data else _default.data,
+        data=tuple(data),
         database_url=database_url,
         max_batch=max_batch,
         max_wait_ms=max_wait_ms,

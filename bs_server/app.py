@@ -34,16 +34,18 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where a running service listens.
+class Running:
+    """A running service.
 
     Attributes:
         grpc_port: Port of gRPC.
         rest_port: Port of REST.
+        tasks: Its parts; none of them ends by itself.
     """
 
     grpc_port: int
     rest_port: int
+    tasks: tuple["asyncio.Task[None]", ...]
 
 
 async def serve(settings: Settings) -> None:
@@ -56,32 +58,38 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings) as addresses:
-        log.info(
-            "ready", extra={"host": settings.host, "grpc_port": addresses.grpc_port, "rest_port": addresses.rest_port}
-        )
-        await stop.wait()
+    async with running(settings) as service:
+        ports = {"grpc_port": service.grpc_port, "rest_port": service.rest_port}
+        log.info("ready", extra={"host": settings.host, **ports})
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([stopping, *service.tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in service.tasks:
+            if task.done():
+                stopping.cancel()
+                raise UnavailableError(f"A part of the service, {task.get_name()}, ended: {task.exception()!r}.")
         log.info("shutting down", extra={"drain_s": settings.drain_s})
     log.info("stopped")
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Addresses]:
+async def running(settings: Settings) -> AsyncIterator[Running]:
     """Run the service inside an ``async with``.
 
     Raises:
         CsiError: If the service cannot start.
     """
-    rest_socket = _listen(settings.host, settings.rest_port)
     store = make_store(settings.database_url, settings.keep_reconstructions)
     metrics = Observability()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="device") as device_thread:
+    with (
+        contextlib.closing(_listen(settings.host, settings.rest_port)) as rest_socket,
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="device") as device_thread,
+    ):
         models = _load_models(settings.models)
         worker = await asyncio.get_running_loop().run_in_executor(device_thread, _make_worker, settings, models)
         await store.open()
         try:
-            async with _serving(settings, worker, models, store, metrics, device_thread, rest_socket) as addresses:
-                yield addresses
+            async with _serving(settings, worker, models, store, metrics, device_thread, rest_socket) as service:
+                yield service
         finally:
             await store.close()
 
@@ -95,7 +103,7 @@ async def _serving(
     metrics: Observability,
     device_thread: ThreadPoolExecutor,
     rest_socket: socket.socket,
-) -> AsyncIterator[Addresses]:
+) -> AsyncIterator[Running]:
     queue = BatchQueue(settings.queue_reports, settings.max_batch, settings.max_wait_ms / 1000)
     metrics.queued.set_function(lambda: queue.num_reports)
     writer = GroupWriter(store)
@@ -112,20 +120,22 @@ async def _serving(
         version=version("csilink"),
     )
     rest = _RestServer(uvicorn.Config(make_app(context), log_config=None, access_log=False, lifespan="off"))
-    rpc = RpcServer(settings, CsiFeedbackService(station, metrics))
-    tasks = [
+    feedback = CsiFeedbackService(station, metrics)
+    rpc = RpcServer(settings, feedback)
+    tasks = (
         asyncio.create_task(writer.run(), name="writer"),
         asyncio.create_task(run_batches(queue, worker.decode, device_thread, _observer(metrics)), name="batches"),
         asyncio.create_task(rest.serve(sockets=[rest_socket]), name="rest"),
-    ]
+    )
     try:
         grpc_port = await rpc.start()
-        yield Addresses(grpc_port, rest_socket.getsockname()[1])
+        yield Running(grpc_port, rest_socket.getsockname()[1], tasks)
     finally:
         station.draining = True
+        feedback.drain()
         await rpc.stop(settings.drain_s)
         rest.should_exit = True
-        await asyncio.wait(tasks[2:], timeout=5)
+        await asyncio.wait([tasks[-1]], timeout=5)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -146,7 +156,7 @@ def _listen(host: str, port: int) -> socket.socket:
         UnavailableError: If the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY by it
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -7,6 +7,7 @@ open_session -> report -> report -> ... -> close_session
 
 import asyncio
 import logging
+import re
 import time
 import uuid
 from collections import OrderedDict
@@ -29,6 +30,7 @@ from shared.model_files import CodecCard
 
 log = logging.getLogger(__name__)
 
+POWER_TOLERANCE = 1e-2  # of a channel's mean power: its UE normalised it in single precision
 MAX_SESSIONS_IN_MEMORY = 10_000  # the one that was quiet longest is dropped; the store knows how to resume it
 
 
@@ -70,7 +72,7 @@ class BaseStation:
         self._server_version = server_version
         self._clock = clock
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._resuming = asyncio.Lock()
+        self._opening = asyncio.Lock()
 
     @property
     def cards(self) -> list[CodecCard]:
@@ -88,25 +90,25 @@ class BaseStation:
         if self.draining:
             raise UnavailableError("The base station is shutting down.")
         card = self._paired(request)
-        known = await self._find_session(request.session_id)
         dataset = self._datasets.get(request.dataset_sha256)
-        if known is None:
-            row = SessionRow(
-                request.session_id,
-                card.name,
-                card.sha256,
-                card.shape,
-                request.link,
-                request.dataset_sha256,
-                self._clock(),
-            )
-            await self._store.add_session(row)
-            self._add(Session(request.session_id, card, request.link, dataset))
-        else:
-            asked = (card.sha256, request.link, dataset)
-            if (known.card.sha256, known.link, known.dataset) != asked:
+        async with self._opening:  # a request that is repeated before it was answered makes no second session
+            known = await self._load_session(request.session_id)
+            if known is None:
+                row = SessionRow(
+                    session_id=request.session_id,
+                    codec=card.name,
+                    model_sha256=card.sha256,
+                    shape=card.shape,
+                    link=request.link,
+                    dataset_sha256=request.dataset_sha256,
+                    opened_at=self._clock(),
+                )
+                await self._store.add_session(row)
+            elif (known.card.sha256, known.link.label, known.dataset) != (card.sha256, request.link, dataset):
                 raise ModelMismatchError(f"`session_id` {request.session_id} was opened with other parameters.")
-            await self._store.reopen_session(request.session_id)
+            else:
+                await self._store.reopen_session(request.session_id)
+            self._add(known or Session(request.session_id, card, make_link(request.link), dataset))
         log.info(
             "session opened" if known is None else "session resumed",
             extra={"session_id": request.session_id, "codec": card.name, "link": request.link},
@@ -121,10 +123,13 @@ class BaseStation:
         Raises:
             NotFoundError: If there is no such session.
         """
-        if await self._find_session(session_id) is None:
-            raise NotFoundError(f"`session_id` must be an open session; got {session_id!r}.")
-        await self._store.close_session(session_id, self._clock())
-        self._sessions.pop(session_id, None)
+        async with self._opening:
+            session = await self._load_session(session_id)
+            if session is None:
+                raise NotFoundError(f"`session_id` must be a session; got {session_id[:64]!r}.")
+            self._sessions.pop(session_id, None)
+            await session.ledger.idle()
+            await self._store.close_session(session_id, self._clock())
         self._metrics.sessions.set(len(self._sessions))
         row = await self._store.session(session_id)
         num_reports = row.num_reports if row else 0
@@ -145,9 +150,7 @@ class BaseStation:
         arrival_s, received_at = loop.time(), self._clock()
         if self.draining:
             raise UnavailableError("The base station is shutting down.")
-        session = await self._find_session(frame.session_id)
-        if session is None:
-            raise NotFoundError(f"`session_id` must be an open session; got {frame.session_id!r}.")
+        session = await self._open_session(frame.session_id)
         self._check(frame, session)
         identities = list(zip(frame.ue_id.tolist(), frame.sequence.tolist(), strict=True))
         known = await self._stored(session.ledger, identities)
@@ -177,12 +180,11 @@ class BaseStation:
         """Return the card of the model that both sides hold."""
         if request.protocol_version != PROTOCOL_VERSION:
             raise ModelMismatchError(f"`protocol_version` must be {PROTOCOL_VERSION}; got {request.protocol_version}.")
-        try:
-            canonical = str(uuid.UUID(request.session_id)) == request.session_id
-        except ValueError:
-            canonical = False
-        if not canonical:
+        if not _is_uuid(request.session_id):
             raise InvalidArgumentError(f"`session_id` must be a UUID; got {request.session_id[:64]!r}.")
+        if not re.fullmatch("([0-9a-f]{64})?", request.dataset_sha256):
+            found = request.dataset_sha256[:80]
+            raise InvalidArgumentError(f"`dataset_sha256` must be 64 hexadecimal digits or empty; got {found!r}.")
         card = self._models.get(request.model_sha256)
         if card is None or card.name != request.codec:
             held = [f"{card.name} {card.sha256}" for card in self._models.values() if card.name == request.codec]
@@ -196,22 +198,33 @@ class BaseStation:
         card.require_link(make_link(request.link).family)
         return card
 
-    async def _find_session(self, session_id: str) -> Session | None:
-        """Return a session in memory, or one that the store holds open from before a restart."""
+    async def _open_session(self, session_id: str) -> Session:
+        """Return an open session: one in memory, or one that the store holds open from before a restart.
+
+        Raises:
+            NotFoundError: If there is none.
+        """
         if session_id in self._sessions:
             self._sessions.move_to_end(session_id)
             return self._sessions[session_id]
-        async with self._resuming:
-            if session_id in self._sessions:
-                return self._sessions[session_id]
-            row = await self._store.session(session_id)
-            card = self._models.get(row.model_sha256) if row else None
-            if row is None or card is None:
-                return None
-            ledger = Ledger(await self._store.identities(session_id))
-            session = Session(session_id, card, row.link, self._datasets.get(row.dataset_sha256), ledger)
+        async with self._opening:
+            session = await self._load_session(session_id)
+            row = await self._store.session(session_id) if session else None
+            if session is None or row is None or row.closed_at is not None:
+                raise NotFoundError(f"`session_id` must be an open session; got {session_id[:64]!r}.")
             self._add(session)
             return session
+
+    async def _load_session(self, session_id: str) -> Session | None:
+        """Return a session in memory, or one of the store, open or closed, without taking it into memory."""
+        if session_id in self._sessions:
+            return self._sessions[session_id]
+        row = await self._store.session(session_id) if _is_uuid(session_id) else None
+        card = self._models.get(row.model_sha256) if row else None
+        if row is None or card is None:
+            return None
+        ledger = Ledger(await self._store.identities(session_id))
+        return Session(session_id, card, make_link(row.link), self._datasets.get(row.dataset_sha256), ledger)
 
     def _add(self, session: Session) -> None:
         self._sessions[session.session_id] = session
@@ -227,6 +240,11 @@ class BaseStation:
         if frame.num_reports > self._settings.max_reports_per_frame:
             raise InvalidArgumentError(
                 f"`ue_id` must name at most {self._settings.max_reports_per_frame} reports; got {frame.num_reports}."
+            )
+        if frame.kind is not session.link.kind:
+            found = frame.kind.name
+            raise InvalidArgumentError(
+                f"`kind` over {session.link.label} must be {session.link.kind.name}; got {found}."
             )
         for rate in np.unique(frame.rate).tolist():
             card.require_rate(rate)
@@ -245,10 +263,11 @@ class BaseStation:
                 raise InvalidArgumentError(
                     f"`truth.h` must hold {card.shape.num_complex} numbers a report; got {found}."
                 )
-            # What a float32 holds but a float64 sum of squares does not can not be scored.
-            energy = np.square(np.abs(truth.h.astype(np.complex128))).sum(axis=1)
-            if not (np.isfinite(energy) & (energy > 0)).all():
-                raise InvalidArgumentError("`truth.h` must be finite and have power in every report; it does not.")
+            power = np.square(np.abs(truth.h.astype(np.complex128))).mean(axis=1)
+            if not (np.abs(power - 1) < POWER_TOLERANCE).all():
+                raise InvalidArgumentError(
+                    "`truth.h` must be finite and of unit mean power in every report; it is not."
+                )
 
     @staticmethod
     async def _stored(ledger: Ledger, identities: list[Identity]) -> NDArray[np.bool_]:
@@ -275,3 +294,10 @@ class BaseStation:
         self._metrics.reports.labels(name).inc(len(reports))
         self._metrics.block_errors.labels(name).inc(sum(bool(report.bit_errors) for report in reports))
         self._metrics.fallbacks.labels(name).inc(sum(report.fallback for report in reports))
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

@@ -4,9 +4,12 @@ new --claim--> on its way --settle--> stored        --release--> new again (noth
 """
 
 import asyncio
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from shared.channels import ChannelSet
+from shared.links import Link
 from shared.model_files import CodecCard
 
 Identity = tuple[int, int]
@@ -15,8 +18,8 @@ Identity = tuple[int, int]
 class Ledger:
     """Which reports of a session are stored, and which are on their way.
 
-    A UE numbers its reports upwards, so what is stored of it is a run 0 ... n - 1 and a few beyond: memory does not
-    grow with the session.
+    A UE numbers its reports upwards, so what is stored of it is a few runs of numbers: memory grows with the gaps, not
+    with the reports.
 
     Example:
         >>> ledger = Ledger()
@@ -26,15 +29,16 @@ class Ledger:
     """
 
     def __init__(self, stored: list[Identity] | None = None) -> None:
-        self._next: dict[int, int] = {}
-        self._beyond: dict[int, set[int]] = {}
+        self._runs: dict[int, list[list[int]]] = {}  # UE -> disjoint [first, end), increasing
         self._on_their_way: dict[Identity, asyncio.Future[None]] = {}
         self.settle(sorted(stored or []))
 
     def is_stored(self, identity: Identity) -> bool:
         """Return whether a report is in the store."""
         ue_id, sequence = identity
-        return sequence < self._next.get(ue_id, 0) or sequence in self._beyond.get(ue_id, ())
+        runs = self._runs.get(ue_id, [])
+        before = bisect_right(runs, sequence, key=itemgetter(0)) - 1
+        return before >= 0 and sequence < runs[before][1]
 
     def on_its_way(self, identity: Identity) -> "asyncio.Future[None] | None":
         """Return a future that is done when a report that is on its way is settled or released, or None."""
@@ -45,6 +49,11 @@ class Ledger:
         """Whether no report is on its way."""
         return not self._on_their_way
 
+    async def idle(self) -> None:
+        """Wait until no report is on its way."""
+        while self._on_their_way:
+            await asyncio.wait(list(self._on_their_way.values()))
+
     def claim(self, identities: list[Identity]) -> None:
         """Note that reports are on their way."""
         loop = asyncio.get_running_loop()
@@ -54,13 +63,8 @@ class Ledger:
     def settle(self, identities: list[Identity]) -> None:
         """Note that reports are stored."""
         for ue_id, sequence in identities:
-            beyond = self._beyond.setdefault(ue_id, set())
-            beyond.add(sequence)
-            expected = self._next.get(ue_id, 0)
-            while expected in beyond:
-                beyond.remove(expected)
-                expected += 1
-            self._next[ue_id] = expected
+            if not self.is_stored((ue_id, sequence)):
+                _insert(self._runs.setdefault(ue_id, []), sequence)
         self.release(identities)
 
     def release(self, identities: list[Identity]) -> None:
@@ -71,6 +75,19 @@ class Ledger:
                 future.set_result(None)
 
 
+def _insert(runs: list[list[int]], number: int) -> None:
+    """Add a number that is in none of the runs, and join the runs that it connects."""
+    after = bisect_right(runs, number, key=itemgetter(0))
+    if after > 0 and runs[after - 1][1] == number:
+        runs[after - 1][1] = number + 1
+        if after < len(runs) and runs[after][0] == number + 1:
+            runs[after - 1][1] = runs.pop(after)[1]
+    elif after < len(runs) and runs[after][0] == number + 1:
+        runs[after][0] = number
+    else:
+        runs.insert(after, [number, number + 1])
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """An open session.
@@ -78,13 +95,13 @@ class Session:
     Attributes:
         session_id: UUID.
         card: Card of its codec.
-        link: Label of the emulated link.
+        link: The emulated link; what it hands on is the kind of the session's frames.
         dataset: What truth indices refer to, or None.
         ledger: Its reports.
     """
 
     session_id: str
     card: CodecCard
-    link: str
+    link: Link
     dataset: ChannelSet | None
     ledger: Ledger = field(default_factory=Ledger)

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import secrets
 import sys
 from typing import Annotated
 
@@ -17,17 +18,20 @@ from ue_client.config import Settings, parse_snr_db
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 _default = Settings()
+_CODECS = list(_default.codecs)
 
 Bs = Annotated[str, typer.Option(envvar="CSI_UE_BS", help="Base station, host:port.")]
 Codec = Annotated[
-    list[str] | None,
+    list[str],
     typer.Option(envvar="CSI_UE_CODEC", help="Model of the zoo or .safetensors file; may be repeated."),
 ]
 Rate = Annotated[int, typer.Option(envvar="CSI_UE_RATE", min=1, help="Information bits of a report.")]
 LinkLabel = Annotated[str, typer.Option(envvar="CSI_UE_LINK", help="ideal, digital:bsc, digital:hard, digital:soft.")]
 Data = Annotated[str, typer.Option(envvar="CSI_UE_DATA", help="Shipped data set, or a .npz, .npy or .mat file.")]
 Truth = Annotated[bool, typer.Option(envvar="CSI_UE_TRUTH", help="Send truth beside the reports, to score them.")]
-Seed = Annotated[int, typer.Option(envvar="CSI_UE_SEED", min=0, max=2**63 - 1, help="Seed of the run.")]
+Seed = Annotated[
+    int | None, typer.Option(envvar="CSI_UE_SEED", min=0, max=2**63 - 1, help="Seed of the run; drawn unless given.")
+]
 UeId = Annotated[int, typer.Option(envvar="CSI_UE_UE_ID", min=0, max=2**32 - 1, help="Id of the UE.")]
 PerFrame = Annotated[int, typer.Option(envvar="CSI_UE_REPORTS_PER_FRAME", min=1, max=65536, help="Reports a frame.")]
 InFlight = Annotated[
@@ -43,7 +47,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 @app.command()
 def run(
     bs: Bs = _default.bs,
-    codec: Codec = None,
+    codec: Codec = _CODECS,
     rate: Rate = 128,
     snr_db: Annotated[
         str, typer.Option(envvar="CSI_UE_SNR_DB", help="Es/N0 of the feedback link: -5,0,5 or -5:15:2.5.")
@@ -54,7 +58,7 @@ def run(
     link: LinkLabel = _default.link,
     data: Data = _default.data,
     truth: Truth = True,
-    seed: Seed = _default.seed,
+    seed: Seed = None,
     ue_id: UeId = _default.ue_id,
     reports_per_frame: PerFrame = _default.reports_per_frame,
     in_flight: InFlight = _default.in_flight,
@@ -65,7 +69,7 @@ def run(
     """Send reports for each codec and SNR; close with a table."""
     from ue_client.app import run as run_reports  # noqa: PLC0415  (keeps `csi-ue --help` quick)
 
-    codecs = tuple(codec) if codec else _default.codecs
+    codecs = tuple(codec)
     settings = Settings(
         bs=bs,
         codecs=codecs,
@@ -73,7 +77,7 @@ def run(
         link=link,
         data=data,
         truth=truth,
-        seed=seed,
+        seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,
         reports_per_frame=reports_per_frame,
         in_flight=in_flight,
@@ -88,11 +92,11 @@ def run(
             bar.update(task, advance=count, description=name)
 
         tallies = asyncio.run(run_reports(settings, points, num_reports, progress))
-    rows = [tally.row() for tally in tallies]
+    rows = [tally.row() | {"seed": settings.seed} for tally in tallies]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:
-        _print_tallies(f"Reports over link {link}, as acknowledged by the base station", rows)
+        _print_tallies(f"Reports over {link}, as acknowledged by the base station (seed {settings.seed})", rows)
     for tally in tallies:
         if tally.num_refused:
             raise CsiError(f"{tally.num_refused} reports of {tally.codec} were refused: {tally.refusal}")
@@ -101,7 +105,7 @@ def run(
 @app.command()
 def load(
     bs: Bs = _default.bs,
-    codec: Codec = None,
+    codec: Codec = _CODECS,
     rate: Rate = 128,
     snr_db: Annotated[float, typer.Option(envvar="CSI_UE_SNR_DB", min=-40, max=80, help="Es/N0 of the link.")] = 10.0,
     num_sessions: Annotated[int, typer.Option(envvar="CSI_UE_NUM_SESSIONS", min=1, max=1000, help="Sessions.")] = 4,
@@ -111,7 +115,7 @@ def load(
     link: LinkLabel = _default.link,
     data: Data = _default.data,
     truth: Truth = False,
-    seed: Seed = _default.seed,
+    seed: Seed = None,
     ue_id: UeId = _default.ue_id,
     reports_per_frame: PerFrame = 64,
     in_flight: InFlight = 4,
@@ -124,12 +128,12 @@ def load(
 
     settings = Settings(
         bs=bs,
-        codecs=tuple(codec) if codec else _default.codecs,
+        codecs=tuple(codec),
         rate=rate,
         link=link,
         data=data,
         truth=truth,
-        seed=seed,
+        seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,
         reports_per_frame=reports_per_frame,
         in_flight=in_flight,
@@ -150,7 +154,8 @@ def load(
 
 def _bar() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 _COLUMNS = {

@@ -14,7 +14,7 @@ from shared.errors import InvalidArgumentError, UnavailableError
 from shared.frame import Frame, SessionGrant
 from shared.model_files import load_model
 from ue_client.config import Settings
-from ue_client.pipeline import Pipeline, make_pipeline
+from ue_client.pipeline import Pipeline, TruthBy, make_pipeline
 from ue_client.results import Tally
 from ue_client.sender import Sender
 
@@ -64,7 +64,7 @@ def make_pipelines(settings: Settings, channels: ChannelSet) -> list[Pipeline]:
     ]
 
 
-def truth_by(settings: Settings, grant: SessionGrant) -> str | None:
+def truth_by(settings: Settings, grant: SessionGrant) -> TruthBy | None:
     """Return how truth travels: not, by index, or as channels where the base station lacks the data set."""
     if not settings.truth:
         return None

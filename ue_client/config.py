@@ -19,11 +19,11 @@ class Settings:
     Attributes:
         bs: Address of the base station, ``host:port``.
         codecs: Models of the zoo, or .safetensors files.
-        rate: Information bits of a report; None takes the only rate of a codec.
+        rate: Information bits of a report; a codec with a single rate takes that one.
         link: Label of the emulated link.
         data: Channels: a shipped data set or a file.
         truth: Whether truth travels beside the reports, so that they can be scored.
-        seed: Seed of the run; with ue and sequence it fixes every random number.
+        seed: Seed of the run; with ue and sequence it fixes every random number of it.
         ue_id: Id of the UE.
         reports_per_frame: Reports packed into one frame.
         in_flight: Frames sent and not yet acknowledged.
@@ -33,7 +33,7 @@ class Settings:
 
     bs: str = "localhost:50051"
     codecs: tuple[str, ...] = ("klt",)
-    rate: int | None = 128
+    rate: int = 128
     link: str = "digital:bsc"
     data: str = "indoor-open-office"
     truth: bool = True

@@ -8,12 +8,14 @@ import asyncio
 import dataclasses
 import time
 import uuid
+from array import array
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from shared.channels import load_channels
+from shared.errors import UnavailableError
 from shared.frame import Frame, SessionGrant
 from ue_client.app import make_pipelines, truth_by
 from ue_client.config import Settings
@@ -75,7 +77,7 @@ async def load(
     """
     pipelines = make_pipelines(settings, load_channels(settings.data))
     sender = Sender(settings.bs, settings.seed)
-    deliveries: list[Delivery] = []
+    total = _Total()
     try:
         await sender.connect(settings.connect_s)
         sessions = [await _open(settings, sender, pipelines[i % len(pipelines)], snr_db) for i in range(num_sessions)]
@@ -83,7 +85,7 @@ async def load(
 
         async def drive(pool: list[Frame]) -> None:
             async for delivery in sender.send(_rounds(pool, start_s + duration_s), settings.in_flight):
-                deliveries.append(delivery)
+                total.add(delivery)
                 progress(delivery.frame.num_reports)
 
         await asyncio.gather(*(drive(pool) for pool in sessions))
@@ -92,7 +94,7 @@ async def load(
             await sender.close_session(pool[0].session_id)
     finally:
         await sender.close()
-    return _result(settings, num_sessions, elapsed_s, deliveries)
+    return _result(settings, num_sessions, elapsed_s, total)
 
 
 async def _open(settings: Settings, sender: Sender, pipeline: Pipeline, snr_db: float) -> list[Frame]:
@@ -120,23 +122,42 @@ async def _rounds(pool: list[Frame], until_s: float) -> AsyncIterator[Frame]:
         frame_id += 1
 
 
-def _result(settings: Settings, num_sessions: int, elapsed_s: float, deliveries: list[Delivery]) -> LoadResult:
-    stored = [delivery for delivery in deliveries if delivery.ack.code == 0]
-    num_reports = sum(delivery.frame.num_reports for delivery in stored)
-    p50, p95, p99 = np.percentile([1000 * delivery.latency_s for delivery in stored] or [np.nan], [50, 95, 99])
-    batches = np.concatenate([delivery.ack.batch_size for delivery in stored] or [np.array([np.nan])])
+@dataclass(slots=True)
+class _Total:
+    """Sums over the deliveries of a load test, and the latency of each."""
+
+    num_reports: int = 0
+    num_refused: int = 0
+    num_retries: int = 0
+    sum_batch_size: int = 0
+    latency_ms: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def add(self, delivery: Delivery) -> None:
+        self.num_retries += delivery.num_attempts - 1
+        if delivery.ack.code:
+            self.num_refused += delivery.frame.num_reports
+            return
+        self.num_reports += delivery.frame.num_reports
+        self.sum_batch_size += int(delivery.ack.batch_size.sum())
+        self.latency_ms.append(1000 * delivery.latency_s)
+
+
+def _result(settings: Settings, num_sessions: int, elapsed_s: float, total: _Total) -> LoadResult:
+    if not total.num_reports:
+        raise UnavailableError(f"The base station stored no report; {total.num_refused} were refused.")
+    p50, p95, p99 = np.percentile(total.latency_ms, [50, 95, 99])
     return LoadResult(
         codecs=settings.codecs,
         num_sessions=num_sessions,
         in_flight=settings.in_flight,
         reports_per_frame=settings.reports_per_frame,
         duration_s=round(elapsed_s, 3),
-        num_reports=num_reports,
-        num_refused=sum(delivery.frame.num_reports for delivery in deliveries) - num_reports,
-        num_retries=sum(delivery.num_attempts - 1 for delivery in deliveries),
-        reports_per_s=round(num_reports / elapsed_s, 1),
+        num_reports=total.num_reports,
+        num_refused=total.num_refused,
+        num_retries=total.num_retries,
+        reports_per_s=round(total.num_reports / elapsed_s, 1),
         p50_ms=round(float(p50), 3),
         p95_ms=round(float(p95), 3),
         p99_ms=round(float(p99), 3),
-        mean_batch_size=round(float(batches.mean()), 2),
+        mean_batch_size=round(total.sum_batch_size / total.num_reports, 2),
     )

@@ -5,6 +5,7 @@ h -> Encoder.encode -> Payload -> Link.transmit -> Received -> Frame
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from shared.links import Link, make_link
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
 from shared.wire.payload import pack_received
+
+TruthBy = Literal["index", "channel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Pipeline:
         sequence: NDArray[np.int64],
         channel_index: NDArray[np.int64],
         snr_db: float,
-        truth_by: str | None,
+        truth_by: TruthBy | None,
         deadline_ms: int = 0,
     ) -> Frame:
         """Encode and transmit some channels.
@@ -105,7 +108,7 @@ class Pipeline:
         )
 
 
-def make_pipeline(model: ModelFile, channels: ChannelSet, link_label: str, rate: int | None, run: int) -> Pipeline:
+def make_pipeline(model: ModelFile, channels: ChannelSet, link_label: str, rate: int, run: int) -> Pipeline:
     """Put a pipeline together.
 
     Args:
@@ -119,7 +122,7 @@ def make_pipeline(model: ModelFile, channels: ChannelSet, link_label: str, rate:
         InvalidArgumentError: If codec, link, rate and channels do not go together.
     """
     card = model.card
-    chosen = card.max_rate if card.min_rate == card.max_rate or rate is None else rate
+    chosen = card.max_rate if card.min_rate == card.max_rate else rate
     card.require_rate(chosen)
     link = make_link(link_label)
     card.require_link(link.family)

@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -25,7 +26,12 @@ from shared.wire import serde
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_ATTEMPTS = 50
 MAX_BACKOFF_S = 10.0
+CALL_TIMEOUT_S = 30.0  # of opening and closing a session
+ACK_TIMEOUT_S = 60.0  # without any acknowledgement while frames wait for one; longer than every backoff
 RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+UNAVAILABLE = grpc.StatusCode.UNAVAILABLE.value[0]
+
+_Call: TypeAlias = Any  # grpc.aio.StreamStreamCall; grpc ships no types
 
 _ERRORS: dict[grpc.StatusCode, type[CsiError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidArgumentError,
@@ -92,7 +98,9 @@ class Sender:
             CsiError: If it refuses, with its sentence.
         """
         try:
-            return serde.session_grant_from_proto(await self._stub.OpenSession(serde.session_request_to_proto(request)))
+            return serde.session_grant_from_proto(
+                await self._stub.OpenSession(serde.session_request_to_proto(request), timeout=CALL_TIMEOUT_S)
+            )
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
 
@@ -103,7 +111,8 @@ class Sender:
             CsiError: If the base station refuses.
         """
         try:
-            answer = await self._stub.CloseSession(feedback_pb2.CloseSessionRequest(session_id=session_id))
+            request = feedback_pb2.CloseSessionRequest(session_id=session_id)
+            answer = await self._stub.CloseSession(request, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
         return int(answer.num_reports)
@@ -123,77 +132,41 @@ class Sender:
         """Stream frames, at most ``in_flight`` of them unacknowledged, and yield each when it is done.
 
         Raises:
-            UnavailableError: If the stream breaks; says how many frames were not acknowledged.
+            UnavailableError: If the base station shuts down, says nothing any more, or the stream breaks; the frames
+                that were not yielded may or may not be stored.
         """
-        room = asyncio.Semaphore(in_flight)
-        pending: dict[int, tuple[Frame, float, int]] = {}
+        stream = _Stream(self._stub.StreamReports(), in_flight)
+        writer = asyncio.create_task(stream.write_all(frames))
         again: set[asyncio.Task[None]] = set()
-        call = self._stub.StreamReports()
-        writer = asyncio.create_task(self._write(call, frames, room, pending))
         try:
-            while not (writer.done() and not pending):
-                ack = await self._next_ack(call, writer, pending)
-                if ack is None:
-                    continue
-                frame, first_s, attempts = pending[ack.frame_id]
+            while (ack := await stream.next_ack(writer)) is not None:
+                frame, first_s, attempts = stream.pending[ack.frame_id]
                 if ack.code == RESOURCE_EXHAUSTED and attempts < MAX_ATTEMPTS:
-                    pending[ack.frame_id] = (frame, first_s, attempts + 1)
-                    task = asyncio.create_task(self._write_again(call, frame, ack.retry_delay_ms, attempts))
+                    stream.pending[ack.frame_id] = (frame, first_s, attempts + 1)
+                    task = asyncio.create_task(stream.write_again(frame, self._backoff_s(ack.retry_delay_ms, attempts)))
                     again.add(task)
                     task.add_done_callback(again.discard)
                     continue
-                del pending[ack.frame_id]
-                room.release()
+                stream.settle(ack)
                 yield Delivery(frame, ack, time.monotonic() - first_s, attempts)
-            await writer
-            await call.done_writing()
+            if stream.stopping:
+                raise UnavailableError(f"The base station at {self._address} is shutting down.")
         except grpc.aio.AioRpcError as error:
-            raise self._error(error, len(pending)) from error
+            raise self._error(error, len(stream.pending)) from error
         finally:
+            stream.call.cancel()
             for task in (writer, *again):
                 task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                await writer
-            call.cancel()
+            await asyncio.gather(writer, *again, return_exceptions=True)
+
+    def _backoff_s(self, delay_ms: int, attempts: int) -> float:
+        """Return how long to wait before sending again: the base station's delay, doubled each time, with jitter."""
+        delay_s = delay_ms / 1000 * float(2 ** min(attempts - 1, 10))
+        return min(delay_s, MAX_BACKOFF_S) * self._random.uniform(1.0, 1.5)
 
     async def close(self) -> None:
         """Disconnect."""
         await self._channel.close()
-
-    async def _next_ack(
-        self,
-        call: grpc.aio.StreamStreamCall,
-        writer: "asyncio.Task[None]",
-        pending: dict[int, tuple[Frame, float, int]],
-    ) -> FrameAck | None:
-        """Return the next acknowledgement, or None when the writer ended first."""
-        read = asyncio.ensure_future(call.read())
-        waiting = {read} if writer.done() else {read, writer}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if not read.done() and not pending:
-            read.cancel()
-            return None
-        message = await read
-        if message is grpc.aio.EOF:
-            raise UnavailableError(f"The base station ended the stream; {len(pending)} frames were not acknowledged.")
-        return serde.frame_ack_from_proto(message)
-
-    @staticmethod
-    async def _write(
-        call: grpc.aio.StreamStreamCall,
-        frames: AsyncIterator[Frame],
-        room: asyncio.Semaphore,
-        pending: dict[int, tuple[Frame, float, int]],
-    ) -> None:
-        async for frame in frames:
-            await room.acquire()
-            pending[frame.frame_id] = (frame, time.monotonic(), 1)
-            await call.write(serde.frame_to_proto(frame))
-
-    async def _write_again(self, call: grpc.aio.StreamStreamCall, frame: Frame, delay_ms: int, attempts: int) -> None:
-        backoff_s = min(delay_ms / 1000 * 2 ** min(attempts - 1, 10), MAX_BACKOFF_S)
-        await asyncio.sleep(backoff_s * self._random.uniform(1.0, 1.5))
-        await call.write(serde.frame_to_proto(frame))
 
     def _error(self, error: grpc.aio.AioRpcError, num_pending: int = 0) -> CsiError:
         """Return a refusal as the base station's own error, anything else as one that names the address."""
@@ -202,3 +175,82 @@ class Sender:
             return _ERRORS[code](sentence)
         lost = f"; {num_pending} frames were not acknowledged" if num_pending else ""
         return UnavailableError(f"The base station at {self._address} answered {code.name}: {sentence}{lost}")
+
+
+class _Stream:
+    """One stream of frames and acknowledgements.
+
+    The writer ends the stream from this side when every frame is settled; the base station then ends it from its own.
+    Nothing that reads or writes is cancelled before: gRPC would cancel the whole call.
+
+    Args:
+        call: The gRPC call.
+        in_flight: Most frames that may wait for their acknowledgement.
+    """
+
+    def __init__(self, call: _Call, in_flight: int) -> None:
+        self.call = call
+        self.pending: dict[int, tuple[Frame, float, int]] = {}  # frame id -> frame, time first sent, attempts
+        self.stopping = False
+        self._room = asyncio.Semaphore(in_flight)
+        self._writing = asyncio.Lock()  # a gRPC stream takes one write at a time
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._heard_s = 0.0
+
+    async def write_all(self, frames: AsyncIterator[Frame]) -> None:
+        """Write frames as room allows; end the stream when all are settled."""
+        async for frame in frames:
+            await self._room.acquire()
+            if self.stopping:
+                break
+            if not self.pending:
+                self._heard_s = time.monotonic()
+                self._settled.clear()
+            self.pending[frame.frame_id] = (frame, time.monotonic(), 1)
+            async with self._writing:
+                await self.call.write(serde.frame_to_proto(frame))
+        await self._settled.wait()
+        async with self._writing:
+            await self.call.done_writing()
+
+    async def write_again(self, frame: Frame, delay_s: float) -> None:
+        """Write a refused frame again, later."""
+        await asyncio.sleep(delay_s)
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # a broken stream tells its reader
+            async with self._writing:
+                await self.call.write(serde.frame_to_proto(frame))
+
+    def settle(self, ack: FrameAck) -> None:
+        """Note that a frame is done."""
+        del self.pending[ack.frame_id]
+        self.stopping = self.stopping or ack.code == UNAVAILABLE
+        self._room.release()
+        if not self.pending:
+            self._settled.set()
+
+    async def next_ack(self, writer: "asyncio.Task[None]") -> FrameAck | None:
+        """Return the next acknowledgement, or None when the stream has ended well.
+
+        Raises:
+            UnavailableError: If frames wait and nothing is heard for `ACK_TIMEOUT_S`, or the stream ends early.
+            Exception: Whatever ended the writer.
+        """
+        read = asyncio.ensure_future(self.call.read())
+        while not read.done():
+            if writer.done() and not self.pending and (error := writer.exception()):
+                read.cancel()
+                raise error
+            if self.pending and time.monotonic() - self._heard_s >= ACK_TIMEOUT_S:
+                read.cancel()
+                silence = f"has acknowledged nothing for {ACK_TIMEOUT_S:g} s"
+                raise UnavailableError(f"The base station {silence}; {len(self.pending)} frames wait for it.")
+            waiting = {read} if writer.done() else {read, writer}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=ACK_TIMEOUT_S)
+        self._heard_s = time.monotonic()
+        message = await read
+        if message is not grpc.aio.EOF:
+            return serde.frame_ack_from_proto(message)
+        if self.pending:
+            raise UnavailableError(f"The base station ended the stream; {len(self.pending)} frames waited for it.")
+        return None

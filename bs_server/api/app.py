@@ -8,7 +8,8 @@ from bs_server.api.problems import add_problem_handlers
 from bs_server.api.routes import codecs, health, metrics, reports, sessions
 from bs_server.api.schemas import Problem
 
-_PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
+# Not `model`, by which FastAPI would document application/json.
+_PROBLEM = {"description": "Problem", "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
 
 
 def make_app(context: Context) -> FastAPI:

@@ -23,6 +23,7 @@ from shared.errors import (
 
 log = logging.getLogger(__name__)
 
+INTERNAL = HTTPStatus.INTERNAL_SERVER_ERROR
 STATUS: dict[type[CsiError], HTTPStatus] = {
     InvalidArgumentError: HTTPStatus.UNPROCESSABLE_ENTITY,
     CodecError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -40,7 +41,8 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(CsiError)
     async def ours(request: Request, error: CsiError) -> JSONResponse:
-        return _problem(request, STATUS[type(error)], str(error))
+        status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), INTERNAL)
+        return _problem(request, status, str(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -52,7 +54,9 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        return _problem(request, HTTPStatus(error.status_code), str(error.detail))
+        answer = _problem(request, HTTPStatus(error.status_code), str(error.detail))
+        answer.headers.update(error.headers or {})  # `Allow` of a 405
+        return answer
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -7,7 +7,6 @@ from concurrent.futures import Executor
 
 from bs_server.batching.entry import Decoded, Entry
 from bs_server.batching.queue import BatchQueue
-from shared.errors import CodecError, CsiError
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +45,4 @@ async def run_batches(
 def _fail(batch: list[Entry], error: Exception) -> None:
     for entry in batch:
         if not entry.result.done():
-            entry.result.set_exception(
-                error if isinstance(error, CsiError) else CodecError(f"Decoding failed: {error}")
-            )
+            entry.result.set_exception(error)

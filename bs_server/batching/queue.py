@@ -45,6 +45,8 @@ class BatchQueue:
         """
         num_reports = sum(entry.num_reports for entry in entries)
         if self.num_reports + num_reports > self._max_reports:
+            self._drop_dead()
+        if self.num_reports + num_reports > self._max_reports:
             delay_ms = 1000 * self.num_reports / self._reports_per_s
             raise OverloadedError(
                 f"The queue holds {self.num_reports} of {self._max_reports} reports; {num_reports} more do not fit.",
@@ -112,6 +114,17 @@ class BatchQueue:
         if not entries:
             del self._waiting[key]
         return batch
+
+    def _drop_dead(self) -> None:
+        """Make room: drop every entry that nobody waits for or that is too late, wherever it stands."""
+        now_s = asyncio.get_running_loop().time()
+        for key, entries in list(self._waiting.items()):
+            live = deque(entry for entry in entries if self._is_live(entry, now_s))
+            self.num_reports -= sum(entry.num_reports for entry in entries) - sum(entry.num_reports for entry in live)
+            if live:
+                self._waiting[key] = live
+            else:
+                del self._waiting[key]
 
     @staticmethod
     def _is_live(entry: Entry, now_s: float) -> bool:

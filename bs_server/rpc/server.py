@@ -6,7 +6,6 @@ from grpc_reflection.v1alpha import reflection
 
 from bs_server.config import Settings
 from bs_server.rpc.service import SERVICE, CsiFeedbackService
-from protos.csi.v1 import feedback_pb2
 from shared.errors import UnavailableError
 
 
@@ -29,10 +28,9 @@ class RpcServer:
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME]
-        if feedback_pb2.DESCRIPTOR.services_by_name["CsiFeedback"].full_name != SERVICE:
-            raise RuntimeError("the service is not the one of the protocol file")
         reflection.enable_server_reflection(names, self._server)
-        self._address = f"{settings.host}:{settings.grpc_port}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self._address = f"{host}:{settings.grpc_port}"
 
     async def start(self) -> int:
         """Listen and serve; return the port.

@@ -6,7 +6,7 @@ Requests are parsed here and not by gRPC, whose answer to bytes that do not pars
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -15,14 +15,15 @@ from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
 from bs_server.rpc.status import status_metadata, status_of
 from protos.csi.v1 import feedback_pb2, frame_pb2
-from shared.errors import InvalidArgumentError
+from shared.errors import InvalidArgumentError, UnavailableError
 from shared.frame import FrameAck
 from shared.wire import serde
 
 log = logging.getLogger(__name__)
 
-SERVICE = "csi.v1.CsiFeedback"
+SERVICE: str = feedback_pb2.DESCRIPTOR.services_by_name["CsiFeedback"].full_name
 MAX_FRAMES_IN_FLIGHT = 64  # of one stream; further frames wait in the transport, which slows the sender down
+LINGER_S = 1.0  # of a stream when the service shuts down: cut off at once, the UE would lose acknowledgements
 
 _Parsed = TypeVar("_Parsed", bound=Message)
 _Context: TypeAlias = Any  # grpc.aio.ServicerContext; grpc ships no types
@@ -39,6 +40,12 @@ class CsiFeedbackService:
     def __init__(self, station: BaseStation, metrics: Observability) -> None:
         self._station = station
         self._metrics = metrics
+        self._reading: set[asyncio.Task[None]] = set()
+
+    def drain(self) -> None:
+        """End every stream that its UE does not end by itself, which the first refused frame tells it to, in time."""
+        for reading in self._reading:
+            asyncio.get_running_loop().call_later(LINGER_S, reading.cancel)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server takes."""
@@ -57,7 +64,8 @@ class CsiFeedbackService:
             message = _parse(feedback_pb2.OpenSessionRequest, request)
             grant = await self._station.open_session(serde.session_request_from_proto(message))
         except Exception as error:
-            await _abort(context, error)
+            _refuse(context, error)
+            return feedback_pb2.OpenSessionResponse()
         return serde.session_grant_to_proto(grant)
 
     async def close_session(self, request: bytes, context: _Context) -> feedback_pb2.CloseSessionResponse:
@@ -66,7 +74,8 @@ class CsiFeedbackService:
             message = _parse(feedback_pb2.CloseSessionRequest, request)
             num_reports = await self._station.close_session(message.session_id)
         except Exception as error:
-            await _abort(context, error)
+            _refuse(context, error)
+            return feedback_pb2.CloseSessionResponse()
         return feedback_pb2.CloseSessionResponse(num_reports=num_reports)
 
     async def report(self, request: bytes, context: _Context) -> frame_pb2.FrameAck:
@@ -76,7 +85,8 @@ class CsiFeedbackService:
             ack = await self._station.report(frame, context.time_remaining())
         except Exception as error:
             self._count(error)
-            await _abort(context, error)
+            _refuse(context, error)
+            return frame_pb2.FrameAck()
         return serde.frame_ack_to_proto(ack)
 
     async def stream_reports(
@@ -89,7 +99,8 @@ class CsiFeedbackService:
         try:
             while (ack := await acks.get()) is not None:
                 if isinstance(ack, Exception):
-                    await _abort(context, ack)
+                    _refuse(context, ack)
+                    return
                 yield serde.frame_ack_to_proto(ack)
                 room.release()
         finally:
@@ -104,22 +115,37 @@ class CsiFeedbackService:
     ) -> None:
         """Start a task for each frame; put every acknowledgement, then None, or the error that ends the stream."""
         frames: set[asyncio.Task[None]] = set()
-        end: Exception | None = None
+        reading = asyncio.create_task(self._start(requests, acks, room, frames))
+        self._reading.add(reading)
         try:
-            async for request in requests:
-                await room.acquire()
-                task = asyncio.create_task(self._handle(_parse(frame_pb2.Frame, request), acks))
-                frames.add(task)
-                task.add_done_callback(frames.discard)
-        except Exception as error:
-            end = error
-        except asyncio.CancelledError:
-            for task in frames:
+            await asyncio.wait([reading])
+            if frames:
+                await asyncio.wait(frames)
+        except asyncio.CancelledError:  # the stream broke: what has not reached the device need not
+            for task in (reading, *frames):
                 task.cancel()
             raise
-        if frames:
-            await asyncio.wait(frames)
-        acks.put_nowait(end)
+        finally:
+            self._reading.discard(reading)
+        if reading.cancelled():
+            acks.put_nowait(UnavailableError("The base station is shutting down."))
+        else:
+            error = reading.exception()
+            acks.put_nowait(error.with_traceback(None) if isinstance(error, Exception) else None)
+
+    async def _start(
+        self,
+        requests: AsyncIterator[bytes],
+        acks: "asyncio.Queue[FrameAck | Exception | None]",
+        room: asyncio.Semaphore,
+        frames: set["asyncio.Task[None]"],
+    ) -> None:
+        """Read frames and start a task for each, until the stream ends or bytes do not parse."""
+        async for request in requests:
+            await room.acquire()
+            task = asyncio.create_task(self._handle(_parse(frame_pb2.Frame, request), acks))
+            frames.add(task)
+            task.add_done_callback(frames.discard)
 
     async def _handle(self, message: frame_pb2.Frame, acks: "asyncio.Queue[FrameAck | Exception | None]") -> None:
         try:
@@ -151,9 +177,15 @@ def _parse(kind: type[_Parsed], request: bytes) -> _Parsed:
     return message
 
 
-async def _abort(context: _Context, error: Exception) -> NoReturn:
+def _refuse(context: _Context, error: Exception) -> None:
+    """Set the status of a call, whose answer gRPC then leaves out.
+
+    Not ``context.abort``: what that raises lies in a reference cycle with the request, which then stays in memory until
+    the next full garbage collection.
+    """
     code, sentence, delay_ms = status_of(error)
     if code is grpc.StatusCode.INTERNAL:
         log.error("a call failed", exc_info=error)
-    await context.abort(code, sentence, status_metadata(code, sentence, delay_ms))
-    raise error  # not reached: `abort` raises
+    context.set_code(code)
+    context.set_details(sentence)
+    context.set_trailing_metadata(status_metadata(code, sentence, delay_ms))

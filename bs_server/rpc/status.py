@@ -29,13 +29,16 @@ STATUS: dict[type[CsiError], grpc.StatusCode] = {
     UnavailableError: grpc.StatusCode.UNAVAILABLE,
 }
 
+MAX_SENTENCE = 1000  # gRPC sends it as metadata, which is bounded
+
 
 def status_of(error: Exception) -> tuple[grpc.StatusCode, str, int]:
     """Return status, sentence and retry delay (ms; 0 for none) of an error."""
     if not isinstance(error, CsiError):
         return grpc.StatusCode.INTERNAL, "The base station failed; its log says why.", 0
     delay_ms = error.retry_delay_ms if isinstance(error, OverloadedError) else 0
-    return STATUS[type(error)], str(error), delay_ms
+    code = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), grpc.StatusCode.INTERNAL)
+    return code, str(error)[:MAX_SENTENCE], delay_ms
 
 
 def status_metadata(code: grpc.StatusCode, message: str, retry_delay_ms: int) -> tuple[tuple[str, bytes], ...]:

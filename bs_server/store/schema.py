@@ -6,7 +6,6 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -71,5 +70,3 @@ reconstructions = Table(
     UniqueConstraint("session_id", "ue_id", "sequence"),
     sqlite_autoincrement=True,
 )
-
-Index("reports_by_rate_and_snr", reports.c.session_id, reports.c.rate, reports.c.snr_db)

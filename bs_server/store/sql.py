@@ -9,7 +9,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Executable, Row, Select, Table, and_, event, func, insert, select, true, tuple_, update
+from sqlalchemy import (
+    Executable,
+    Row,
+    Select,
+    Table,
+    and_,
+    event,
+    false,
+    func,
+    insert,
+    inspect,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -23,6 +38,7 @@ from shared.types import CsiShape
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
+MAX_QUERIES = 4  # of REST at a time: the pool of connections holds more, and the reports have the rest
 _KEYS_PER_QUERY = 200  # of find(); SQLite bounds the variables of a statement
 
 _reports, _sessions, _kept = schema.reports.c, schema.sessions.c, schema.reconstructions.c
@@ -76,6 +92,7 @@ class SqlStore:
         self._url = parsed.set(drivername=_DRIVERS[self.dialect])
         self._keep = keep_reconstructions
         self._write = asyncio.Lock()  # SQLite has one writer
+        self._reading = asyncio.Semaphore(MAX_QUERIES)
         self._engine: AsyncEngine | None = None
 
     async def open(self) -> None:
@@ -89,17 +106,16 @@ class SqlStore:
         where = self._url.render_as_string(hide_password=True)
         try:
             async with engine.begin() as connection:
-                # The version goes first when read, so that a foreign database is left alone, and last when written.
-                await connection.run_sync(schema.schema_info.create, checkfirst=True)
-                found = (await connection.execute(select(schema.schema_info.c.version))).scalar_one_or_none()
-                if found is None:
+                tables = set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
+                if not tables & set(schema.metadata.tables):
                     await connection.run_sync(schema.metadata.create_all)
                     await connection.execute(insert(schema.schema_info).values(version=schema.VERSION))
+                found = (await connection.execute(select(schema.schema_info.c.version))).scalar_one_or_none()
         except (SQLAlchemyError, OSError) as error:
             await engine.dispose()
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise DataFileError(f"`database_url` {where} cannot be used: {cause}") from error
-        if found not in (None, schema.VERSION):
+        if found != schema.VERSION:
             await engine.dispose()
             raise DataFileError(f"`database_url` {where} must hold schema version {schema.VERSION}; found {found}.")
         self._engine = engine
@@ -145,7 +161,7 @@ class SqlStore:
 
     async def session(self, session_id: str) -> SessionRow | None:
         """See `Store.session`."""
-        rows = await self._fetch(_select_sessions().where(_sessions.session_id == session_id))
+        rows = await self._fetch(_select_sessions().where(_equals(_sessions.session_id, session_id)))
         return _session(rows[0]) if rows else None
 
     async def sessions(self, limit: int, before: float | None) -> list[SessionRow]:
@@ -153,7 +169,7 @@ class SqlStore:
         statement = _select_sessions().order_by(_sessions.opened_at.desc()).limit(limit)
         if before is not None:
             statement = statement.where(_sessions.opened_at < before)
-        return [_session(row) for row in await self._fetch(statement)]
+        return [_session(row) for row in await self._query(statement)]
 
     async def append(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
         """See `Store.append`."""
@@ -194,11 +210,11 @@ class SqlStore:
     async def reports(self, where: ReportFilter, limit: int, after_id: int) -> list[ReportRow]:
         """See `Store.reports`."""
         page = _select_reports().where(_condition(where), _reports.report_id > after_id)
-        return [_report(row) for row in await self._fetch(page.order_by(_reports.report_id).limit(limit))]
+        return [_report(row) for row in await self._query(page.order_by(_reports.report_id).limit(limit))]
 
     async def report(self, report_id: int) -> ReportRow | None:
         """See `Store.report`."""
-        rows = await self._fetch(_select_reports().where(_reports.report_id == report_id))
+        rows = await self._query(_select_reports().where(_reports.report_id == report_id))
         return _report(rows[0]) if rows else None
 
     async def reconstruction(self, report_id: int) -> ReconstructionRow | None:
@@ -209,7 +225,7 @@ class SqlStore:
             .join(schema.sessions, _sessions.session_id == _reports.session_id)
             .where(_reports.report_id == report_id)
         )
-        rows = await self._fetch(statement)
+        rows = await self._query(statement)
         if not rows:
             return None
         row = rows[0]
@@ -248,15 +264,20 @@ class SqlStore:
         )
         medians = {
             tuple(row)[: len(columns)]: row.median
-            for row in await self._fetch(_select_medians(columns, and_(_condition(where), scored)))
+            for row in await self._query(_select_medians(columns, and_(_condition(where), scored)))
         }
-        rows = await self._fetch(sums)
+        rows = await self._query(sums)
         return [_totals(row, len(columns), medians.get(tuple(row)[: len(columns)])) for row in rows]
 
     def _connected(self) -> AsyncEngine:
         if self._engine is None:
             raise RuntimeError("the store is not open")
         return self._engine
+
+    async def _query(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        """Fetch for somebody who can wait."""
+        async with self._reading:
+            return await self._fetch(statement)
 
     async def _fetch(self, statement: Select[Any]) -> Sequence[Row[Any]]:
         async with self._connected().connect() as connection:
@@ -308,7 +329,12 @@ def _condition(where: ReportFilter) -> ColumnElement[bool]:
         _reports.rate: where.rate,
         _reports.snr_db: where.snr_db,
     }
-    return and_(true(), *(column == value for column, value in wanted.items() if value is not None))
+    return and_(true(), *(_equals(column, value) for column, value in wanted.items() if value is not None))
+
+
+def _equals(column: ColumnElement[Any], value: str | float) -> ColumnElement[bool]:
+    """Compare; PostgreSQL takes no text with a NUL, and no such text is stored."""
+    return false() if isinstance(value, str) and "\0" in value else column == value
 
 
 def _session(row: Row[Any]) -> SessionRow:

@@ -99,7 +99,7 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
     station = start_base_station(folder)
     try:
         command = [sys.executable, "-m", "ue_client", "run", "--bs", f"127.0.0.1:{station.grpc_port}"]
-        options = ["--rate", str(rate), "--num-reports", str(num_reports), "--snr-db", snr_db]
+        options = ["--seed", "1", "--rate", str(rate), "--num-reports", str(num_reports), "--snr-db", snr_db]
         with (folder / "ue.json").open("wb") as stream:
             ue = subprocess.run(  # noqa: S603  (our own command)
                 [*command, *options, "--codec", "klt", "--codec", "angular-topk", "--json"], stdout=stream, check=False

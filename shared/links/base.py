@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.rng import Randomness
-from shared.types import Payload, Received
+from shared.types import Payload, Received, ReceivedKind
 
 
 class Link(Protocol):
@@ -15,10 +15,12 @@ class Link(Protocol):
     Attributes:
         label: Its key in `shared.links.LINKS`.
         family: The name by which a codec card permits it: ``ideal`` or ``digital``.
+        kind: What it hands on.
     """
 
     label: str
     family: str
+    kind: ReceivedKind
 
     def transmit(self, payload: Payload, snr_db: NDArray[np.float32], randomness: Randomness) -> Received:
         """Send a batch of reports.

@@ -47,6 +47,7 @@ class DigitalLink:
 
     def __init__(self, detector: Detector) -> None:
         self.label = f"digital:{detector}"
+        self.kind = ReceivedKind.LLRS if detector == "soft" else ReceivedKind.HARD_BITS
         self._detector = detector
 
     def transmit(self, payload: Payload, snr_db: NDArray[np.float32], randomness: Randomness) -> Received:
@@ -57,7 +58,7 @@ class DigitalLink:
             for row, length, generator in zip(uniform, payload.length, generators, strict=True):
                 generator.random(out=row[:length])
             flips = uniform < bpsk_bit_error_probability(snr_db)[:, None]
-            return Received(ReceivedKind.HARD_BITS, payload.bits ^ flips, payload.length)
+            return Received(self.kind, payload.bits ^ flips, payload.length)
         noise = np.zeros(payload.bits.shape)
         for row, length, generator in zip(noise, payload.length, generators, strict=True):
             generator.standard_normal(out=row[:length])
@@ -65,8 +66,8 @@ class DigitalLink:
         y = (1.0 - 2.0 * payload.bits) + noise * np.sqrt(no / 2)
         sent = np.arange(payload.bits.shape[1]) < payload.length[:, None]
         if self._detector == "hard":
-            return Received(ReceivedKind.HARD_BITS, ((y < 0) & sent).astype(np.uint8), payload.length)
-        return Received(ReceivedKind.LLRS, np.where(sent, _llr_int8(y, no), 0).astype(np.int8), payload.length)
+            return Received(self.kind, ((y < 0) & sent).astype(np.uint8), payload.length)
+        return Received(self.kind, np.where(sent, _llr_int8(y, no), 0).astype(np.int8), payload.length)
 
 
 def _llr_int8(y: NDArray[np.float64], no: NDArray[np.float64]) -> NDArray[np.float64]:

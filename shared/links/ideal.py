@@ -17,7 +17,8 @@ class IdealLink:
 
     label = "ideal"
     family = "ideal"
+    kind = ReceivedKind.HARD_BITS
 
     def transmit(self, payload: Payload, snr_db: NDArray[np.float32], randomness: Randomness) -> Received:
         """See `shared.links.base.Link.transmit`; SNR and streams are not used."""
-        return Received(ReceivedKind.HARD_BITS, payload.bits, payload.length)
+        return Received(self.kind, payload.bits, payload.length)

@@ -52,7 +52,11 @@ async def reconstruction(report_id: ReportId, context: UsesContext) -> Reconstru
     )
 
 
-@router.get("/{report_id}/reconstruction.npy", response_class=Response)
+@router.get(
+    "/{report_id}/reconstruction.npy",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}}},
+)
 async def reconstruction_npy(report_id: ReportId, context: UsesContext) -> Response:
     """The reconstruction as a NumPy file, complex64 [num_rx_ant, num_tx_ant, num_subcarriers]."""
     _, kept = await _kept(report_id, context)
@@ -61,7 +65,11 @@ async def reconstruction_npy(report_id: ReportId, context: UsesContext) -> Respo
     return Response(buffer.getvalue(), media_type="application/octet-stream")
 
 
-@router.get("/{report_id}/reconstruction.png", response_class=Response)
+@router.get(
+    "/{report_id}/reconstruction.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}},
+)
 async def reconstruction_png(report_id: ReportId, context: UsesContext) -> Response:
     """|h| beside |h_hat|."""
     row, kept = await _kept(report_id, context)

@@ -1,0 +1,180 @@
+import asyncio
+import itertools
+import math
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bs_server.batching import BatchKey, BatchQueue, Entry
+from shared.errors import DeadlineError, OverloadedError
+from shared.types import Received, ReceivedKind
+
+A, B = (BatchKey(name * 64, 8, ReceivedKind.HARD_BITS) for name in "ab")
+FOREVER_S = 3600.0
+Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+def entry(key: BatchKey = A, num_reports: int = 1, age_s: float = 0.0, time_left_s: float = math.inf) -> Entry:
+    loop = asyncio.get_running_loop()
+    received = Received(key.kind, np.zeros((num_reports, 8), dtype=np.uint8), np.full(num_reports, 8))
+    snr_db = np.zeros(num_reports, dtype=np.float32)
+    now_s = loop.time()
+    return Entry(key, received, snr_db, None, None, now_s - age_s, now_s + time_left_s, loop.create_future())
+
+
+async def next_batch(queue: BatchQueue) -> list[Entry]:
+    async with asyncio.timeout(10):
+        return await queue.next_batch()
+
+
+async def test_a_batch_holds_one_key_and_the_oldest_head_goes_first() -> None:
+    queue = BatchQueue(max_reports=100, max_batch=8, max_wait_s=0)
+    young, old, older = entry(A, age_s=1), entry(B, age_s=2), entry(B, age_s=3)
+    queue.append([young])
+    queue.append([older, old])
+    assert await next_batch(queue) == [older, old]
+    assert await next_batch(queue) == [young]
+
+
+async def test_a_batch_holds_at_most_max_batch_reports() -> None:
+    queue = BatchQueue(max_reports=100, max_batch=8, max_wait_s=0)
+    queue.append([entry(num_reports=3) for _ in range(5)])
+    assert [len(await next_batch(queue)) for _ in range(3)] == [2, 2, 1]
+    assert queue.num_reports == 0
+
+
+async def test_an_entry_larger_than_max_batch_comes_alone() -> None:
+    queue = BatchQueue(max_reports=100, max_batch=4, max_wait_s=0)
+    small, large, last = entry(), entry(num_reports=10), entry()
+    queue.append([small, large, last])
+    assert [await next_batch(queue) for _ in range(3)] == [[small], [large], [last]]
+
+
+async def test_a_batch_waits_for_company_no_longer_than_max_wait() -> None:
+    queue = BatchQueue(max_reports=100, max_batch=8, max_wait_s=0.05)
+    alone = entry()
+    queue.append([alone])
+    assert await next_batch(queue) == [alone]
+    assert asyncio.get_running_loop().time() - alone.arrival_s >= 0.05
+
+
+async def test_a_full_batch_does_not_wait() -> None:
+    queue = BatchQueue(max_reports=100, max_batch=2, max_wait_s=FOREVER_S)
+    first, second = entry(), entry()
+    batch = asyncio.create_task(next_batch(queue))
+    queue.append([first])
+    await asyncio.sleep(0)
+    queue.append([second])
+    assert await batch == [first, second]
+
+
+async def test_a_frame_that_does_not_fit_is_refused_whole_with_a_delay() -> None:
+    queue = BatchQueue(max_reports=10, max_batch=8, max_wait_s=0)
+    for _ in range(100):
+        queue.observe_rate(num_reports=10, seconds=0.1)
+    queue.append([entry(num_reports=8)])
+    with pytest.raises(OverloadedError, match="holds 8 of 10 reports; 3 more do not fit") as refusal:
+        queue.append([entry(A), entry(B, num_reports=2)])
+    assert refusal.value.retry_delay_ms == pytest.approx(80, abs=1)  # 8 reports at 100 reports a second
+    assert queue.num_reports == 8
+    queue.append([entry(B, num_reports=2)])
+    assert [batch[0].key for batch in [await next_batch(queue), await next_batch(queue)]] == [A, B]
+
+
+async def test_the_delay_has_bounds_whatever_the_device_does() -> None:
+    queue = BatchQueue(max_reports=10, max_batch=8, max_wait_s=0)
+    queue.append([entry(num_reports=10)])
+    delays = []
+    for seconds in (0.0, 1e9):
+        for _ in range(200):
+            queue.observe_rate(10, seconds)
+        with pytest.raises(OverloadedError) as refusal:
+            queue.append([entry()])
+        delays.append(refusal.value.retry_delay_ms)
+    assert delays == [5, 5000]
+
+
+async def test_a_cancelled_entry_never_comes_out_and_frees_its_room() -> None:
+    queue = BatchQueue(max_reports=4, max_batch=4, max_wait_s=0)
+    head, kept, middle = entry(), entry(), entry(num_reports=2)
+    queue.append([head, kept, middle])
+    head.result.cancel()
+    middle.result.cancel()
+    assert await next_batch(queue) == [kept]
+    assert queue.num_reports == 0
+
+
+async def test_an_expired_entry_never_comes_out_and_is_told(eventually: Eventually) -> None:
+    queue = BatchQueue(max_reports=100, max_batch=4, max_wait_s=0)
+    expired, kept, behind = entry(time_left_s=-1), entry(), entry(time_left_s=-2)
+    queue.append([expired, kept, behind])
+    assert await next_batch(queue) == [kept]
+    for late in (expired, behind):
+        with pytest.raises(DeadlineError, match=r"[12]\d{3} ms ago"):
+            late.result.result()
+    only = entry(B, time_left_s=-1)
+    waiting = asyncio.create_task(queue.next_batch())
+    queue.append([only])
+    await eventually(only.result.done)
+    assert isinstance(only.result.exception(), DeadlineError)
+    assert queue.num_reports == 0
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_an_entry_that_expires_while_a_batch_is_taken_makes_no_empty_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue = BatchQueue(max_reports=100, max_batch=1, max_wait_s=FOREVER_S)
+    for ticks in range(1, 6):
+        expiring = entry(A, age_s=1, time_left_s=0.01 * ticks - 0.005)
+        queue.append([expiring, entry(B)])
+        start_s, tick = asyncio.get_running_loop().time(), itertools.count()
+        with monkeypatch.context() as patch:  # every look at the clock is 10 ms later than the one before
+            patch.setattr(asyncio.get_running_loop(), "time", lambda s=start_s, t=tick: s + 0.01 * next(t))
+            first = await queue.next_batch()
+        assert len(first) == 1
+        if first == [expiring]:
+            first = await next_batch(queue)
+        assert first[0].key == B
+
+
+@given(
+    frames=st.lists(
+        st.lists(st.tuples(st.sampled_from([A, B]), st.integers(1, 7)), min_size=1, max_size=4), max_size=8
+    ),
+    cancelled=st.sets(st.integers(0, 31)),
+)
+async def test_every_live_entry_comes_out_once_in_a_batch_that_keeps_the_rules(
+    frames: list[list[tuple[BatchKey, int]]], cancelled: set[int]
+) -> None:
+    queue = BatchQueue(max_reports=60, max_batch=5, max_wait_s=0)
+    accepted: list[Entry] = []
+    for frame in frames:
+        entries = [entry(key, size) for key, size in frame]
+        fits = sum(e.num_reports for e in accepted + entries) <= 60
+        try:
+            queue.append(entries)
+        except OverloadedError:
+            assert not fits
+        else:
+            assert fits
+            accepted += entries
+    for number in cancelled & set(range(len(accepted))):
+        accepted[number].result.cancel()
+    live = {id(e) for e in accepted if not e.result.cancelled()}
+    while live:
+        batch = await next_batch(queue)
+        assert len({e.key for e in batch}) == 1
+        assert len(batch) == 1 or sum(e.num_reports for e in batch) <= 5
+        assert {id(e) for e in batch} <= live
+        live -= {id(e) for e in batch}
+    remaining = asyncio.create_task(queue.next_batch())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert queue.num_reports == 0
+    assert not remaining.done()
+    remaining.cancel()

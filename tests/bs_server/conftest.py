@@ -1,0 +1,76 @@
+"""A base station without its transports: queue, device thread, store and group commits are the real ones."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+import torch
+
+from bs_server.batching import BatchQueue, run_batches
+from bs_server.config import Settings
+from bs_server.handlers import BaseStation
+from bs_server.observability import Observability
+from bs_server.store import GroupWriter, Store, make_store
+from bs_server.worker import Worker, make_worker
+from shared.channels import ChannelSet
+from shared.links import LINKS
+from shared.model_files import ModelFile, load_model, zoo_names
+from ue_client.pipeline import Pipeline, make_pipeline
+
+StartStation = Callable[..., AbstractAsyncContextManager[BaseStation]]
+
+
+@pytest.fixture(scope="session")
+def models() -> dict[str, ModelFile]:
+    return {name: load_model(name) for name in zoo_names()}
+
+
+@pytest.fixture(scope="session")
+def worker(models: dict[str, ModelFile]) -> Worker:
+    return make_worker(list(models.values()), torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def make_ue(models: dict[str, ModelFile], indoor: ChannelSet) -> Callable[..., Pipeline]:
+    """Return what builds the UE's side of a session: real frames of real codecs over a real link."""
+
+    def make(codec: str = "klt", link: str = "digital:bsc", rate: int = 128) -> Pipeline:
+        assert link in LINKS
+        return make_pipeline(models[codec], indoor, link, rate, run=1)
+
+    return make
+
+
+@pytest.fixture
+def start_station(local: Settings, models: dict[str, ModelFile], worker: Worker, indoor: ChannelSet) -> StartStation:
+    """Return what runs a base station inside an ``async with``; twice on one database is a restart."""
+
+    @asynccontextmanager
+    async def start(
+        settings: Settings = local, store: Store | None = None, metrics: Observability | None = None
+    ) -> AsyncIterator[BaseStation]:
+        store = store or make_store(settings.database_url, settings.keep_reconstructions)
+        await store.open()
+        queue = BatchQueue(settings.queue_reports, settings.max_batch, settings.max_wait_ms / 1000)
+        writer = GroupWriter(store)
+        cards = {model.card.sha256: model.card for model in models.values()}
+        station = BaseStation(
+            settings, cards, {indoor.sha256: indoor}, queue, store, writer, metrics or Observability(), "test"
+        )
+        with ThreadPoolExecutor(1) as device_thread:
+            tasks = [
+                asyncio.create_task(writer.run()),
+                asyncio.create_task(run_batches(queue, worker.decode, device_thread, lambda *_: None)),
+            ]
+            try:
+                async with asyncio.timeout(60):
+                    yield station
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await store.close()
+
+    return start

@@ -1,0 +1,98 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import pytest
+
+from bs_server.config import Settings
+from bs_server.store import GroupWriter, ReconstructionRow, ReportFilter, ReportRow, SessionRow
+from bs_server.store.sql import SqlStore
+from shared.types import CsiShape
+
+SESSION = SessionRow("s", "klt", "a" * 64, CsiShape("angular-delay", 1, 2, 3), "ideal", "", 1.0)
+
+
+class CountingStore(SqlStore):
+    """SQLite that counts its commits, and fails at the next when told to."""
+
+    num_commits = 0
+    fails = False
+
+    async def append(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
+        self.num_commits += 1
+        if self.fails:
+            raise OSError("no space left on device")
+        await super().append(reports, reconstructions)
+
+
+@pytest.fixture
+async def store(local: Settings) -> AsyncIterator[CountingStore]:
+    store = CountingStore(local.database_url, keep_reconstructions=1)
+    await store.open()
+    await store.add_session(SESSION)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def writer(store: CountingStore) -> AsyncIterator[GroupWriter]:
+    writer = GroupWriter(store)
+    task = asyncio.create_task(writer.run())
+    yield writer
+    task.cancel()
+
+
+def report_row(sequence: int) -> ReportRow:
+    return ReportRow("s", 0, sequence, 0.0, 128, 0.0, None, None, None, False, 0.0, 0.0, 1)
+
+
+async def stored(store: CountingStore) -> list[int]:
+    return [row.sequence for row in await store.reports(ReportFilter(), 1000, 0)]
+
+
+async def test_many_writers_share_a_commit_and_return_after_it(store: CountingStore, writer: GroupWriter) -> None:
+    async def write(sequence: int) -> None:
+        await writer.write([report_row(sequence)], [])
+        assert sequence in await stored(store)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(write(sequence) for sequence in range(50)))
+    assert sorted(await stored(store)) == list(range(50))
+    assert store.num_commits == 1
+
+
+async def test_writers_that_come_during_a_commit_share_the_next(
+    store: CountingStore, writer: GroupWriter, eventually: Callable[[Callable[[], object]], Awaitable[None]]
+) -> None:
+    first = asyncio.create_task(writer.write([report_row(0)], []))
+    await eventually(lambda: store.num_commits)
+    async with asyncio.timeout(20):
+        await asyncio.gather(first, *(writer.write([report_row(sequence)], []) for sequence in range(1, 9)))
+    assert store.num_commits == 2
+    assert sorted(await stored(store)) == list(range(9))
+
+
+async def test_a_failure_reaches_every_writer_of_the_group_and_the_next_group_succeeds(
+    store: CountingStore, writer: GroupWriter
+) -> None:
+    store.fails = True
+    async with asyncio.timeout(20):
+        outcomes = await asyncio.gather(
+            *(writer.write([report_row(sequence)], []) for sequence in range(3)), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes] == [OSError] * 3
+        assert await stored(store) == []
+        store.fails = False
+        await asyncio.gather(*(writer.write([report_row(sequence)], []) for sequence in range(3)))
+    assert sorted(await stored(store)) == [0, 1, 2]
+    assert store.num_commits == 2
+
+
+async def test_a_writer_that_gives_up_disturbs_nobody(store: CountingStore, writer: GroupWriter) -> None:
+    leaves = asyncio.create_task(writer.write([report_row(0)], []))
+    stays = asyncio.create_task(writer.write([report_row(1)], []))
+    await asyncio.sleep(0)
+    leaves.cancel()
+    async with asyncio.timeout(20):
+        await stays
+        await writer.write([report_row(2)], [])
+    assert sorted(await stored(store))[-2:] == [1, 2]

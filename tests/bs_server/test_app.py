@@ -1,0 +1,90 @@
+import asyncio
+import contextlib
+import shutil
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from bs_server.app import running
+from bs_server.config import Settings
+from shared.channels import DATASETS
+from shared.errors import DataFileError, UnavailableError
+from shared.model_files import ZOO
+from ue_client.pipeline import Pipeline
+from ue_client.sender import Sender
+
+MakeUe = Callable[..., Pipeline]
+Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+async def test_a_station_that_shuts_down_says_so_finishes_what_it_took_and_takes_nothing_new(
+    local: Settings, make_ue: MakeUe, eventually: Eventually
+) -> None:
+    ue, session_id = make_ue(), str(uuid.uuid4())
+    frames = [ue.frame(session_id, i, 0, np.arange(i, i + 1), np.arange(1), 5.0, "index") for i in range(2)]
+    async with contextlib.AsyncExitStack() as station:
+        addresses = await station.enter_async_context(running(replace(local, max_wait_ms=1000.0)))
+        sender = Sender(f"127.0.0.1:{addresses.grpc_port}")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{addresses.rest_port}") as rest:
+
+            async def status() -> tuple[int, int]:
+                answers = await asyncio.gather(rest.get("/v1/health/ready"), rest.get("/v1/health/live"))
+                return answers[0].status_code, answers[1].status_code
+
+            async def is_queued() -> bool:
+                return bool((await rest.get("/v1/health/live")).json()["queued_reports"])
+
+            await eventually(lambda: _is(status(), (200, 200)))
+            await sender.open_session(ue.session_request(session_id))
+            accepted = asyncio.create_task(sender.report(frames[0], timeout_s=20))
+            await eventually(is_queued)
+            stopping = asyncio.create_task(station.aclose())
+            await eventually(lambda: _is(status(), (503, 200)))
+            ready = await rest.get("/v1/health/ready")
+            assert ready.headers["content-type"] == "application/problem+json"
+            with pytest.raises(UnavailableError):
+                await sender.report(frames[1], timeout_s=20)
+            assert not accepted.done()
+            assert (await accepted).code == 0
+        await sender.close()
+        await stopping
+    async with running(local) as addresses, httpx.AsyncClient() as rest:
+        page = (await rest.get(f"http://127.0.0.1:{addresses.rest_port}/v1/reports")).json()
+        assert [report["sequence"] for report in page["reports"]] == [0]
+
+
+async def _is(status: Awaitable[tuple[int, int]], wanted: tuple[int, int]) -> bool:
+    return await status == wanted
+
+
+async def test_a_model_beside_the_zoo_is_served_and_two_of_one_name_are_refused(
+    local: Settings, tmp_path: Path
+) -> None:
+    for suffix in (".safetensors", ".card.json"):
+        shutil.copy(ZOO / f"klt{suffix}", tmp_path)
+    with pytest.raises(DataFileError, match="`models` must have different names; got angular-topk, float, klt, klt"):
+        async with running(replace(local, models=(str(tmp_path / "klt.safetensors"),))):
+            pass
+    card = (tmp_path / "klt.card.json").read_text()
+    (tmp_path / "mine.card.json").write_text(card.replace('"name": "klt"', '"name": "mine"'))
+    (tmp_path / "klt.safetensors").rename(tmp_path / "mine.safetensors")
+    mine = replace(local, models=(str(tmp_path / "mine.safetensors"),))
+    async with running(mine) as addresses, httpx.AsyncClient() as rest:
+        answer = await rest.get(f"http://127.0.0.1:{addresses.rest_port}/v1/codecs/mine")
+        assert answer.json()["codec"] == "klt"
+
+
+async def test_data_and_devices_that_are_not_there_are_refused(local: Settings, tmp_path: Path) -> None:
+    with pytest.raises(DataFileError, match="`data` must be a shipped data set"):
+        async with running(replace(local, data=(str(tmp_path / "none.npz"),))):
+            pass
+    shutil.copy(DATASETS / "indoor-open-office.card.json", tmp_path / "other.card.json")
+    (tmp_path / "other.npz").write_bytes(b"not what the card says")
+    with pytest.raises(DataFileError, match="is not the file of its card"):
+        async with running(replace(local, data=(str(tmp_path / "other.npz"),))):
+            pass

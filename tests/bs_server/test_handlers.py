@@ -1,0 +1,468 @@
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from bs_server.config import Settings
+from bs_server.handlers import BaseStation
+from bs_server.observability import Observability
+from bs_server.store import ReconstructionRow, ReportFilter, ReportRow, SessionRow
+from bs_server.store.sql import SqlStore
+from shared.errors import (
+    CsiError,
+    DeadlineError,
+    InvalidArgumentError,
+    ModelMismatchError,
+    NotFoundError,
+    OverloadedError,
+    UnavailableError,
+)
+from shared.frame import Frame, SessionRequest, SimTruth
+from shared.types import CsiShape
+from ue_client.pipeline import Pipeline, TruthBy
+
+StartStation = Callable[..., AbstractAsyncContextManager[BaseStation]]
+MakeUe = Callable[..., Pipeline]
+Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+def frame(ue: Pipeline, session_id: str, sequence: Sequence[int], truth_by: TruthBy | None = "index") -> Frame:
+    numbers = np.array(sequence)
+    return ue.frame(session_id, 1, 0, numbers, numbers % len(ue.channels.h), snr_db=5.0, truth_by=truth_by)
+
+
+async def opened(station: BaseStation, ue: Pipeline) -> str:
+    session_id = str(uuid.uuid4())
+    await station.open_session(ue.session_request(session_id))
+    return session_id
+
+
+async def stored(settings: Settings) -> list[ReportRow]:
+    """Read the database as another process would."""
+    store = SqlStore(settings.database_url, keep_reconstructions=0)
+    await store.open()
+    rows = await store.reports(ReportFilter(), 10_000, 0)
+    await store.close()
+    return rows
+
+
+def count(metrics: Observability, name: str) -> float:
+    registry: CollectorRegistry = metrics.registry
+    return sum(s.value for family in registry.collect() for s in family.samples if s.name == f"csi_{name}_total")
+
+
+class TestOpening:
+    async def test_a_new_session_says_whether_truth_may_travel_as_indices(
+        self, start_station: StartStation, make_ue: MakeUe
+    ) -> None:
+        request = make_ue().session_request(str(uuid.uuid4()))
+        async with start_station() as station:
+            grant = await station.open_session(request)
+            assert (grant.session_id, grant.dataset_held) == (request.session_id, True)
+            other = replace(request, session_id=str(uuid.uuid4()), dataset_sha256="")
+            assert not (await station.open_session(other)).dataset_held
+
+    @pytest.mark.parametrize(
+        ("changes", "kind", "sentence"),
+        [
+            ({"protocol_version": 2}, ModelMismatchError, "`protocol_version` must be 1; got 2"),
+            ({"session_id": "one"}, InvalidArgumentError, "`session_id` must be a UUID; got 'one'"),
+            ({"session_id": "{" + str(uuid.UUID(int=1)) + "}"}, InvalidArgumentError, "`session_id` must be a UUID"),
+            ({"codec": "csinet"}, ModelMismatchError, "'csinet' .* not held here; held: angular-topk, float, klt"),
+            ({"model_sha256": "f" * 64}, ModelMismatchError, "'f{64}' is not held here; held: klt {klt}"),
+            (
+                {"codec": "angular-topk"},
+                ModelMismatchError,
+                "'angular-topk' with model '{klt}' .*; held: angular-topk ",
+            ),
+            ({"shape": CsiShape("angular-delay", 1, 32, 16)}, ModelMismatchError, "`shape` of codec klt must be"),
+            ({"shape": CsiShape("spatial-frequency", 1, 32, 32)}, ModelMismatchError, "`shape` of codec klt must be"),
+            (
+                {"dataset_sha256": "f" * 65},
+                InvalidArgumentError,
+                "`dataset_sha256` must be 64 hexadecimal digits or empty",
+            ),
+            ({"dataset_sha256": "\0"}, InvalidArgumentError, "`dataset_sha256` must be .* or empty; got '.x00'"),
+            ({"link": "optical"}, InvalidArgumentError, "`link` must be one of .*; got 'optical'"),
+        ],
+    )
+    async def test_a_request_that_cannot_be_paired_is_refused(
+        self,
+        start_station: StartStation,
+        make_ue: MakeUe,
+        changes: dict[str, object],
+        kind: type[CsiError],
+        sentence: str,
+    ) -> None:
+        ue = make_ue()
+        request: SessionRequest = replace(ue.session_request(str(uuid.uuid4())), **changes)  # type: ignore[arg-type]
+        async with start_station() as station:
+            with pytest.raises(kind, match=sentence.replace("{klt}", ue.card.sha256)):
+                await station.open_session(request)
+
+    async def test_a_codec_that_needs_an_ideal_link_is_refused_over_another(
+        self, start_station: StartStation, make_ue: MakeUe
+    ) -> None:
+        request = replace(make_ue("float", "ideal").session_request(str(uuid.uuid4())), link="digital:bsc")
+        async with start_station() as station:
+            with pytest.raises(InvalidArgumentError, match="`link` of codec float must be ideal; got digital"):
+                await station.open_session(request)
+
+    async def test_a_session_resumes_only_with_the_parameters_it_was_opened_with(
+        self, start_station: StartStation, make_ue: MakeUe
+    ) -> None:
+        request = make_ue().session_request(str(uuid.uuid4()))
+        for _ in range(2):  # in memory, then after a restart
+            async with start_station() as station:
+                await station.open_session(request)
+                await station.open_session(request)
+                others = [
+                    replace(request, link="ideal"),
+                    replace(request, dataset_sha256=""),
+                    replace(make_ue("angular-topk").session_request(request.session_id)),
+                ]
+                for other in others:
+                    with pytest.raises(ModelMismatchError, match="was opened with other parameters"):
+                        await station.open_session(other)
+
+    async def test_a_session_opened_twice_at_the_same_time_is_one_session(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        class SlowStore(SqlStore):
+            async def add_session(self, session: SessionRow) -> None:
+                await asyncio.sleep(0.05)
+                await super().add_session(session)
+
+        ue = make_ue()
+        request = ue.session_request(str(uuid.uuid4()))
+        async with start_station(store=SlowStore(local.database_url, 10)) as station:
+            await asyncio.gather(*(station.open_session(request) for _ in range(5)))
+            ack = await station.report(frame(ue, request.session_id, [0]))
+            assert ack.code == 0
+
+    async def test_a_closed_session_takes_reports_again_only_after_it_is_opened_again(
+        self, start_station: StartStation, make_ue: MakeUe
+    ) -> None:
+        ue = make_ue()
+        async with start_station() as station:
+            session_id = await opened(station, ue)
+            await station.report(frame(ue, session_id, [0, 1]))
+            assert await station.close_session(session_id) == 2
+            assert await station.close_session(session_id) == 2
+            with pytest.raises(NotFoundError, match="`session_id` must be an open session"):
+                await station.report(frame(ue, session_id, [2]))
+            await station.open_session(ue.session_request(session_id))
+            ack = await station.report(frame(ue, session_id, [1, 2]))
+            assert ack.duplicate.tolist() == [True, False]
+            with pytest.raises(NotFoundError):
+                await station.close_session(str(uuid.uuid4()))
+
+    async def test_a_quiet_session_leaves_the_memory_and_comes_back_as_it_was(
+        self, start_station: StartStation, make_ue: MakeUe, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bs_server.handlers.MAX_SESSIONS_IN_MEMORY", 2)
+        ue = make_ue()
+        metrics = Observability()
+        async with start_station(metrics=metrics) as station:
+            first = await opened(station, ue)
+            await station.report(frame(ue, first, [0]))
+            for _ in range(3):
+                await opened(station, ue)
+            assert metrics.registry.get_sample_value("csi_open_sessions") == 2
+            ack = await station.report(frame(ue, first, [0, 1]))
+            assert ack.duplicate.tolist() == [True, False]
+
+    async def test_a_station_that_shuts_down_takes_nothing_new(
+        self, start_station: StartStation, make_ue: MakeUe
+    ) -> None:
+        ue = make_ue()
+        async with start_station() as station:
+            session_id = await opened(station, ue)
+            station.draining = True
+            with pytest.raises(UnavailableError, match="shutting down"):
+                await station.report(frame(ue, session_id, [0]))
+            with pytest.raises(UnavailableError, match="shutting down"):
+                await opened(station, ue)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            ({"session_id": str(uuid.UUID(int=4))}, "`session_id` must be an open session; got '00000000-0000"),
+            ({"rate": np.array([128, 31, 128])}, r"`rate` of codec klt must be in \[32, 1024\] bits; got 31"),
+            ({"rate": np.array([128, 1025, 128])}, "`rate` of codec klt must be .*; got 1025"),
+            (
+                {"length": np.array([128, 120, 128]), "payload": bytes(47)},
+                "`length` of an uncoded report must equal its `rate`",
+            ),
+            ({"truth": "index=2400"}, "`truth.dataset_index` must be below 2400; got 2400"),
+            ({"truth": "size=1023"}, "`truth.h` must hold 1024 numbers a report; got 1023"),
+            ({"truth": "size=2048"}, "`truth.h` must hold 1024 numbers a report; got 2048"),
+            ({"truth": "value=nan"}, "`truth.h` must be finite and of unit mean power"),
+            ({"truth": "value=inf"}, "`truth.h` must be finite and of unit mean power"),
+            ({"truth": "value=0"}, "`truth.h` must be finite and of unit mean power"),
+        ],
+    )
+    async def test_a_frame_that_does_not_fit_its_session_is_refused_whole(
+        self,
+        start_station: StartStation,
+        make_ue: MakeUe,
+        local: Settings,
+        changes: dict[str, object],
+        sentence: str,
+    ) -> None:
+        ue = make_ue()
+        changed = dict(changes)
+        if (truth := changed.pop("truth", None)) is not None:
+            changed["truth"] = strange_truth(str(truth))
+        async with start_station() as station:
+            session_id = await opened(station, ue)
+            good = replace(frame(ue, session_id, [0, 1, 2]), truth=None)
+            with pytest.raises(CsiError, match=sentence):
+                await station.report(replace(good, **changed))  # type: ignore[arg-type]
+            assert await stored(local) == []
+            assert (await station.report(good)).code == 0
+
+    async def test_a_frame_of_too_many_reports_is_refused(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue()
+        async with start_station(replace(local, max_reports_per_frame=4)) as station:
+            session_id = await opened(station, ue)
+            assert (await station.report(frame(ue, session_id, range(4)))).code == 0
+            with pytest.raises(InvalidArgumentError, match="`ue_id` must name at most 4 reports; got 5"):
+                await station.report(frame(ue, session_id, range(5)))
+
+    async def test_an_index_into_a_data_set_that_is_not_held_is_refused(
+        self, start_station: StartStation, make_ue: MakeUe
+    ) -> None:
+        ue = make_ue()
+        request = replace(ue.session_request(str(uuid.uuid4())), dataset_sha256="")
+        async with start_station() as station:
+            await station.open_session(request)
+            with pytest.raises(InvalidArgumentError, match=r"`truth\.dataset_index` must be below 0; got 0"):
+                await station.report(frame(ue, request.session_id, [0]))
+
+    async def test_a_full_queue_refuses_whole_frames_and_takes_them_later(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue()
+        small = replace(local, queue_reports=4, max_reports_per_frame=4, max_wait_ms=100.0)
+        async with start_station(small) as station:
+            session_id = await opened(station, ue)
+            outcomes = await asyncio.gather(
+                *(station.report(frame(ue, session_id, range(3 * i, 3 * i + 3))) for i in range(3)),
+                return_exceptions=True,
+            )
+            assert [type(outcome).__name__ for outcome in outcomes] == ["FrameAck", *["OverloadedError"] * 2]
+            assert isinstance(outcomes[1], OverloadedError)
+            assert outcomes[1].retry_delay_ms >= 5
+            assert not (await station.report(frame(ue, session_id, range(3, 6)))).duplicate.any()
+        assert [row.sequence for row in await stored(local)] == list(range(6))
+
+
+def strange_truth(what: str) -> SimTruth:
+    """Return truth of three reports with one thing wrong in the middle one."""
+    name, value = what.split("=")
+    if name == "index":
+        return SimTruth(np.array([0, int(value), 2]), None, bytes(48))
+    h = np.ones((3, int(value) if name == "size" else 1024), dtype=np.complex64)
+    if name == "value":
+        h[1] = 0 if value == "0" else 1
+        h[1, 5] = complex(float(value), 0)
+    return SimTruth(None, h, bytes(48))
+
+
+class TestReports:
+    async def test_a_frame_of_several_rates_is_acknowledged_in_its_own_order(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ues = {rate: make_ue("klt", "digital:bsc", rate) for rate in (64, 512)}
+        rates = [512, 64, 64, 512, 64]
+        async with start_station(replace(local, max_batch=2)) as station:
+            alone, together = await opened(station, ues[64]), await opened(station, ues[64])
+            parts = [frame(ues[rate], alone, [i]) for i, rate in enumerate(rates)]
+            singles = [await station.report(part) for part in parts]
+            mixed = replace(
+                frame(ues[64], together, range(5)),
+                rate=np.array(rates),
+                length=np.array(rates),
+                payload=b"".join(part.payload for part in parts),
+                truth=SimTruth(np.arange(5), None, b"".join(part.truth.sent_bits for part in parts if part.truth)),
+            )
+            ack = await station.report(mixed)
+        for name in ("nmse", "sgcs", "bit_errors"):
+            wanted = np.concatenate([getattr(single, name) for single in singles])
+            np.testing.assert_allclose(getattr(ack, name), wanted, rtol=1e-5)
+        assert ack.bit_errors.any()
+        assert ack.batch_size.max() == 2
+        rows = await stored(local)
+        by_sequence = {row.sequence: row for row in rows if row.session_id == together}
+        assert [by_sequence[i].rate for i in range(5)] == rates
+        assert [by_sequence[i].nmse for i in range(5)] == ack.nmse.tolist()
+
+    @pytest.mark.parametrize("keep_every", [0, 3])
+    async def test_every_nth_reconstruction_of_a_ue_is_kept(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings, keep_every: int
+    ) -> None:
+        ue = make_ue()
+        async with start_station(replace(local, keep_every=keep_every)) as station:
+            session_id = await opened(station, ue)
+            await station.report(frame(ue, session_id, range(7), truth_by=None))
+        kept = [row.sequence for row in await stored(local) if row.has_reconstruction]
+        assert kept == ([0, 3, 6] if keep_every else [])
+
+    async def test_a_report_without_truth_is_stored_without_scores(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue()
+        async with start_station() as station:
+            session_id = await opened(station, ue)
+            ack = await station.report(frame(ue, session_id, [0], truth_by=None))
+        assert [len(ack.nmse), len(ack.sgcs), len(ack.bit_errors), len(ack.fallback)] == [0, 0, 0, 1]
+        assert [(row.nmse, row.sgcs, row.bit_errors) for row in await stored(local)] == [(None, None, None)]
+
+    async def test_a_report_whose_deadline_passes_in_the_queue_is_refused_and_can_be_sent_again(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue()
+        async with start_station(replace(local, max_wait_ms=50.0)) as station:
+            session_id = await opened(station, ue)
+            report = frame(ue, session_id, [0])
+            with pytest.raises(DeadlineError, match="deadline passed"):
+                await station.report(replace(report, deadline_ms=1))
+            with pytest.raises(DeadlineError, match="deadline passed"):
+                await station.report(report, timeout_s=0.001)
+            assert await stored(local) == []
+            ack = await station.report(replace(report, deadline_ms=60_000), timeout_s=60.0)
+            assert ack.duplicate.tolist() == [False]
+
+    async def test_what_is_counted_is_what_was_stored(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue, metrics = make_ue("float", "ideal"), Observability()
+        async with start_station(metrics=metrics) as station:
+            session_id = await opened(station, ue)
+            bits = np.unpackbits(np.frombuffer(frame(ue, session_id, range(3)).payload, dtype=np.uint8)).reshape(3, -1)
+            bits[1] = 1  # not a number anywhere
+            bits[2, -1] ^= 1
+            damaged = replace(frame(ue, session_id, range(3)), payload=np.packbits(bits).tobytes())
+            ack = await station.report(damaged)
+            again = await station.report(damaged)
+        assert ack.fallback.tolist() == again.fallback.tolist() == [False, True, False]
+        assert (ack.bit_errors > 0).tolist() == [False, True, True]
+        counted = {name: count(metrics, name) for name in ("reports", "duplicates", "block_errors", "fallbacks")}
+        assert counted == {"reports": 3, "duplicates": 3, "block_errors": 2, "fallbacks": 1}
+
+
+class TestDuplicates:
+    async def test_a_report_repeated_in_a_later_frame_is_counted_once_with_its_first_scores(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue()
+        async with start_station() as station:
+            session_id = await opened(station, ue)
+            first = await station.report(frame(ue, session_id, [0, 1]))
+            other = replace(frame(ue, session_id, [5, 1, 0]), payload=bytes(48))  # what comes again may differ
+            second = await station.report(other)
+        assert second.duplicate.tolist() == [False, True, True]
+        assert second.nmse.tolist()[1:] == first.nmse.tolist()[::-1]
+        assert second.bit_errors.tolist()[1:] == first.bit_errors.tolist()[::-1]
+        assert second.decode_ms.tolist()[1:] == first.decode_ms.tolist()[::-1]
+        assert [row.sequence for row in await stored(local)] == [0, 1, 5]
+
+    async def test_a_report_repeated_while_it_is_on_its_way_is_counted_once(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue()
+        async with start_station() as station:
+            session_id = await opened(station, ue)
+            frames = [frame(ue, session_id, [0, 1]), frame(ue, session_id, [1, 2]), frame(ue, session_id, [2, 0, 1])]
+            acks = await asyncio.gather(*map(station.report, frames))
+        assert [ack.duplicate.tolist() for ack in acks] == [[False, False], [True, False], [True, True, True]]
+        assert acks[2].nmse.tolist() == [acks[1].nmse[1], acks[0].nmse[0], acks[0].nmse[1]]
+        assert sorted(row.sequence for row in await stored(local)) == [0, 1, 2]
+
+    async def test_a_report_repeated_after_a_restart_is_counted_once_with_its_first_scores(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue()
+        async with start_station() as station:
+            session_id = await opened(station, ue)
+            first = await station.report(frame(ue, session_id, [0, 1]))
+        async with start_station() as station:
+            second = await station.report(frame(ue, session_id, [1, 2]))  # the session needs no second opening
+        assert second.duplicate.tolist() == [True, False]
+        assert second.nmse[0] == first.nmse[1]
+        assert [row.sequence for row in await stored(local)] == [0, 1, 2]
+
+
+class TestFailures:
+    async def test_a_report_whose_caller_leaves_the_queue_is_not_stored_and_can_be_sent_again(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings, eventually: Eventually
+    ) -> None:
+        ue, metrics = make_ue(), Observability()
+        async with start_station(replace(local, max_wait_ms=10_000.0, max_batch=4), metrics=metrics) as station:
+            session_id = await opened(station, ue)
+            leaves = asyncio.create_task(station.report(frame(ue, session_id, [0, 1])))
+            repeats = asyncio.create_task(station.report(frame(ue, session_id, [1, 0])))
+            await eventually(lambda: station._queue.num_reports == 2)
+            leaves.cancel()
+            await asyncio.wait([leaves])
+            assert leaves.cancelled()
+            await eventually(lambda: station._queue.num_reports == 4)  # whoever waited for the report takes its place
+            ack, _ = await asyncio.gather(repeats, station.report(frame(ue, session_id, [2, 3])))
+            assert ack.duplicate.tolist() == [False, False]
+        assert sorted(row.sequence for row in await stored(local)) == [0, 1, 2, 3]
+        assert count(metrics, "reports") == 4
+
+    async def test_a_report_whose_caller_leaves_during_the_commit_is_stored_and_known(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings, eventually: Eventually
+    ) -> None:
+        class HeldStore(SqlStore):
+            begun, go_on = asyncio.Event(), asyncio.Event()
+
+            async def append(self, reports: Sequence[ReportRow], kept: Sequence[ReconstructionRow]) -> None:
+                self.begun.set()
+                await self.go_on.wait()
+                await super().append(reports, kept)
+
+        ue, store = make_ue(), HeldStore(local.database_url, 10)
+        async with start_station(store=store) as station:
+            session_id = await opened(station, ue)
+            leaves = asyncio.create_task(station.report(frame(ue, session_id, [0])))
+            await store.begun.wait()
+            leaves.cancel()
+            await asyncio.wait([leaves])
+            assert leaves.cancelled()
+            repeats = asyncio.create_task(station.report(frame(ue, session_id, [0])))
+            store.go_on.set()
+            assert (await repeats).duplicate.tolist() == [True]
+        assert [row.sequence for row in await stored(local)] == [0]
+
+    async def test_a_report_that_could_not_be_stored_is_told_and_can_be_sent_again(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        class FailingStore(SqlStore):
+            fails = True
+
+            async def append(self, reports: Sequence[ReportRow], kept: Sequence[ReconstructionRow]) -> None:
+                if self.fails:
+                    raise OSError("no space left on device")
+                await super().append(reports, kept)
+
+        ue, store = make_ue(), FailingStore(local.database_url, 10)
+        async with start_station(store=store) as station:
+            session_id = await opened(station, ue)
+            with pytest.raises(OSError, match="no space left"):
+                await station.report(frame(ue, session_id, [0]))
+            store.fails = False
+            ack = await station.report(frame(ue, session_id, [0]))
+            assert ack.duplicate.tolist() == [False]
+        assert [row.sequence for row in await stored(local)] == [0]

@@ -1,0 +1,110 @@
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from shared.experiments.demo import BaseStationProcess
+from ue_client.__main__ import main
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return what runs `csi-ue` in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["csi-ue", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        output = capsys.readouterr()
+        return int(end.value.code or 0), output.out, output.err
+
+    return run
+
+
+def bs(station: BaseStationProcess) -> str:
+    return f"127.0.0.1:{station.grpc_port}"
+
+
+def test_without_a_base_station_the_command_ends_in_time_with_one_sentence() -> None:
+    start_s = time.monotonic()
+    end = subprocess.run(
+        [sys.executable, "-m", "ue_client", "run", "--bs", "127.0.0.1:1", "--connect-s", "0.5"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    sentence = "csi-ue: No base station answers at 127.0.0.1:1 within 0.5 s; start one with `csi-bs serve`.\n"
+    assert (end.returncode, end.stdout, end.stderr) == (1, "", sentence)
+    assert time.monotonic() - start_s < 30
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--num-reports", "0"],
+        ["--rate", "much"],
+        ["--in-flight", "65"],
+        ["--seed", "-1"],
+        ["--colour"],
+        ["--ue-id", str(2**32)],
+    ],
+)
+def test_an_option_out_of_range_is_a_usage_error(command: Command, arguments: list[str]) -> None:
+    code, out, err = command("run", *arguments)
+    assert (code, out) == (2, "")
+    assert arguments[0] in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "--snr-db", "loud"], "`snr_db` must be a list"),
+        (["run", "--codec", "csinet"], "`codec` must be a model of the zoo (angular-topk, float, klt)"),
+        (["run", "--data", "nowhere.npz"], "`data` must be a shipped data set"),
+        (["run", "--link", "pigeon"], "`link` must be one of ideal"),
+        (["run", "--rate", "7"], "`rate` of codec klt must be in [32, 1024] bits; got 7."),
+        (["load", "--codec", "float"], "`link` of codec float must be ideal; got digital."),
+    ],
+)
+def test_what_does_not_go_together_is_one_sentence(command: Command, arguments: list[str], sentence: str) -> None:
+    code, out, err = command(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"csi-ue: {sentence}")
+    assert err.count("\n") == 1
+
+
+def test_a_run_prints_a_row_for_each_codec_and_snr(command: Command, station: BaseStationProcess) -> None:
+    arguments = ("run", "--bs", bs(station), "--snr-db", "0,10", "--num-reports", "20", "--codec", "klt")
+    code, out, _ = command(*arguments, "--codec", "angular-topk", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert [(row["codec"], row["snr_db"], row["reports"], row["rate"]) for row in rows] == [
+        (codec, snr_db, 20, 128) for codec in ("klt", "angular-topk") for snr_db in (0.0, 10.0)
+    ]
+    assert all(row["nmse_db"] < 5 and row["p50_ms"] > 0 for row in rows)
+    code, out, _ = command(*arguments)
+    assert code == 0
+    assert f"{rows[1]['nmse_db']:.2f}" in out
+
+
+def test_a_load_test_of_two_sessions_and_two_codecs_prints_its_figures(
+    command: Command, station: BaseStationProcess
+) -> None:
+    before = {session["session_id"] for session in station.get("/v1/sessions")["sessions"]}
+    arguments = ["load", "--bs", bs(station), "--num-sessions", "2", "--duration-s", "1", "--reports-per-frame", "16"]
+    code, out, _ = command(*arguments, "--codec", "klt", "--codec", "angular-topk", "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert (result["codecs"], result["num_sessions"], result["num_refused"]) == (["klt", "angular-topk"], 2, 0)
+    assert 0.9 < result["duration_s"] < 30
+    assert result["reports_per_s"] == pytest.approx(result["num_reports"] / result["duration_s"], rel=0.01)
+    assert 0 < result["p50_ms"] <= result["p95_ms"] <= result["p99_ms"]
+    sessions = [s for s in station.get("/v1/sessions")["sessions"] if s["session_id"] not in before]
+    assert sorted(session["codec"] for session in sessions) == ["angular-topk", "klt"]
+    assert sum(session["num_reports"] for session in sessions) == result["num_reports"] > 100

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from shared.frame import Frame, FrameAck
+from shared.types import ReceivedKind
+from ue_client.results import Tally
+from ue_client.sender import Delivery
+
+
+def delivery(nmse: list[float], bit_errors: list[int], latency_s: float = 0.01, num_attempts: int = 1) -> Delivery:
+    n, none = max(len(nmse), 1), np.zeros(max(len(nmse), 1))
+    frame = Frame(
+        "s", 0, ReceivedKind.HARD_BITS, np.zeros(n, dtype=np.int64), np.arange(n), np.full(n, 8),
+        np.zeros(n, dtype=np.float32), np.full(n, 8), bytes(n), None, 0,
+    )  # fmt: skip
+    ack = FrameAck(
+        "s", 0, 0, "", 0, none > 0, np.arange(n) == 0, np.array(nmse), np.array(nmse) / 2, np.array(bit_errors),
+        none.astype(np.float32), none.astype(np.float32), 0.0, np.ones(n, dtype=np.int64),
+    )  # fmt: skip
+    return Delivery(frame, ack, latency_s, num_attempts)
+
+
+def test_a_tally_averages_reports_and_not_frames() -> None:
+    tally = Tally("klt", 8, 5.0, "digital:bsc")
+    tally.add(delivery([0.1, 0.2, 0.3], [0, 2, 1], latency_s=0.010))
+    tally.add(delivery([1.0], [0], latency_s=0.030, num_attempts=3))
+    refused = delivery([1.0, 1.0], [1, 1])
+    tally.add(Delivery(refused.frame, FrameAck.refused("s", 0, 8, "full"), 0.0, 50))
+    row = tally.row()
+    assert (row["reports"], row["refused"], row["retries"], row["fallbacks"]) == (4, 2, 51, 2)
+    assert row["nmse_db"] == pytest.approx(10 * np.log10(0.4))
+    assert row["sgcs"] == pytest.approx(0.2)
+    assert row["ber"] == pytest.approx(3 / 32)
+    assert row["bler"] == pytest.approx(0.5)
+    assert (row["p50_ms"], row["p95_ms"]) == (20.0, 29.0)
+
+
+def test_without_truth_and_without_reports_there_are_no_figures() -> None:
+    tally = Tally("klt", 8, 5.0, "digital:bsc")
+    assert [tally.row()[name] for name in ("nmse_db", "ber", "p50_ms", "p95_ms")] == [None] * 4
+    tally.add(delivery([], []))
+    row = tally.row()
+    assert [row[name] for name in ("reports", "nmse_db", "sgcs", "ber", "bler")] == [1, None, None, None, None]
+    assert row["p50_ms"] == 10.0
