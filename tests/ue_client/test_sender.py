@@ -43,11 +43,17 @@ async def opened(sender: Sender, ue: Pipeline) -> str:
 async def test_frames_refused_for_overload_are_sent_again_until_each_is_stored_once(
     local: Settings, ue: Pipeline
 ) -> None:
-    tiny = replace(local, queue_reports=8, max_reports_per_frame=4, max_wait_ms=5.0)
+    tiny = replace(local, queue_reports=8, max_reports_per_frame=4, max_wait_ms=20.0)
     async with running(tiny) as addresses, asyncio.timeout(60):
         sender = Sender(f"127.0.0.1:{addresses.grpc_port}", seed=1)
         session_id = await opened(sender, ue)
-        deliveries = [delivery async for delivery in sender.send(frames(ue, session_id, 40), in_flight=16)]
+        made = [frame async for frame in frames(ue, session_id, 40)]  # beforehand, so that they come faster than served
+
+        async def at_once() -> AsyncIterator[Frame]:
+            for frame in made:
+                yield frame
+
+        deliveries = [delivery async for delivery in sender.send(at_once(), in_flight=16)]
         assert sorted(delivery.frame.frame_id for delivery in deliveries) == list(range(40))
         assert {delivery.ack.code for delivery in deliveries} == {0}
         assert max(delivery.num_attempts for delivery in deliveries) > 1
