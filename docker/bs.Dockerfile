@@ -17,7 +17,7 @@ RUN python -m pip install --no-cache-dir -c constraints.txt setuptools wheel \
  && python -m pip install --no-cache-dir -c constraints.txt \
       ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} torch==2.13.0
 
-RUN useradd --create-home --uid 1000 csilink && install -d -o csilink /data
+RUN useradd --create-home --uid 10001 csilink && install -d -o csilink /data
 
 # The dependencies, by a csilink without packages: this layer stays when only sources change.
 COPY pyproject.toml README.md LICENSE ./
@@ -33,6 +33,6 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 50051 8000
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=6 \
-  CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/v1/health/ready', timeout=4)"]
+  CMD ["sh", "-c", "python -c \"from urllib.request import urlopen; urlopen('http://127.0.0.1:${CSI_BS_REST_PORT:-8000}/v1/health/ready', timeout=4)\""]
 ENTRYPOINT ["csi-bs"]
 CMD ["serve"]

@@ -17,11 +17,11 @@ RUN python -m pip install --no-cache-dir -c constraints.txt setuptools wheel \
  && python -m pip install --no-cache-dir -c constraints.txt \
       ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} torch==2.13.0
 
-RUN useradd --create-home --uid 1000 csilink
+RUN useradd --create-home --uid 10001 csilink
 
 # The dependencies, by a csilink without packages: this layer stays when only sources change.
 COPY pyproject.toml README.md LICENSE ./
-RUN python -m pip install --no-cache-dir --no-build-isolation -c constraints.txt '.[ue]'
+RUN python -m pip install --no-cache-dir --no-build-isolation -c constraints.txt .
 
 COPY protos protos
 COPY shared shared

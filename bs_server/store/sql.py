@@ -4,7 +4,9 @@ SQLite commits with ``synchronous=FULL``: a commit that returned survives a kill
 """
 
 import asyncio
+import contextlib
 import dataclasses
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -105,13 +107,15 @@ class SqlStore:
             event.listen(engine.sync_engine, "connect", _configure_sqlite)
         where = self._url.render_as_string(hide_password=True)
         try:
+            if self.dialect == "sqlite":
+                await asyncio.to_thread(_require_usable, str(self._url.database))
             async with engine.begin() as connection:
                 tables = set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
                 if not tables & set(schema.metadata.tables):
                     await connection.run_sync(schema.metadata.create_all)
                     await connection.execute(insert(schema.schema_info).values(version=schema.VERSION))
                 found = (await connection.execute(select(schema.schema_info.c.version))).scalar_one_or_none()
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             await engine.dispose()
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise DataFileError(f"`database_url` {where} cannot be used: {cause}") from error
@@ -283,6 +287,12 @@ class SqlStore:
         async with self._connected().connect() as connection:
             rows: Sequence[Row[Any]] = (await connection.execute(statement)).all()
             return rows
+
+
+def _require_usable(path: str) -> None:
+    """Raise what is wrong with a file of SQLite; aiosqlite, when connecting fails, leaves its thread behind."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA schema_version")
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

@@ -153,12 +153,16 @@ def _print_groups(groups: list[dict[str, Any]]) -> None:
             str(group["rate"]),
             f"{group['snr_db']:g}",
             str(group["num_reports"]),
-            f"{nmse['mean_db']:.2f} ± {(nmse['ci95_high_db'] - nmse['ci95_low_db']) / 2:.2f}",
+            f"{nmse['mean_db']:.2f}{_plus_minus(nmse['ci95_low_db'], nmse['ci95_high_db'])}",
             f"{group['sgcs']:.3f}",
             f"{group['ber']:.2g}",
             f"{group['bler']['value']:.3g}",
         )
     console.print(table)
+
+
+def _plus_minus(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" ± {(high - low) / 2:.2f}"
 
 
 def _print_card(title: str, fields: dict[str, object]) -> None:

@@ -64,7 +64,7 @@ def start_base_station(folder: Path, arguments: Sequence[str] = ()) -> BaseStati
     command = [sys.executable, "-m", "bs_server", "serve", "--grpc-port", "0", "--rest-port", "0"]
     with log.open("wb") as stream:
         process = subprocess.Popen(  # noqa: S603  (our own command)
-            [*command, "--database-url", database, *arguments], stderr=stream, start_new_session=True
+            [*command, "--database-url", database, *arguments], stdout=stream, stderr=stream, start_new_session=True
         )
     deadline_s = time.monotonic() + START_S
     while time.monotonic() < deadline_s and process.poll() is None:
@@ -96,34 +96,48 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
     """
     for old in ("csilink.db", "csilink.db-wal", "csilink.db-shm"):
         (folder / old).unlink(missing_ok=True)
-    station = start_base_station(folder)
+    station = start_base_station(folder, ["--keep-reconstructions", "5000"])
     try:
-        command = [sys.executable, "-m", "ue_client", "run", "--bs", f"127.0.0.1:{station.grpc_port}"]
         options = ["--seed", "1", "--rate", str(rate), "--num-reports", str(num_reports), "--snr-db", snr_db]
-        with (folder / "ue.json").open("wb") as stream:
-            ue = subprocess.run(  # noqa: S603  (our own command)
-                [*command, *options, "--codec", "klt", "--codec", "angular-topk", "--json"], stdout=stream, check=False
-            )
-        if ue.returncode:
-            raise UnavailableError(
-                f"csi-ue ended with exit code {ue.returncode}; the base station's log is {station.log}."
-            )
-        summary = station.get("/v1/metrics/summary")
+        groups = _measure(station, folder, options)
+        title = f"CSI feedback over uncoded BPSK/AWGN, {num_reports} reports a point, TR 38.901 indoor open office"
+        plot_nmse_and_bler(groups, title, folder / "nmse_bler.png")
+        still_running = _addresses(station, groups) if keep else None
     except BaseException:
         station.stop()
         raise
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    title = f"CSI feedback over uncoded BPSK/AWGN, {num_reports} reports a point, TR 38.901 indoor open office"
-    plot_nmse_and_bler(summary["groups"], title, folder / "nmse_bler.png")
     if not keep:
         station.stop()
-        return summary["groups"], None
+    return groups, still_running
+
+
+def _measure(station: BaseStationProcess, folder: Path, options: list[str]) -> list[Group]:
+    """Run the UE, and ask the summary."""
+    command = [sys.executable, "-m", "ue_client", "run", "--bs", f"127.0.0.1:{station.grpc_port}", "--json"]
+    with (folder / "ue.json").open("wb") as stream:
+        ue = subprocess.run(  # noqa: S603  (our own command)
+            [*command, *options, "--codec", "klt", "--codec", "angular-topk"], stdout=stream, check=False
+        )
+    if ue.returncode:
+        raise UnavailableError(f"csi-ue ended with exit code {ue.returncode}; the base station's log is {station.log}.")
+    summary = station.get("/v1/metrics/summary")
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    groups: list[Group] = summary["groups"]
+    return groups
+
+
+def _addresses(station: BaseStationProcess, groups: list[Group]) -> str:
+    """Say where a base station that is left running can be asked."""
     address = f"http://127.0.0.1:{station.rest_port}"
-    best = max(group["snr_db"] for group in summary["groups"])
-    kept = [report for report in station.get(f"/v1/reports?snr_db={best}")["reports"] if report["has_reconstruction"]]
-    picture = f"{address}/v1/reports/{kept[0]['report_id']}/reconstruction.png" if kept else f"{address}/v1/reports"
-    return summary["groups"], (
-        f"The base station still runs (stop it: kill {station.process.pid}):\n"
-        f"  REST     {address}/docs\n  summary  {address}/v1/metrics/summary\n  picture  {picture}\n"
-        f"  metrics  {address}/metrics\n  gRPC     127.0.0.1:{station.grpc_port}"
-    )
+    best = max(group["snr_db"] for group in groups)
+    page = station.get(f"/v1/reports?codec=angular-topk&snr_db={best}&limit=1000")
+    kept = [report["report_id"] for report in page["reports"] if report["has_reconstruction"]]
+    lines = [
+        f"The base station still runs (stop it: kill {station.process.pid}):",
+        f"  REST     {address}/docs",
+        f"  summary  {address}/v1/metrics/summary",
+        f"  picture  {address}/v1/reports/{kept[0]}/reconstruction.png" if kept else "",
+        f"  metrics  {address}/metrics",
+        f"  gRPC     127.0.0.1:{station.grpc_port}",
+    ]
+    return "\n".join(line for line in lines if line)

@@ -22,9 +22,9 @@ async def live(context: UsesContext) -> Health:
 
 @router.get("/v1/health/ready")
 async def ready(context: UsesContext) -> Health:
-    """The process takes reports; 503 while it starts or shuts down."""
+    """The process takes reports; 503 while it shuts down."""
     if not context.is_ready():
-        raise UnavailableError("The base station does not take reports now: it starts or shuts down.")
+        raise UnavailableError("The base station does not take reports any more: it shuts down.")
     return _health(context)
 
 
