@@ -27,6 +27,7 @@ def rows_of(app: typer.Typer, name: str) -> list[str]:
 def row(option: click.Option) -> str:
     default = option.default() if callable(option.default) else option.default
     shown = "-" if default in (None, [], ()) else getattr(default, "value", default)
+    shown = " ".join(shown) if isinstance(shown, list) else shown
     env = f"`{option.envvar}`" if option.envvar else "-"
     return f"| `{option.opts[0]}` | {env} | {shown} | {option.help} |"
 
