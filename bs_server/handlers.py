@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bs_server.batching import BatchQueue
 from bs_server.config import Settings
 from bs_server.observability import Observability
-from bs_server.reports import acknowledge, cut, kept_rows, report_rows
+from bs_server.reports import acknowledge, cut, kept_rows, report_rows, require_fit
 from bs_server.sessions import Identity, Ledger, Session
 from bs_server.store import GroupWriter, ReconstructionRow, ReportRow, SessionRow, Store
 from shared.channels import ChannelSet
@@ -30,7 +30,6 @@ from shared.model_files import CodecCard
 
 log = logging.getLogger(__name__)
 
-POWER_TOLERANCE = 1e-2  # of a channel's mean power: its UE normalised it in single precision
 MAX_SESSIONS_IN_MEMORY = 10_000  # the one that was quiet longest is dropped; the store knows how to resume it
 
 
@@ -151,7 +150,7 @@ class BaseStation:
         if self.draining:
             raise UnavailableError("The base station is shutting down.")
         session = await self._open_session(frame.session_id)
-        self._check(frame, session)
+        require_fit(frame, session, self._settings.max_reports_per_frame)
         identities = list(zip(frame.ue_id.tolist(), frame.sequence.tolist(), strict=True))
         known = await self._stored(session.ledger, identities)
         new_rows = np.flatnonzero(~known)
@@ -233,41 +232,6 @@ class BaseStation:
             if idle is not None:
                 del self._sessions[idle]
         self._metrics.sessions.set(len(self._sessions))
-
-    def _check(self, frame: Frame, session: Session) -> None:
-        """Refuse a frame that does not fit its session."""
-        card = session.card
-        if frame.num_reports > self._settings.max_reports_per_frame:
-            raise InvalidArgumentError(
-                f"`ue_id` must name at most {self._settings.max_reports_per_frame} reports; got {frame.num_reports}."
-            )
-        if frame.kind is not session.link.kind:
-            found = frame.kind.name
-            raise InvalidArgumentError(
-                f"`kind` over {session.link.label} must be {session.link.kind.name}; got {found}."
-            )
-        for rate in np.unique(frame.rate).tolist():
-            card.require_rate(rate)
-        if (frame.length != frame.rate).any():
-            raise InvalidArgumentError("`length` of an uncoded report must equal its `rate`; it does not.")
-        truth = frame.truth
-        if truth is not None and truth.dataset_index is not None:
-            size = len(session.dataset.h) if session.dataset else 0
-            if truth.dataset_index.min() < 0 or truth.dataset_index.max() >= size:
-                raise InvalidArgumentError(
-                    f"`truth.dataset_index` must be below {size}; got {truth.dataset_index.max()}."
-                )
-        if truth is not None and truth.h is not None:
-            if truth.h.shape[1] != card.shape.num_complex:
-                found = truth.h.shape[1]
-                raise InvalidArgumentError(
-                    f"`truth.h` must hold {card.shape.num_complex} numbers a report; got {found}."
-                )
-            power = np.square(np.abs(truth.h.astype(np.complex128))).mean(axis=1)
-            if not (np.abs(power - 1) < POWER_TOLERANCE).all():
-                raise InvalidArgumentError(
-                    "`truth.h` must be finite and of unit mean power in every report; it is not."
-                )
 
     @staticmethod
     async def _stored(ledger: Ledger, identities: list[Identity]) -> NDArray[np.bool_]:

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from bs_server.batching import BatchKey, Decoded, Entry
 from bs_server.sessions import Identity, Session
 from bs_server.store import ReconstructionRow, ReportRow
+from shared.errors import InvalidArgumentError
 from shared.frame import Frame, FrameAck
 from shared.wire.payload import unpack_received, unpack_sent
+
+POWER_TOLERANCE = 1e-2  # of a channel's mean power: its UE normalised it in single precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,36 @@ class Part:
 
     rows: NDArray[np.int64]
     entry: Entry
+
+
+def require_fit(frame: Frame, session: Session, max_reports: int) -> None:
+    """Refuse a frame that does not fit its session.
+
+    Raises:
+        InvalidArgumentError: Naming what does not fit.
+    """
+    card = session.card
+    if frame.num_reports > max_reports:
+        raise InvalidArgumentError(f"`ue_id` must name at most {max_reports} reports; got {frame.num_reports}.")
+    if frame.kind is not session.link.kind:
+        found = frame.kind.name
+        raise InvalidArgumentError(f"`kind` over {session.link.label} must be {session.link.kind.name}; got {found}.")
+    for rate in np.unique(frame.rate).tolist():
+        card.require_rate(rate)
+    if (frame.length != frame.rate).any():
+        raise InvalidArgumentError("`length` of an uncoded report must equal its `rate`; it does not.")
+    truth = frame.truth
+    if truth is not None and truth.dataset_index is not None:
+        size = len(session.dataset.h) if session.dataset else 0
+        if truth.dataset_index.min() < 0 or truth.dataset_index.max() >= size:
+            raise InvalidArgumentError(f"`truth.dataset_index` must be below {size}; got {truth.dataset_index.max()}.")
+    if truth is not None and truth.h is not None:
+        if truth.h.shape[1] != card.shape.num_complex:
+            found = truth.h.shape[1]
+            raise InvalidArgumentError(f"`truth.h` must hold {card.shape.num_complex} numbers a report; got {found}.")
+        power = np.square(np.abs(truth.h.astype(np.complex128))).mean(axis=1)
+        if not (np.abs(power - 1) < POWER_TOLERANCE).all():
+            raise InvalidArgumentError("`truth.h` must be finite and of unit mean power in every report; it is not.")
 
 
 def cut(

@@ -16,14 +16,11 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
-    and_,
     event,
-    false,
     func,
     insert,
     inspect,
     select,
-    true,
     tuple_,
     update,
 )
@@ -31,26 +28,32 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.sql.elements import ColumnElement
 
 from bs_server.store import schema
 from bs_server.store.base import GroupColumn, GroupTotals, ReconstructionRow, ReportFilter, ReportRow, SessionRow
+from bs_server.store.queries import (
+    GROUPS,
+    KEPT,
+    REPORT,
+    SESSION,
+    condition,
+    equals,
+    group_totals,
+    report_row,
+    select_medians,
+    select_reconstruction,
+    select_reports,
+    select_sessions,
+    select_sums,
+    session_row,
+)
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.types import CsiShape
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 MAX_QUERIES = 4  # of REST at a time: the pool of connections holds more, and the reports have the rest
 _KEYS_PER_QUERY = 200  # of find(); SQLite bounds the variables of a statement
 
-_reports, _sessions, _kept = schema.reports.c, schema.sessions.c, schema.reconstructions.c
-_GROUPS: dict[GroupColumn, ColumnElement[Any]] = {
-    "codec": _sessions.codec,
-    "rate": _reports.rate,
-    "snr_db": _reports.snr_db,
-    "link": _sessions.link,
-    "session": _reports.session_id,
-}
 _STORED_FIELDS = [
     field.name
     for field in dataclasses.fields(ReportRow)
@@ -159,21 +162,21 @@ class SqlStore:
         await self._set_closed_at(session_id, None)
 
     async def _set_closed_at(self, session_id: str, closed_at: float | None) -> None:
-        statement = update(schema.sessions).where(_sessions.session_id == session_id).values(closed_at=closed_at)
+        statement = update(schema.sessions).where(SESSION.session_id == session_id).values(closed_at=closed_at)
         async with self._write, self._connected().begin() as connection:
             await connection.execute(statement)
 
     async def session(self, session_id: str) -> SessionRow | None:
         """See `Store.session`."""
-        rows = await self._fetch(_select_sessions().where(_equals(_sessions.session_id, session_id)))
-        return _session(rows[0]) if rows else None
+        rows = await self._fetch(select_sessions().where(equals(SESSION.session_id, session_id)))
+        return session_row(rows[0]) if rows else None
 
     async def sessions(self, limit: int, before: float | None) -> list[SessionRow]:
         """See `Store.sessions`."""
-        statement = _select_sessions().order_by(_sessions.opened_at.desc()).limit(limit)
+        statement = select_sessions().order_by(SESSION.opened_at.desc()).limit(limit)
         if before is not None:
-            statement = statement.where(_sessions.opened_at < before)
-        return [_session(row) for row in await self._query(statement)]
+            statement = statement.where(SESSION.opened_at < before)
+        return [session_row(row) for row in await self._query(statement)]
 
     async def append(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
         """See `Store.append`."""
@@ -192,13 +195,13 @@ class SqlStore:
                     for row in reconstructions
                 ]
                 await connection.execute(_insert_once(self.dialect, schema.reconstructions), kept)
-                newest = select(func.max(_kept.reconstruction_id)).scalar_subquery()
-                old = schema.reconstructions.delete().where(_kept.reconstruction_id <= newest - self._keep)
+                newest = select(func.max(KEPT.reconstruction_id)).scalar_subquery()
+                old = schema.reconstructions.delete().where(KEPT.reconstruction_id <= newest - self._keep)
                 await connection.execute(old)
 
     async def identities(self, session_id: str) -> list[tuple[int, int]]:
         """See `Store.identities`."""
-        statement = select(_reports.ue_id, _reports.sequence).where(_reports.session_id == session_id)
+        statement = select(REPORT.ue_id, REPORT.sequence).where(REPORT.session_id == session_id)
         return [(row.ue_id, row.sequence) for row in await self._fetch(statement)]
 
     async def find(self, session_id: str, identities: Sequence[tuple[int, int]]) -> list[ReportRow]:
@@ -206,30 +209,24 @@ class SqlStore:
         found: list[ReportRow] = []
         for start in range(0, len(identities), _KEYS_PER_QUERY):
             keys = identities[start : start + _KEYS_PER_QUERY]
-            chosen = tuple_(_reports.ue_id, _reports.sequence).in_(keys)
-            rows = await self._fetch(_select_reports().where(_reports.session_id == session_id, chosen))
-            found += [_report(row) for row in rows]
+            chosen = tuple_(REPORT.ue_id, REPORT.sequence).in_(keys)
+            rows = await self._fetch(select_reports().where(REPORT.session_id == session_id, chosen))
+            found += [report_row(row) for row in rows]
         return found
 
     async def reports(self, where: ReportFilter, limit: int, after_id: int) -> list[ReportRow]:
         """See `Store.reports`."""
-        page = _select_reports().where(_condition(where), _reports.report_id > after_id)
-        return [_report(row) for row in await self._query(page.order_by(_reports.report_id).limit(limit))]
+        page = select_reports().where(condition(where), REPORT.report_id > after_id)
+        return [report_row(row) for row in await self._query(page.order_by(REPORT.report_id).limit(limit))]
 
     async def report(self, report_id: int) -> ReportRow | None:
         """See `Store.report`."""
-        rows = await self._query(_select_reports().where(_reports.report_id == report_id))
-        return _report(rows[0]) if rows else None
+        rows = await self._query(select_reports().where(REPORT.report_id == report_id))
+        return report_row(rows[0]) if rows else None
 
     async def reconstruction(self, report_id: int) -> ReconstructionRow | None:
         """See `Store.reconstruction`."""
-        statement = (
-            select(schema.reconstructions, _sessions.num_rx_ant, _sessions.num_tx_ant, _sessions.num_subcarriers)
-            .join(schema.reports, _same_report())
-            .join(schema.sessions, _sessions.session_id == _reports.session_id)
-            .where(_reports.report_id == report_id)
-        )
-        rows = await self._query(statement)
+        rows = await self._query(select_reconstruction(report_id))
         if not rows:
             return None
         row = rows[0]
@@ -241,37 +238,11 @@ class SqlStore:
 
     async def totals(self, where: ReportFilter, group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
         """See `Store.totals`."""
-        columns = [_GROUPS[name].label(f"key_{i}") for i, name in enumerate(group_by)]
-        scored = _reports.nmse.is_not(None)
-        sums = (
-            select(
-                *columns,
-                func.count().label("num_reports"),
-                func.count(_reports.nmse).label("num_scored"),
-                func.coalesce(func.sum(_reports.nmse), 0.0).label("sum_nmse"),
-                func.coalesce(func.sum(_reports.nmse * _reports.nmse), 0.0).label("sum_nmse_squared"),
-                func.coalesce(func.sum(_reports.sgcs), 0.0).label("sum_sgcs"),
-                func.coalesce(func.sum(_reports.bit_errors), 0).label("bit_errors"),
-                func.count().filter(_reports.bit_errors > 0).label("block_errors"),
-                func.coalesce(func.sum(_reports.rate).filter(scored), 0).label("scored_bits"),
-                func.sum(_reports.rate).label("info_bits"),
-                func.count().filter(_reports.fallback).label("fallbacks"),
-                func.avg(_reports.queue_ms).label("mean_queue_ms"),
-                func.avg(_reports.decode_ms).label("mean_decode_ms"),
-                func.avg(_reports.batch_size).label("mean_batch_size"),
-            )
-            .select_from(schema.reports.join(schema.sessions))
-            .where(_condition(where))
-            .group_by(*columns)
-            .having(func.count() > 0)
-            .order_by(*columns)
-        )
-        medians = {
-            tuple(row)[: len(columns)]: row.median
-            for row in await self._query(_select_medians(columns, and_(_condition(where), scored)))
-        }
-        rows = await self._query(sums)
-        return [_totals(row, len(columns), medians.get(tuple(row)[: len(columns)])) for row in rows]
+        columns = [GROUPS[name].label(f"key_{i}") for i, name in enumerate(group_by)]
+        chosen = condition(where)
+        medians = {tuple(row)[: len(columns)]: row.median for row in await self._query(select_medians(columns, chosen))}
+        rows = await self._query(select_sums(columns, chosen))
+        return [group_totals(row, len(columns), medians.get(tuple(row)[: len(columns)])) for row in rows]
 
     def _connected(self) -> AsyncEngine:
         if self._engine is None:
@@ -300,86 +271,3 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def _same_report() -> ColumnElement[bool]:
-    return and_(
-        _kept.session_id == _reports.session_id, _kept.ue_id == _reports.ue_id, _kept.sequence == _reports.sequence
-    )
-
-
-def _select_sessions() -> Select[Any]:
-    count = select(func.count()).where(_reports.session_id == _sessions.session_id).scalar_subquery()
-    return select(schema.sessions, count.label("num_reports"))
-
-
-def _select_reports() -> Select[Any]:
-    kept = select(_kept.reconstruction_id).where(_same_report()).exists()
-    columns = (schema.reports, _sessions.codec, _sessions.link, kept.label("has_reconstruction"))
-    return select(*columns).join(schema.sessions, _sessions.session_id == _reports.session_id)
-
-
-def _select_medians(columns: Sequence[ColumnElement[Any]], condition: ColumnElement[bool]) -> Select[Any]:
-    """Select the median NMSE of each group: the middle one or two by rank."""
-    rank = func.row_number().over(partition_by=columns or None, order_by=_reports.nmse).label("rank")
-    count = func.count().over(partition_by=columns or None).label("num")
-    ranked = select(*columns, _reports.nmse, rank, count).select_from(schema.reports.join(schema.sessions))
-    middle = ranked.where(condition).subquery()
-    keys = [middle.c[column.name] for column in columns]
-    is_middle = and_(2 * middle.c.rank >= middle.c.num, 2 * middle.c.rank <= middle.c.num + 2)
-    return select(*keys, func.avg(middle.c.nmse).label("median")).where(is_middle).group_by(*keys)
-
-
-def _condition(where: ReportFilter) -> ColumnElement[bool]:
-    wanted = {
-        _reports.session_id: where.session_id,
-        _sessions.codec: where.codec,
-        _sessions.link: where.link,
-        _reports.ue_id: where.ue_id,
-        _reports.rate: where.rate,
-        _reports.snr_db: where.snr_db,
-    }
-    return and_(true(), *(_equals(column, value) for column, value in wanted.items() if value is not None))
-
-
-def _equals(column: ColumnElement[Any], value: str | float) -> ColumnElement[bool]:
-    """Compare; PostgreSQL takes no text with a NUL, and no such text is stored."""
-    return false() if isinstance(value, str) and "\0" in value else column == value
-
-
-def _session(row: Row[Any]) -> SessionRow:
-    return SessionRow(
-        session_id=row.session_id,
-        codec=row.codec,
-        model_sha256=row.model_sha256,
-        shape=CsiShape(row.domain, row.num_rx_ant, row.num_tx_ant, row.num_subcarriers),
-        link=row.link,
-        dataset_sha256=row.dataset_sha256,
-        opened_at=row.opened_at,
-        closed_at=row.closed_at,
-        num_reports=row.num_reports,
-    )
-
-
-def _report(row: Row[Any]) -> ReportRow:
-    return ReportRow(**{field.name: getattr(row, field.name) for field in dataclasses.fields(ReportRow)})
-
-
-def _totals(row: Row[Any], num_keys: int, median: float | None) -> GroupTotals:
-    return GroupTotals(
-        key=tuple(row)[:num_keys],
-        num_reports=row.num_reports,
-        num_scored=row.num_scored,
-        sum_nmse=row.sum_nmse,
-        sum_nmse_squared=row.sum_nmse_squared,
-        median_nmse=median,
-        sum_sgcs=row.sum_sgcs,
-        bit_errors=int(row.bit_errors),
-        scored_bits=int(row.scored_bits),
-        block_errors=row.block_errors,
-        info_bits=int(row.info_bits),
-        fallbacks=row.fallbacks,
-        mean_queue_ms=row.mean_queue_ms,
-        mean_decode_ms=row.mean_decode_ms,
-        mean_batch_size=float(row.mean_batch_size),  # PostgreSQL averages integers to a Decimal
-    )
