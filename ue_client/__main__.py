@@ -96,7 +96,7 @@ def run(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:
-        _print_tallies(f"Reports over {link}, as acknowledged by the base station (seed {settings.seed})", rows)
+        _print_tallies(f"{link}, seed {settings.seed}, as acknowledged by the base station", rows)
     for tally in tallies:
         if tally.num_refused:
             raise CsiError(f"{tally.num_refused} reports of {tally.codec} were refused: {tally.refusal}")
