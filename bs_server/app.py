@@ -162,7 +162,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise UnavailableError(f"REST cannot listen on {host}:{port}: {error.strerror}.") from error
+        raise UnavailableError(
+            f"REST cannot listen on {host}:{port}: {error.strerror}. Is another csi-bs running?"
+        ) from error
     return listener
 
 

@@ -52,6 +52,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
+        if self.grpc_port == self.rest_port != 0:
+            raise InvalidArgumentError(f"`rest_port` must differ from `grpc_port`; got {self.rest_port} for both.")
         if self.max_reports_per_frame > self.queue_reports:
             raise InvalidArgumentError(
                 f"`max_reports_per_frame` must be at most `queue_reports`, {self.queue_reports}; "

@@ -194,7 +194,7 @@ class BaseStation:
             )
         if request.shape != card.shape:
             raise ModelMismatchError(f"`shape` of codec {card.name} must be {card.shape}; got {request.shape}.")
-        card.require_link(make_link(request.link).family)
+        card.require_link(make_link(request.link).family, request.link)
         return card
 
     async def _open_session(self, session_id: str) -> Session:

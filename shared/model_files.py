@@ -73,14 +73,14 @@ class CodecCard(BaseModel):
             wanted = f"in [{self.min_rate}, {self.max_rate}]" if self.min_rate < self.max_rate else f"{self.min_rate}"
             raise InvalidArgumentError(f"`rate` of codec {self.name} must be {wanted} bits; got {rate}.")
 
-    def require_link(self, link: str) -> None:
-        """Raise unless ``link`` may carry this codec.
+    def require_link(self, family: str, label: str) -> None:
+        """Raise unless links of ``family`` may carry this codec; ``label`` is for the sentence.
 
         Raises:
             InvalidArgumentError: Naming the links that may.
         """
-        if link not in self.links:
-            raise InvalidArgumentError(f"`link` of codec {self.name} must be {' or '.join(self.links)}; got {link}.")
+        if family not in self.links:
+            raise InvalidArgumentError(f"`link` of codec {self.name} must be {' or '.join(self.links)}; got {label}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,10 @@ class CsiShape:
     num_tx_ant: int
     num_subcarriers: int
 
+    def __str__(self) -> str:
+        """Return what a sentence says of it: ``angular-delay [1, 32, 32]``."""
+        return f"{self.domain} {list(self.dims)}"
+
     @property
     def dims(self) -> tuple[int, int, int]:
         """(num_rx_ant, num_tx_ant, num_subcarriers)."""

@@ -25,7 +25,10 @@ Codec = Annotated[
     list[str],
     typer.Option(envvar="CSI_UE_CODEC", help="Model of the zoo or .safetensors file; may be repeated."),
 ]
-Rate = Annotated[int, typer.Option(envvar="CSI_UE_RATE", min=1, help="Information bits of a report.")]
+Rate = Annotated[
+    int | None,
+    typer.Option(envvar="CSI_UE_RATE", min=1, help="Information bits of a report; 128, or the only rate of a codec."),
+]
 LinkLabel = Annotated[str, typer.Option(envvar="CSI_UE_LINK", help="ideal, digital:bsc, digital:hard, digital:soft.")]
 Data = Annotated[str, typer.Option(envvar="CSI_UE_DATA", help="Shipped data set, or a .npz, .npy or .mat file.")]
 Truth = Annotated[bool, typer.Option(envvar="CSI_UE_TRUTH", help="Send truth beside the reports, to score them.")]
@@ -48,7 +51,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 def run(
     bs: Bs = _default.bs,
     codec: Codec = _CODECS,
-    rate: Rate = 128,
+    rate: Rate = None,
     snr_db: Annotated[
         str, typer.Option(envvar="CSI_UE_SNR_DB", help="Es/N0 of the feedback link: -5,0,5 or -5:15:2.5.")
     ] = "10",
@@ -106,7 +109,7 @@ def run(
 def load(
     bs: Bs = _default.bs,
     codec: Codec = _CODECS,
-    rate: Rate = 128,
+    rate: Rate = None,
     snr_db: Annotated[float, typer.Option(envvar="CSI_UE_SNR_DB", min=-40, max=80, help="Es/N0 of the link.")] = 10.0,
     num_sessions: Annotated[int, typer.Option(envvar="CSI_UE_NUM_SESSIONS", min=1, max=1000, help="Sessions.")] = 4,
     duration_s: Annotated[
@@ -182,8 +185,11 @@ def _print_tallies(title: str, rows: list[dict[str, str | int | float | None]]) 
     for name in shown:
         table.add_column(_COLUMNS[name], justify="left" if name == "codec" else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(_cell(name, row[name]) for name in shown))
+        exact = {"nmse_db": "exact"} if row["nmse"] == 0 else {}
+        table.add_row(*(exact.get(name) or _cell(name, row[name]) for name in shown))
     Console().print(table)
+    for codec, session in dict.fromkeys((row["codec"], row["session_id"]) for row in rows):
+        typer.echo(f"session of {codec}: {session}")
 
 
 def _print_fields(title: str, fields: dict[str, object]) -> None:
@@ -210,6 +216,9 @@ def main() -> None:
     except CsiError as error:
         typer.echo(f"csi-ue: {error}", err=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("csi-ue: interrupted; what was acknowledged is stored.", err=True)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

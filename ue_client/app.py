@@ -82,7 +82,7 @@ async def _run_session(
     session_id = str(uuid.uuid4())
     grant = await sender.open_session(pipeline.session_request(session_id))
     name = pipeline.card.name
-    tallies = {snr: Tally(name, pipeline.rate, snr, pipeline.link.label) for snr in snr_db}
+    tallies = {snr: Tally(name, pipeline.rate, snr, pipeline.link.label, session_id) for snr in snr_db}
     frames = _frames(settings, pipeline, session_id, grant, snr_db, num_reports)
     by_value = {float(np.float32(snr)): tally for snr, tally in tallies.items()}
     async for delivery in sender.send(frames, settings.in_flight):

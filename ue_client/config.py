@@ -10,6 +10,7 @@ from shared.errors import InvalidArgumentError
 from shared.frame import SNR_DB_RANGE
 
 MAX_POINTS = 1000
+DEFAULT_RATE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Settings:
     Attributes:
         bs: Address of the base station, ``host:port``.
         codecs: Models of the zoo, or .safetensors files.
-        rate: Information bits of a report; a codec with a single rate takes that one.
+        rate: Information bits of a report; None for `DEFAULT_RATE`, or the only rate of a codec.
         link: Label of the emulated link.
         data: Channels: a shipped data set or a file.
         truth: Whether truth travels beside the reports, so that they can be scored.
@@ -33,7 +34,7 @@ class Settings:
 
     bs: str = "localhost:50051"
     codecs: tuple[str, ...] = ("klt",)
-    rate: int = 128
+    rate: int | None = None
     link: str = "digital:bsc"
     data: str = "indoor-open-office"
     truth: bool = True
@@ -43,6 +44,12 @@ class Settings:
     in_flight: int = 8
     connect_s: float = 10.0
     deadline_ms: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse an address that is none."""
+        host, _, port = self.bs.rpartition(":")
+        if not host or "/" in host or not port.isdecimal():
+            raise InvalidArgumentError(f"`bs` must be host:port; got {self.bs!r}.")
 
 
 def parse_snr_db(text: str) -> tuple[float, ...]:

@@ -20,6 +20,7 @@ from shared.links import Link, make_link
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
 from shared.wire.payload import pack_received
+from ue_client.config import DEFAULT_RATE
 
 TruthBy = Literal["index", "channel"]
 
@@ -108,26 +109,27 @@ class Pipeline:
         )
 
 
-def make_pipeline(model: ModelFile, channels: ChannelSet, link_label: str, rate: int, run: int) -> Pipeline:
+def make_pipeline(model: ModelFile, channels: ChannelSet, link_label: str, rate: int | None, run: int) -> Pipeline:
     """Put a pipeline together.
 
     Args:
         model: The codec's model.
         channels: Where h comes from.
         link_label: Key of `shared.links.LINKS`.
-        rate: Information bits of a report; a codec with a single rate takes that one.
+        rate: Information bits of a report; None for `DEFAULT_RATE`, or the only rate of the codec.
         run: Seed of the run.
 
     Raises:
         InvalidArgumentError: If codec, link, rate and channels do not go together.
     """
     card = model.card
-    chosen = card.max_rate if card.min_rate == card.max_rate else rate
-    card.require_rate(chosen)
+    if rate is None:
+        rate = card.max_rate if card.min_rate == card.max_rate else DEFAULT_RATE
+    card.require_rate(rate)
     link = make_link(link_label)
-    card.require_link(link.family)
+    card.require_link(link.family, link.label)
     if channels.shape != card.shape:
         raise InvalidArgumentError(
-            f"`data` for codec {card.name} must hold channels of {card.shape}; {channels.name} holds {channels.shape}."
+            f"`data` for codec {card.name} must hold {card.shape}; {channels.name} holds {channels.shape}."
         )
-    return Pipeline(make_encoder(model, torch.device("cpu")), link, channels, chosen, run)
+    return Pipeline(make_encoder(model, torch.device("cpu")), link, channels, rate, run)

@@ -17,12 +17,14 @@ class Tally:
         rate: Information bits of a report.
         snr_db: Es/N0 of the feedback link.
         link: Label of the link.
+        session_id: The session, by which REST filters.
     """
 
     codec: str
     rate: int
     snr_db: float
     link: str
+    session_id: str
     num_stored: int = 0
     num_refused: int = 0
     num_retries: int = 0
@@ -57,7 +59,9 @@ class Tally:
             "rate": self.rate,
             "snr_db": self.snr_db,
             "link": self.link,
+            "session_id": self.session_id,
             "reports": self.num_stored,
+            "nmse": sum(self._nmse) / scored if scored else None,
             "nmse_db": to_db(sum(self._nmse) / scored) if scored else None,
             "sgcs": sum(self._sgcs) / scored if scored else None,
             "ber": sum(self._bit_errors) / (scored * self.rate) if scored else None,

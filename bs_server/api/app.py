@@ -1,9 +1,9 @@
 """The REST application."""
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 
-from bs_server.api.deps import Context
+from bs_server.api.deps import Context, only_known_parameters
 from bs_server.api.problems import add_problem_handlers
 from bs_server.api.routes import codecs, health, metrics, reports, sessions
 from bs_server.api.schemas import Problem
@@ -23,7 +23,7 @@ def make_app(context: Context) -> FastAPI:
     app.state.context = context
     add_problem_handlers(app)
     for routes in (health, codecs, sessions, metrics, reports):
-        app.include_router(routes.router)
+        app.include_router(routes.router, dependencies=[Depends(only_known_parameters)])
 
     @app.get("/", include_in_schema=False)
     async def index() -> RedirectResponse:

@@ -8,6 +8,7 @@ from fastapi import Depends, Query, Request
 
 from bs_server.observability import Observability
 from bs_server.store import ReportFilter, Store
+from shared.errors import InvalidArgumentError
 from shared.model_files import CodecCard
 
 
@@ -48,6 +49,23 @@ def _report_filter(
     snr_db: Annotated[float | None, Query(description="Es/N0 of the feedback link.")] = None,
 ) -> ReportFilter:
     return ReportFilter(session, codec, link, ue_id, rate, snr_db)
+
+
+def only_known_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route does not have, or that is given twice where once is meant.
+
+    Raises:
+        InvalidArgumentError: Naming the parameter and those that there are.
+    """
+    path: str = request.scope["route"].path
+    described = request.app.openapi()["paths"][path]["get"].get("parameters", [])
+    known = {parameter["name"]: parameter["schema"] for parameter in described if parameter["in"] == "query"}
+    for name in request.query_params:
+        if name not in known:
+            raise InvalidArgumentError(f"`{name}` is no parameter of {path}; there are: {', '.join(known) or 'none'}.")
+        values = request.query_params.getlist(name)
+        if len(values) > 1 and known[name].get("type") != "array":
+            raise InvalidArgumentError(f"`{name}` must be given once; got {', '.join(values)}.")
 
 
 UsesContext = Annotated[Context, Depends(_context)]

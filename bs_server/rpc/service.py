@@ -4,6 +4,7 @@ Requests are parsed here and not by gRPC, whose answer to bytes that do not pars
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from typing import Any, TypeAlias, TypeVar
@@ -40,7 +41,7 @@ class CsiFeedbackService:
     def __init__(self, station: BaseStation, metrics: Observability) -> None:
         self._station = station
         self._metrics = metrics
-        self._reading: set[asyncio.Task[None]] = set()
+        self._reading: set[asyncio.Task[Exception | None]] = set()
 
     def drain(self) -> None:
         """End every stream that its UE does not end by itself, which the first refused frame tells it to, in time."""
@@ -127,11 +128,8 @@ class CsiFeedbackService:
             raise
         finally:
             self._reading.discard(reading)
-        if reading.cancelled():
-            acks.put_nowait(UnavailableError("The base station is shutting down."))
-        else:
-            error = reading.exception()
-            acks.put_nowait(error.with_traceback(None) if isinstance(error, Exception) else None)
+        shutting_down = UnavailableError("The base station is shutting down.")
+        acks.put_nowait(shutting_down if reading.cancelled() else reading.result())
 
     async def _start(
         self,
@@ -139,13 +137,19 @@ class CsiFeedbackService:
         acks: "asyncio.Queue[FrameAck | Exception | None]",
         room: asyncio.Semaphore,
         frames: set["asyncio.Task[None]"],
-    ) -> None:
-        """Read frames and start a task for each, until the stream ends or bytes do not parse."""
-        async for request in requests:
-            await room.acquire()
-            task = asyncio.create_task(self._handle(_parse(frame_pb2.Frame, request), acks))
-            frames.add(task)
-            task.add_done_callback(frames.discard)
+    ) -> Exception | None:
+        """Read frames and start a task for each, until the stream ends or bytes do not parse; return that error."""
+        messages: Any = aiter(requests)
+        try:
+            async with contextlib.aclosing(messages):  # gRPC's generator, left open, keeps its last message in a cycle
+                async for request in messages:
+                    await room.acquire()
+                    task = asyncio.create_task(self._handle(_parse(frame_pb2.Frame, request), acks))
+                    frames.add(task)
+                    task.add_done_callback(frames.discard)
+        except Exception as error:
+            return error.with_traceback(None)  # which would keep this frame, and the request, in a cycle
+        return None
 
     async def _handle(self, message: frame_pb2.Frame, acks: "asyncio.Queue[FrameAck | Exception | None]") -> None:
         try:
@@ -171,9 +175,8 @@ def _parse(kind: type[_Parsed], request: bytes) -> _Parsed:
     try:
         message: _Parsed = kind.FromString(request)
     except DecodeError as error:
-        raise InvalidArgumentError(
-            f"The request must be a csi.v1.{kind.__name__} message; it does not parse."
-        ) from error
+        sentence = f"The request must be a csi.v1.{kind.__name__} message; it does not parse."
+        raise InvalidArgumentError(sentence) from error
     return message
 
 

@@ -105,10 +105,12 @@ class SqlStore:
         try:
             engine = create_async_engine(self._url)
         except ImportError as error:
-            raise DataFileError(f"`database_url` needs a driver: pip install 'csilink[postgres]' ({error}).") from error
+            raise DataFileError(
+                f"`database_url` needs a driver: pip install asyncpg, or csilink with its extra `postgres` ({error})."
+            ) from error
         if self.dialect == "sqlite":
             event.listen(engine.sync_engine, "connect", _configure_sqlite)
-        where = self._url.render_as_string(hide_password=True)
+        where = self._url.set(drivername=self.dialect).render_as_string(hide_password=True)
         try:
             if self.dialect == "sqlite":
                 await asyncio.to_thread(_require_usable, str(self._url.database))

@@ -59,7 +59,9 @@ def generate(
     try:
         import sionna.phy  # noqa: PLC0415  (heavy extra, imported only in this file)
     except ImportError as error:
-        raise ImportError("Generating channels needs Sionna: pip install 'csilink[data]'.") from error
+        raise ImportError(
+            "Generating channels needs Sionna: pip install sionna-no-rt, or csilink with its extra `data`."
+        ) from error
     sionna.phy.config.seed = seed
     model = _channel_model(config)
     for start in range(0, num_channels, chunk):

@@ -13,7 +13,9 @@ from rich.table import Table
 
 from shared.errors import CsiError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 data_app = typer.Typer(no_args_is_help=True, help="Data sets of channels.")
 codecs_app = typer.Typer(no_args_is_help=True, help="Codecs and their model files.")
 app.add_typer(data_app, name="data")
@@ -33,14 +35,11 @@ def codecs_list(as_json: AsJson = False) -> None:
         typer.echo(json.dumps([card.model_dump() for card in cards], indent=2))
         return
     table = Table(title="Codecs")
-    for column in ("codec", "rate, bits", "link", "domain", "shape", "parameters", "what"):
+    for column in ("codec", "rate, bits", "link", "parameters", "what"):
         table.add_column(column, overflow="fold", no_wrap=column == "codec")  # the name is what a user types
     for card in cards:
         rate = f"{card.min_rate} ... {card.max_rate}" if card.min_rate < card.max_rate else str(card.min_rate)
-        shape = " x ".join(map(str, card.shape.dims))
-        table.add_row(
-            card.name, rate, ", ".join(card.links), card.domain, shape, f"{card.num_parameters:,}", card.title
-        )
+        table.add_row(card.name, rate, ", ".join(card.links), f"{card.num_parameters:,}", card.title)
     console.print(table)
 
 
@@ -93,7 +92,7 @@ def data_generate(
     num_channels: Annotated[int, typer.Option(min=1, help="Channels to make.")] = 2400,
     seed: Annotated[int, typer.Option(min=0, help="Seed; two splits need two seeds.")] = 1,
 ) -> None:
-    """Generate TR 38.901 indoor open-office channels with Sionna (pip install 'csilink[data]')."""
+    """Generate TR 38.901 indoor open-office channels with Sionna (extra `data`)."""
     from shared.experiments.generate import generate_indoor_open_office  # noqa: PLC0415
 
     with Progress(console=Console(stderr=True)) as bar:
@@ -108,13 +107,14 @@ def train(
     data: Annotated[str, typer.Option(help="Training split: a file.")],
     test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
     out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
+    name: Annotated[str | None, typer.Option(help="Name of the model; the codec's unless given.")] = None,
 ) -> None:
     """Fit a codec on a training split and measure it on a test split."""
     from shared.channels import load_channels  # noqa: PLC0415
     from shared.training.fit import fit_codec  # noqa: PLC0415
 
     command = f"csi-lab train {codec} --data {Path(data).name} --test {Path(test).name}"
-    model = fit_codec(codec, load_channels(data), load_channels(test), out, command)
+    model = fit_codec(codec, load_channels(data), load_channels(test), out, command, name)
     _print_card(model.card.name, model.card.model_dump())
 
 
@@ -178,7 +178,7 @@ def main() -> None:
     """Run the command; an error of ours is one sentence on standard error and exit code 1."""
     try:
         app()
-    except (CsiError, ImportError) as error:
+    except (CsiError, ImportError, OSError) as error:
         typer.echo(f"csi-lab: {error}", err=True)
         sys.exit(1)
 

@@ -4,6 +4,7 @@ csi-bs serve  <==gRPC==  csi-ue run        then  GET /v1/metrics/summary  ->  ta
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -94,6 +95,7 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
     Raises:
         UnavailableError: If one of the two processes fails.
     """
+    _require_unused(folder)
     for old in ("csilink.db", "csilink.db-wal", "csilink.db-shm"):
         (folder / old).unlink(missing_ok=True)
     station = start_base_station(folder, ["--keep-reconstructions", "5000"])
@@ -103,12 +105,23 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
         title = f"CSI feedback over uncoded BPSK/AWGN, {num_reports} reports a point, TR 38.901 indoor open office"
         plot_nmse_and_bler(groups, title, folder / "nmse_bler.png")
         still_running = _addresses(station, groups) if keep else None
+        (folder / "bs.pid").write_text(str(station.process.pid))
     except BaseException:
         station.stop()
         raise
     if not keep:
         station.stop()
     return groups, still_running
+
+
+def _require_unused(folder: Path) -> None:
+    """Raise if the base station of an earlier demo still works on the folder's database."""
+    try:
+        pid = int((folder / "bs.pid").read_text())
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return
+    raise UnavailableError(f"`out` {folder} is in use by a base station; stop it (kill {pid}) or give another folder.")
 
 
 def _measure(station: BaseStationProcess, folder: Path, options: list[str]) -> list[Group]:
@@ -138,6 +151,6 @@ def _addresses(station: BaseStationProcess, groups: list[Group]) -> str:
         f"  summary  {address}/v1/metrics/summary",
         f"  picture  {address}/v1/reports/{kept[0]}/reconstruction.png" if kept else "",
         f"  metrics  {address}/metrics",
-        f"  gRPC     127.0.0.1:{station.grpc_port}",
+        f"  more     csi-ue run --bs 127.0.0.1:{station.grpc_port} --rate 256",
     ]
     return "\n".join(line for line in lines if line)

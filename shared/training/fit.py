@@ -45,15 +45,18 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def fit_codec(codec: str, train: ChannelSet, test: ChannelSet, folder: Path, command: str) -> ModelFile:
+def fit_codec(
+    codec: str, train: ChannelSet, test: ChannelSet, folder: Path, command: str, name: str | None = None
+) -> ModelFile:
     """Fit, measure over an ideal link, and save a codec.
 
     Args:
         codec: Key of `RECIPES`.
         train: Training split.
         test: Test split, of the same shape and domain.
-        folder: Where ``<codec>.safetensors`` and its card go.
+        folder: Where ``<name>.safetensors`` and its card go.
         command: The command line, for the card.
+        name: Name of the model; None for the codec's.
 
     Raises:
         InvalidArgumentError: If the codec has no recipe or the splits do not fit together.
@@ -62,9 +65,14 @@ def fit_codec(codec: str, train: ChannelSet, test: ChannelSet, folder: Path, com
         raise InvalidArgumentError(f"`codec` must be one of {', '.join(RECIPES)}; got {codec!r}.")
     if train.shape != test.shape or train.sha256 == test.sha256:
         raise InvalidArgumentError(f"`test` must be another file of shape {train.shape}; got {test.shape}.")
+    if codec == "klt" and len(train.h) < train.shape.num_complex:
+        found = len(train.h)
+        raise InvalidArgumentError(
+            f"`data` must hold at least {train.shape.num_complex} channels for klt; got {found}."
+        )
     recipe = RECIPES[codec]
     tensors = recipe.fit(train.h)
-    model = ModelFile(_card(codec, train, test, tensors, command), tensors)
+    model = ModelFile(_card(codec, train, test, tensors, command, name or codec), tensors)
     rates = [model.card.max_rate] if codec == "float" else MEASURED_RATES
     measured = [MeasuredNmse(rate=rate, nmse_db=measure_nmse_db(model, test, rate)) for rate in rates]
     return save_model(ModelFile(model.card.model_copy(update={"measured": measured}), tensors), folder)
@@ -82,12 +90,14 @@ def measure_nmse_db(model: ModelFile, test: ChannelSet, rate: int) -> float | No
     return None if value is None else round(value, 3)
 
 
-def _card(codec: str, train: ChannelSet, test: ChannelSet, tensors: dict[str, Tensor], command: str) -> CodecCard:
+def _card(
+    codec: str, train: ChannelSet, test: ChannelSet, tensors: dict[str, Tensor], command: str, name: str
+) -> CodecCard:
     exact = codec == "float"
     num_bits = BITS_PER_COMPLEX * train.shape.num_complex
     macs = 4 * train.shape.num_complex * _num_coefficients(tensors["widths"][-1]) if "widths" in tensors else 0
     return CodecCard(
-        name=codec,
+        name=name,
         codec=codec,
         title=RECIPES[codec].title,
         source=RECIPES[codec].source,

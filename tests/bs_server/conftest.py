@@ -8,14 +8,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 import torch
 
-from bs_server.batching import BatchQueue, run_batches
+from bs_server.batching import BatchQueue, Decoded, Entry, run_batches
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
 from bs_server.store import GroupWriter, Store, make_store
 from bs_server.worker import Worker, make_worker
 from shared.channels import ChannelSet
-from shared.links import LINKS
 from shared.model_files import ModelFile, load_model, zoo_names
 from ue_client.pipeline import Pipeline, make_pipeline
 
@@ -36,8 +35,7 @@ def worker(models: dict[str, ModelFile]) -> Worker:
 def make_ue(models: dict[str, ModelFile], indoor: ChannelSet) -> Callable[..., Pipeline]:
     """Return what builds the UE's side of a session: real frames of real codecs over a real link."""
 
-    def make(codec: str = "klt", link: str = "digital:bsc", rate: int = 128) -> Pipeline:
-        assert link in LINKS
+    def make(codec: str = "klt", link: str = "digital:bsc", rate: int | None = None) -> Pipeline:
         return make_pipeline(models[codec], indoor, link, rate, run=1)
 
     return make
@@ -49,7 +47,10 @@ def start_station(local: Settings, models: dict[str, ModelFile], worker: Worker,
 
     @asynccontextmanager
     async def start(
-        settings: Settings = local, store: Store | None = None, metrics: Observability | None = None
+        settings: Settings = local,
+        store: Store | None = None,
+        metrics: Observability | None = None,
+        decode: Callable[[list[Entry]], list[Decoded]] = worker.decode,
     ) -> AsyncIterator[BaseStation]:
         store = store or make_store(settings.database_url, settings.keep_reconstructions)
         await store.open()
@@ -62,7 +63,7 @@ def start_station(local: Settings, models: dict[str, ModelFile], worker: Worker,
         with ThreadPoolExecutor(1) as device_thread:
             tasks = [
                 asyncio.create_task(writer.run()),
-                asyncio.create_task(run_batches(queue, worker.decode, device_thread, lambda *_: None)),
+                asyncio.create_task(run_batches(queue, decode, device_thread, lambda *_: None)),
             ]
             try:
                 async with asyncio.timeout(60):

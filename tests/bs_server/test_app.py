@@ -2,7 +2,7 @@ import asyncio
 import contextlib
 import shutil
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +10,12 @@ import httpx
 import numpy as np
 import pytest
 
-from bs_server.app import running
+from bs_server.app import running, serve
 from bs_server.config import Settings
+from bs_server.store import GroupWriter
 from shared.channels import DATASETS
 from shared.errors import DataFileError, UnavailableError
+from shared.frame import Frame
 from shared.model_files import ZOO
 from ue_client.pipeline import Pipeline
 from ue_client.sender import Sender
@@ -88,3 +90,35 @@ async def test_data_and_devices_that_are_not_there_are_refused(local: Settings, 
     with pytest.raises(DataFileError, match="is not the file of its card"):
         async with running(replace(local, data=(str(tmp_path / "other.npz"),))):
             pass
+
+
+async def test_a_stream_that_says_nothing_does_not_hold_up_the_shutdown(local: Settings, make_ue: MakeUe) -> None:
+    ue, session_id = make_ue(), str(uuid.uuid4())
+
+    async def one_and_no_more() -> AsyncIterator[Frame]:
+        yield ue.frame(session_id, 0, 0, np.arange(1), np.arange(1), 5.0, "index")
+        await asyncio.Event().wait()
+
+    async with contextlib.AsyncExitStack() as station:
+        addresses = await station.enter_async_context(running(replace(local, drain_s=30.0)))
+        sender = Sender(f"127.0.0.1:{addresses.grpc_port}")
+        await sender.open_session(ue.session_request(session_id))
+        deliveries = sender.send(one_and_no_more(), in_flight=1)
+        assert (await anext(deliveries)).ack.code == 0
+        async with asyncio.timeout(15):
+            await station.aclose()
+            with pytest.raises(UnavailableError):
+                await anext(deliveries)
+        await sender.close()
+
+
+async def test_a_part_of_the_service_that_ends_ends_the_service(
+    local: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(self: GroupWriter) -> None:
+        raise OSError("the writer broke")
+
+    monkeypatch.setattr(GroupWriter, "run", broken)
+    async with asyncio.timeout(30):
+        with pytest.raises(UnavailableError, match="A part of the service, writer, ended: OSError"):
+            await serve(local)

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from bs_server.batching import Decoded, Entry
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
 from bs_server.store import ReconstructionRow, ReportFilter, ReportRow, SessionRow
 from bs_server.store.sql import SqlStore
+from bs_server.worker import Worker
 from shared.errors import (
     CsiError,
     DeadlineError,
@@ -23,7 +25,7 @@ from shared.errors import (
     UnavailableError,
 )
 from shared.frame import Frame, SessionRequest, SimTruth
-from shared.types import CsiShape
+from shared.types import CsiShape, ReceivedKind
 from ue_client.pipeline import Pipeline, TruthBy
 
 StartStation = Callable[..., AbstractAsyncContextManager[BaseStation]]
@@ -34,6 +36,21 @@ Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 def frame(ue: Pipeline, session_id: str, sequence: Sequence[int], truth_by: TruthBy | None = "index") -> Frame:
     numbers = np.array(sequence)
     return ue.frame(session_id, 1, 0, numbers, numbers % len(ue.channels.h), snr_db=5.0, truth_by=truth_by)
+
+
+def joined(parts: Sequence[Frame]) -> Frame:
+    """Return one frame of the reports of several, each with its own rate."""
+    sequence = np.concatenate([part.sequence for part in parts])
+    return replace(
+        parts[0],
+        ue_id=np.concatenate([part.ue_id for part in parts]),
+        sequence=sequence,
+        rate=np.concatenate([part.rate for part in parts]),
+        snr_db=np.concatenate([part.snr_db for part in parts]),
+        length=np.concatenate([part.length for part in parts]),
+        payload=b"".join(part.payload for part in parts),
+        truth=SimTruth(sequence, None, b"".join(part.truth.sent_bits for part in parts if part.truth)),
+    )
 
 
 async def opened(station: BaseStation, ue: Pipeline) -> str:
@@ -162,6 +179,17 @@ class TestOpening:
             with pytest.raises(NotFoundError):
                 await station.close_session(str(uuid.uuid4()))
 
+    async def test_a_session_closes_after_the_reports_that_are_on_their_way(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings, eventually: Eventually
+    ) -> None:
+        ue = make_ue()
+        async with start_station(replace(local, max_wait_ms=200.0)) as station:
+            session_id = await opened(station, ue)
+            on_its_way = asyncio.create_task(station.report(frame(ue, session_id, [0, 1])))
+            await eventually(lambda: station._queue.num_reports == 2)
+            assert await station.close_session(session_id) == 2
+            assert (await on_its_way).code == 0
+
     async def test_a_quiet_session_leaves_the_memory_and_comes_back_as_it_was(
         self, start_station: StartStation, make_ue: MakeUe, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -201,6 +229,7 @@ class TestRefusals:
                 {"length": np.array([128, 120, 128]), "payload": bytes(47)},
                 "`length` of an uncoded report must equal its `rate`",
             ),
+            ({"kind": ReceivedKind.LLRS, "payload": bytes(384)}, "`kind` over digital:bsc must be HARD_BITS; got LLRS"),
             ({"truth": "index=2400"}, "`truth.dataset_index` must be below 2400; got 2400"),
             ({"truth": "size=1023"}, "`truth.h` must hold 1024 numbers a report; got 1023"),
             ({"truth": "size=2048"}, "`truth.h` must hold 1024 numbers a report; got 2048"),
@@ -289,14 +318,7 @@ class TestReports:
             alone, together = await opened(station, ues[64]), await opened(station, ues[64])
             parts = [frame(ues[rate], alone, [i]) for i, rate in enumerate(rates)]
             singles = [await station.report(part) for part in parts]
-            mixed = replace(
-                frame(ues[64], together, range(5)),
-                rate=np.array(rates),
-                length=np.array(rates),
-                payload=b"".join(part.payload for part in parts),
-                truth=SimTruth(np.arange(5), None, b"".join(part.truth.sent_bits for part in parts if part.truth)),
-            )
-            ack = await station.report(mixed)
+            ack = await station.report(replace(joined(parts), session_id=together))
         for name in ("nmse", "sgcs", "bit_errors"):
             wanted = np.concatenate([getattr(single, name) for single in singles])
             np.testing.assert_allclose(getattr(ack, name), wanted, rtol=1e-5)
@@ -421,6 +443,26 @@ class TestFailures:
             assert ack.duplicate.tolist() == [False, False]
         assert sorted(row.sequence for row in await stored(local)) == [0, 1, 2, 3]
         assert count(metrics, "reports") == 4
+
+    async def test_when_a_part_of_a_frame_fails_the_rest_does_not_reach_the_device(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings, worker: Worker
+    ) -> None:
+        decoded: list[int] = []
+
+        def decode(batch: list[Entry]) -> list[Decoded]:
+            decoded.append(batch[0].key.rate)
+            if batch[0].key.rate == 64 and len(decoded) == 1:
+                raise MemoryError("of the device")
+            return worker.decode(batch)
+
+        ues = {rate: make_ue("klt", "digital:bsc", rate) for rate in (64, 512)}
+        async with start_station(replace(local, max_batch=2, max_wait_ms=300.0), decode=decode) as station:
+            session_id = await opened(station, ues[64])
+            mixed = joined([frame(ues[rate], session_id, [i]) for i, rate in enumerate((64, 64, 512))])
+            with pytest.raises(MemoryError):
+                await station.report(mixed)
+            assert (await station.report(mixed)).duplicate.tolist() == [False] * 3
+        assert sorted(decoded) == [64, 64, 512]
 
     async def test_a_report_whose_caller_leaves_during_the_commit_is_stored_and_known(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings, eventually: Eventually

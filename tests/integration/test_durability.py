@@ -64,9 +64,9 @@ class Fleet:
     async def send(self, station: BaseStationProcess, kill_after: int | None) -> None:
         """Send until told to stop; kill the base station after some acknowledgements."""
         sender = Sender(f"127.0.0.1:{station.grpc_port}")
-        await sender.open_session(self.ue.session_request(self.session_id))
         num_acks = 0
         try:
+            await sender.open_session(self.ue.session_request(self.session_id))
             async for delivery in sender.send(self.frames(), IN_FLIGHT):
                 reports = {(self.session_id, self.ue_id, number) for number in delivery.frame.sequence.tolist()}
                 if delivery.ack.code:

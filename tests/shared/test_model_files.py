@@ -80,9 +80,9 @@ def test_a_card_says_which_rates_and_links_it_allows() -> None:
     with pytest.raises(InvalidArgumentError, match="`rate` of codec float must be 65536 bits; got 64"):
         card.require_rate(64)
     with pytest.raises(InvalidArgumentError, match="`link` of codec float must be ideal; got digital"):
-        card.require_link("digital")
+        card.require_link("digital", "digital:bsc")
     card.require_rate(65536)
-    card.require_link("ideal")
+    card.require_link("ideal", "ideal")
 
 
 def test_a_model_of_an_unknown_codec_or_without_a_tensor_of_it_builds_no_codec(saved: Path) -> None:

@@ -68,8 +68,9 @@ def test_an_option_out_of_range_is_a_usage_error(command: Command, arguments: li
         (["run", "--codec", "csinet"], "`codec` must be a model of the zoo (angular-topk, float, klt)"),
         (["run", "--data", "nowhere.npz"], "`data` must be a shipped data set"),
         (["run", "--link", "pigeon"], "`link` must be one of ideal"),
+        (["run", "--bs", "nowhere"], "`bs` must be host:port; got 'nowhere'."),
         (["run", "--rate", "7"], "`rate` of codec klt must be in [32, 1024] bits; got 7."),
-        (["load", "--codec", "float"], "`link` of codec float must be ideal; got digital."),
+        (["load", "--codec", "float"], "`link` of codec float must be ideal; got digital:bsc."),
     ],
 )
 def test_what_does_not_go_together_is_one_sentence(command: Command, arguments: list[str], sentence: str) -> None:
@@ -80,7 +81,7 @@ def test_what_does_not_go_together_is_one_sentence(command: Command, arguments: 
 
 
 def test_a_run_prints_a_row_for_each_codec_and_snr(command: Command, station: BaseStationProcess) -> None:
-    arguments = ("run", "--bs", bs(station), "--snr-db", "0,10", "--num-reports", "20", "--codec", "klt")
+    arguments = ("run", "--bs", bs(station), "--snr-db", "0,10", "--num-reports", "20", "--codec", "klt", "--seed", "1")
     code, out, _ = command(*arguments, "--codec", "angular-topk", "--json")
     rows = json.loads(out)
     assert code == 0

@@ -1,3 +1,4 @@
+import re
 import uuid
 from pathlib import Path
 
@@ -13,24 +14,31 @@ from shared.errors import InvalidArgumentError
 from shared.model_files import load_model
 from shared.rng import Randomness
 from shared.wire.payload import unpack_received
+from ue_client.config import DEFAULT_RATE
 from ue_client.pipeline import TruthBy, make_pipeline
 
 
 def test_a_codec_over_a_link_that_may_not_carry_it_is_refused(indoor: ChannelSet) -> None:
-    with pytest.raises(InvalidArgumentError, match="`link` of codec float must be ideal; got digital"):
-        make_pipeline(load_model("float"), indoor, "digital:bsc", 128, run=1)
+    with pytest.raises(InvalidArgumentError, match="`link` of codec float must be ideal; got digital:bsc"):
+        make_pipeline(load_model("float"), indoor, "digital:bsc", None, run=1)
     with pytest.raises(InvalidArgumentError, match=r"`link` must be one of ideal, .*; got 'carrier-pigeon'"):
-        make_pipeline(load_model("klt"), indoor, "carrier-pigeon", 128, run=1)
+        make_pipeline(load_model("klt"), indoor, "carrier-pigeon", None, run=1)
 
 
-@pytest.mark.parametrize("rate", [31, 1025])
-def test_a_rate_that_the_codec_does_not_have_is_refused(indoor: ChannelSet, rate: int) -> None:
-    with pytest.raises(InvalidArgumentError, match=rf"`rate` of codec klt must be in \[32, 1024\] bits; got {rate}"):
-        make_pipeline(load_model("klt"), indoor, "ideal", rate, run=1)
+@pytest.mark.parametrize(
+    ("codec", "rate", "wanted"),
+    [("klt", 31, "in [32, 1024]"), ("klt", 1025, "in [32, 1024]"), ("float", 128, "65536")],
+)
+def test_a_rate_that_the_codec_does_not_have_is_refused(indoor: ChannelSet, codec: str, rate: int, wanted: str) -> None:
+    with pytest.raises(
+        InvalidArgumentError, match=re.escape(f"`rate` of codec {codec} must be {wanted} bits; got {rate}")
+    ):
+        make_pipeline(load_model(codec), indoor, "ideal", rate, run=1)
 
 
-def test_a_codec_of_one_rate_takes_that_one(indoor: ChannelSet) -> None:
-    assert make_pipeline(load_model("float"), indoor, "ideal", 128, run=1).rate == 65536
+def test_a_rate_that_is_not_given_is_the_only_one_of_the_codec_or_the_default(indoor: ChannelSet) -> None:
+    assert make_pipeline(load_model("float"), indoor, "ideal", None, run=1).rate == 65536
+    assert make_pipeline(load_model("klt"), indoor, "ideal", None, run=1).rate == DEFAULT_RATE
 
 
 def test_channels_of_another_shape_or_domain_are_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def delivery(nmse: list[float], bit_errors: list[int], latency_s: float = 0.01, 
 
 
 def test_a_tally_averages_reports_and_not_frames() -> None:
-    tally = Tally("klt", 8, 5.0, "digital:bsc")
+    tally = Tally("klt", 8, 5.0, "digital:bsc", "s")
     tally.add(delivery([0.1, 0.2, 0.3], [0, 2, 1], latency_s=0.010))
     tally.add(delivery([1.0], [0], latency_s=0.030, num_attempts=3))
     refused = delivery([1.0, 1.0], [1, 1])
@@ -36,7 +36,7 @@ def test_a_tally_averages_reports_and_not_frames() -> None:
 
 
 def test_without_truth_and_without_reports_there_are_no_figures() -> None:
-    tally = Tally("klt", 8, 5.0, "digital:bsc")
+    tally = Tally("klt", 8, 5.0, "digital:bsc", "s")
     assert [tally.row()[name] for name in ("nmse_db", "ber", "p50_ms", "p95_ms")] == [None] * 4
     tally.add(delivery([], []))
     row = tally.row()

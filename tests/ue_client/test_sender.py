@@ -32,7 +32,7 @@ def ue(indoor: ChannelSet) -> Pipeline:
 async def frames(ue: Pipeline, session_id: str, num_frames: int, size: int = 4) -> AsyncIterator[Frame]:
     for i in range(num_frames):
         sequence = np.arange(i * size, (i + 1) * size)
-        yield ue.frame(session_id, i, 0, sequence, sequence, 5.0, "index")
+        yield ue.frame(session_id, i, 0, sequence, sequence, 5.0, "channel")  # large, so that writing takes a while
 
 
 async def opened(sender: Sender, ue: Pipeline) -> str:

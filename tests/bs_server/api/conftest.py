@@ -28,10 +28,10 @@ class Sent:
 
 @pytest.fixture(scope="session")
 def sent(station: BaseStationProcess, make_ue: Callable[..., Pipeline]) -> tuple[Sent, Sent]:
-    """One session with truth over a noisy link, one of which half comes without truth over an ideal link."""
+    """One session with truth, and one of which half comes without."""
     sessions = (
         Sent(str(uuid.uuid4()), "klt", "digital:bsc", 2 * NUM_REPORTS),
-        Sent(str(uuid.uuid4()), "angular-topk", "ideal", 2 * NUM_REPORTS),
+        Sent(str(uuid.uuid4()), "angular-topk", "digital:hard", 2 * NUM_REPORTS),
     )
 
     async def send() -> None:
@@ -41,7 +41,7 @@ def sent(station: BaseStationProcess, make_ue: Callable[..., Pipeline]) -> tuple
             await sender.open_session(ue.session_request(session.session_id))
             for i, snr_db in enumerate((0.0, 2.5)):
                 sequence = np.arange(i * NUM_REPORTS, (i + 1) * NUM_REPORTS)
-                truth_by: TruthBy | None = None if session.link == "ideal" and i else "index"
+                truth_by: TruthBy | None = None if session.codec == "angular-topk" and i else "index"
                 ack = await sender.report(ue.frame(session.session_id, i, 7, sequence, sequence, snr_db, truth_by))
                 assert ack.code == 0
         await sender.close_session(sessions[0].session_id)
@@ -59,12 +59,12 @@ def rest(station: BaseStationProcess, sent: tuple[Sent, Sent]) -> Iterator[httpx
 
 
 @pytest.fixture(scope="session")
-def noisy(sent: tuple[Sent, Sent]) -> str:
-    """Id of the session with truth over a noisy link."""
+def scored(sent: tuple[Sent, Sent]) -> str:
+    """Id of the session with truth."""
     return sent[0].session_id
 
 
 @pytest.fixture(scope="session")
-def ideal(sent: tuple[Sent, Sent]) -> str:
-    """Id of the session over an ideal link, of which half came without truth."""
+def half_scored(sent: tuple[Sent, Sent]) -> str:
+    """Id of the session of which half came without truth."""
     return sent[1].session_id

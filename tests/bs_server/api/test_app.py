@@ -14,9 +14,9 @@ def openapi(rest: httpx.Client) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def paths(rest: httpx.Client, noisy: str) -> dict[str, str]:
+def paths(rest: httpx.Client, scored: str) -> dict[str, str]:
     """Path of the OpenAPI document -> a URL that has an answer."""
-    kept = rest.get("/v1/reports", params={"session": noisy}).json()["reports"][0]
+    kept = rest.get("/v1/reports", params={"session": scored}).json()["reports"][0]
     assert kept["has_reconstruction"]
     report = f"/v1/reports/{kept['report_id']}"
     return {
@@ -32,7 +32,7 @@ def paths(rest: httpx.Client, noisy: str) -> dict[str, str]:
         "/v1/reports/{report_id}/reconstruction.npy": f"{report}/reconstruction.npy",
         "/v1/reports/{report_id}/reconstruction.png": f"{report}/reconstruction.png",
         "/v1/sessions": "/v1/sessions?limit=3",
-        "/v1/sessions/{session_id}": f"/v1/sessions/{noisy}",
+        "/v1/sessions/{session_id}": f"/v1/sessions/{scored}",
     }
 
 
@@ -86,6 +86,9 @@ def test_every_refusal_is_a_problem_and_documented_as_such(
         ("/v1/reports/first/reconstruction.png", "`report_id`: "),
         ("/v1/sessions?limit=x&before=y", "`limit`: "),
         ("/v1/metrics/summary?group_by=colour", "`group_by.0`: "),
+        ("/v1/metrics/summary?sessoin=1", "`sessoin` is no parameter of /v1/metrics/summary; there are: "),
+        ("/v1/health/live?verbose=1", "`verbose` is no parameter of /v1/health/live; there are: none."),
+        ("/v1/reports?snr_db=5&snr_db=10", "`snr_db` must be given once; got 5, 10."),
     ],
 )
 def test_an_argument_out_of_range_is_named(rest: httpx.Client, url: str, sentence: str) -> None:
@@ -130,3 +133,7 @@ def test_the_document_has_examples(openapi: dict[str, Any]) -> None:
 def test_the_root_leads_to_the_documentation(rest: httpx.Client) -> None:
     assert rest.get("/").headers["location"] == "/docs"
     assert rest.get("/docs").status_code == 200
+
+
+def test_several_groupings_are_no_repetition(rest: httpx.Client) -> None:
+    assert rest.get("/v1/metrics/summary?group_by=codec&group_by=rate").status_code == 200

@@ -107,6 +107,18 @@ async def test_a_cancelled_entry_never_comes_out_and_frees_its_room() -> None:
     assert queue.num_reports == 0
 
 
+async def test_entries_that_nobody_waits_for_make_room_wherever_they_stand() -> None:
+    queue = BatchQueue(max_reports=4, max_batch=4, max_wait_s=FOREVER_S)
+    kept, cancelled, expired = entry(), entry(num_reports=2), entry(B, time_left_s=-1)
+    queue.append([kept, cancelled, expired])
+    cancelled.result.cancel()
+    new = entry(num_reports=3)
+    queue.append([new])
+    assert queue.num_reports == 4
+    assert isinstance(expired.result.exception(), DeadlineError)
+    assert await next_batch(queue) == [kept, new]
+
+
 async def test_an_expired_entry_never_comes_out_and_is_told(eventually: Eventually) -> None:
     queue = BatchQueue(max_reports=100, max_batch=4, max_wait_s=0)
     expired, kept, behind = entry(time_left_s=-1), entry(), entry(time_left_s=-2)

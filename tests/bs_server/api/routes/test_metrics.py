@@ -41,7 +41,7 @@ def expected(reports: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("group_by", GROUPINGS)
-@pytest.mark.parametrize("session", ["noisy", "ideal"])
+@pytest.mark.parametrize("session", ["scored", "half_scored"])
 def test_the_summary_is_what_its_reports_add_up_to(
     rest: httpx.Client, group_by: list[str], session: str, request: pytest.FixtureRequest
 ) -> None:
@@ -68,8 +68,8 @@ def test_the_summary_is_what_its_reports_add_up_to(
         assert all(group[name] is None for name in {"codec", "rate", "snr_db", "link", "session"} - set(group_by))
 
 
-def test_a_summary_groups_by_codec_rate_snr_and_link_unless_told(rest: httpx.Client, noisy: str) -> None:
-    summary = rest.get("/v1/metrics/summary", params={"session": noisy}).json()
+def test_a_summary_groups_by_codec_rate_snr_and_link_unless_told(rest: httpx.Client, scored: str) -> None:
+    summary = rest.get("/v1/metrics/summary", params={"session": scored}).json()
     assert summary["group_by"] == ["codec", "rate", "snr_db", "link"]
     assert [group["snr_db"] for group in summary["groups"]] == [0.0, 2.5]
     assert summary["groups"][0]["ber"] > summary["groups"][1]["ber"] > 0

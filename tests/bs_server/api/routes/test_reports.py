@@ -14,8 +14,8 @@ def reports_of(rest: httpx.Client, session: str, **filters: str | float) -> list
     return reports
 
 
-def test_a_report_is_shown_with_its_scores(rest: httpx.Client, noisy: str) -> None:
-    for report in reports_of(rest, noisy):
+def test_a_report_is_shown_with_its_scores(rest: httpx.Client, scored: str) -> None:
+    for report in reports_of(rest, scored):
         assert (report["codec"], report["link"], report["rate"], report["ue_id"]) == ("klt", "digital:bsc", 128, 7)
         assert report["nmse_db"] == pytest.approx(10 * math.log10(report["nmse"]))
         assert 0 < report["sgcs"] < 1
@@ -24,36 +24,36 @@ def test_a_report_is_shown_with_its_scores(rest: httpx.Client, noisy: str) -> No
         assert rest.get(f"/v1/reports/{report['report_id']}").json() == report
 
 
-def test_a_report_without_truth_has_no_scores(rest: httpx.Client, ideal: str) -> None:
-    reports = reports_of(rest, ideal, snr_db=2.5)
+def test_a_report_without_truth_has_no_scores(rest: httpx.Client, half_scored: str) -> None:
+    reports = reports_of(rest, half_scored, snr_db=2.5)
     assert len(reports) == 25
     assert all(r[name] is None for r in reports for name in ("nmse", "nmse_db", "sgcs", "bit_errors"))
 
 
-def test_a_filter_keeps_what_it_names(rest: httpx.Client, noisy: str) -> None:
-    assert [report["sequence"] for report in reports_of(rest, noisy, snr_db=2.5)] == list(range(25, 50))
-    assert reports_of(rest, noisy, codec="angular-topk") == []
-    assert len(reports_of(rest, noisy, rate=128, ue_id=7)) == 50
-    assert reports_of(rest, noisy, rate=129) == []
+def test_a_filter_keeps_what_it_names(rest: httpx.Client, scored: str) -> None:
+    assert [report["sequence"] for report in reports_of(rest, scored, snr_db=2.5)] == list(range(25, 50))
+    assert reports_of(rest, scored, codec="angular-topk") == []
+    assert len(reports_of(rest, scored, rate=128, ue_id=7)) == 50
+    assert reports_of(rest, scored, rate=129) == []
 
 
 @pytest.mark.parametrize("limit", [7, 25])
-def test_pages_of_reports_end_and_hold_every_report_once(rest: httpx.Client, noisy: str, limit: int) -> None:
-    found, params = [], {"session": noisy, "limit": str(limit)}
+def test_pages_of_reports_end_and_hold_every_report_once(rest: httpx.Client, scored: str, limit: int) -> None:
+    found, params = [], {"session": scored, "limit": str(limit)}
     while True:
         page = rest.get("/v1/reports", params=params).json()
         found += page["reports"]
         if page["next_after_id"] is None:
             break
         params["after_id"] = page["next_after_id"]
-    assert found == reports_of(rest, noisy)
+    assert found == reports_of(rest, scored)
     assert [report["sequence"] for report in found] == list(range(50))
 
 
 def test_a_kept_reconstruction_is_the_same_in_json_and_npy_and_has_the_score_of_its_report(
-    rest: httpx.Client, noisy: str
+    rest: httpx.Client, scored: str
 ) -> None:
-    kept = [report for report in reports_of(rest, noisy) if report["has_reconstruction"]]
+    kept = [report for report in reports_of(rest, scored) if report["has_reconstruction"]]
     assert [report["sequence"] for report in kept] == [0, 20, 40]
     for report in kept:
         url = f"/v1/reports/{report['report_id']}/reconstruction"
@@ -71,14 +71,16 @@ def test_a_kept_reconstruction_is_the_same_in_json_and_npy_and_has_the_score_of_
         assert report["nmse"] == pytest.approx(nmse, rel=1e-9)
 
 
-def test_a_reconstruction_without_truth_comes_alone(rest: httpx.Client, ideal: str) -> None:
-    report = next(r for r in reports_of(rest, ideal, snr_db=2.5) if r["has_reconstruction"])
+def test_a_reconstruction_without_truth_comes_alone(rest: httpx.Client, half_scored: str) -> None:
+    report = next(r for r in reports_of(rest, half_scored, snr_db=2.5) if r["has_reconstruction"])
     assert rest.get(f"/v1/reports/{report['report_id']}/reconstruction").json()["h"] is None
 
 
-def test_the_picture_shows_truth_and_reconstruction_side_by_side(rest: httpx.Client, noisy: str, ideal: str) -> None:
+def test_the_picture_shows_truth_and_reconstruction_side_by_side(
+    rest: httpx.Client, scored: str, half_scored: str
+) -> None:
     widths = []
-    for session in (noisy, ideal):
+    for session in (scored, half_scored):
         report = [r for r in reports_of(rest, session) if r["has_reconstruction"]][-1]
         content = rest.get(f"/v1/reports/{report['report_id']}/reconstruction.png").content
         assert content.startswith(b"\x89PNG\r\n\x1a\n")
@@ -89,8 +91,8 @@ def test_the_picture_shows_truth_and_reconstruction_side_by_side(rest: httpx.Cli
 
 
 @pytest.mark.parametrize("suffix", ["", ".npy", ".png"])
-def test_a_reconstruction_that_was_not_kept_is_told(rest: httpx.Client, noisy: str, suffix: str) -> None:
-    report = next(r for r in reports_of(rest, noisy) if not r["has_reconstruction"])
+def test_a_reconstruction_that_was_not_kept_is_told(rest: httpx.Client, scored: str, suffix: str) -> None:
+    report = next(r for r in reports_of(rest, scored) if not r["has_reconstruction"])
     answer = rest.get(f"/v1/reports/{report['report_id']}/reconstruction{suffix}")
     assert answer.status_code == 404
     assert f"reconstruction of report {report['report_id']} was not kept" in answer.json()["detail"]

@@ -1,8 +1,8 @@
 import httpx
 
 
-def test_a_session_is_shown_as_it_was_opened(rest: httpx.Client, noisy: str, ideal: str) -> None:
-    closed, still_open = rest.get(f"/v1/sessions/{noisy}").json(), rest.get(f"/v1/sessions/{ideal}").json()
+def test_a_session_is_shown_as_it_was_opened(rest: httpx.Client, scored: str, half_scored: str) -> None:
+    closed, still_open = rest.get(f"/v1/sessions/{scored}").json(), rest.get(f"/v1/sessions/{half_scored}").json()
     assert (closed["codec"], closed["link"], closed["num_reports"]) == ("klt", "digital:bsc", 50)
     assert (closed["domain"], closed["shape"]) == ("angular-delay", [1, 32, 32])
     assert closed["model_sha256"] == rest.get("/v1/codecs/klt").json()["sha256"]
@@ -10,7 +10,7 @@ def test_a_session_is_shown_as_it_was_opened(rest: httpx.Client, noisy: str, ide
     assert still_open["closed_at"] is None
 
 
-def test_pages_of_sessions_end_and_hold_every_session_once(rest: httpx.Client, noisy: str, ideal: str) -> None:
+def test_pages_of_sessions_end_and_hold_every_session_once(rest: httpx.Client, scored: str, half_scored: str) -> None:
     everything = rest.get("/v1/sessions", params={"limit": 1000}).json()
     assert everything["next_before"] is None
     pages = []
@@ -22,6 +22,6 @@ def test_pages_of_sessions_end_and_hold_every_session_once(rest: httpx.Client, n
             break
         params["before"] = page["next_before"]
     assert pages == everything["sessions"]
-    assert {noisy, ideal} <= {session["session_id"] for session in pages}
+    assert {scored, half_scored} <= {session["session_id"] for session in pages}
     times = [session["opened_at"] for session in pages]
     assert times == sorted(times, reverse=True)
