@@ -447,10 +447,10 @@ class TestFailures:
     async def test_when_a_part_of_a_frame_fails_the_rest_does_not_reach_the_device(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings, worker: Worker
     ) -> None:
-        decoded: list[int] = []
+        decoded: list[tuple[int, int]] = []
 
         def decode(batch: list[Entry]) -> list[Decoded]:
-            decoded.append(batch[0].key.rate)
+            decoded.append((batch[0].key.rate, sum(entry.num_reports for entry in batch)))
             if batch[0].key.rate == 64 and len(decoded) == 1:
                 raise MemoryError("of the device")
             return worker.decode(batch)
@@ -462,7 +462,7 @@ class TestFailures:
             with pytest.raises(MemoryError):
                 await station.report(mixed)
             assert (await station.report(mixed)).duplicate.tolist() == [False] * 3
-        assert sorted(decoded) == [64, 64, 512]
+        assert sorted(decoded) == [(64, 2), (64, 2), (512, 1)]
 
     async def test_a_report_whose_caller_leaves_during_the_commit_is_stored_and_known(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings, eventually: Eventually
