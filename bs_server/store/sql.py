@@ -117,9 +117,12 @@ class SqlStore:
             async with engine.begin() as connection:
                 tables = set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
                 if not tables & set(schema.metadata.tables):
+                    await connection.run_sync(schema.schema_info.create)
+                found = (await connection.execute(select(schema.schema_info.c.version))).scalar_one_or_none()
+                if found is None:  # new, or killed while it was made: the version is written last
                     await connection.run_sync(schema.metadata.create_all)
                     await connection.execute(insert(schema.schema_info).values(version=schema.VERSION))
-                found = (await connection.execute(select(schema.schema_info.c.version))).scalar_one_or_none()
+                    found = schema.VERSION
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             await engine.dispose()
             cause = error.orig if isinstance(error, DBAPIError) else error

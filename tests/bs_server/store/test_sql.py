@@ -1,4 +1,5 @@
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,14 @@ async def test_a_commit_survives_a_power_cut(tmp_path: Path) -> None:
     with sqlite3.connect(path) as other:
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     other.close()
+
+
+async def test_a_database_whose_making_was_cut_off_is_made_to_the_end(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "csilink.db")) as database:
+        database.execute("CREATE TABLE schema_info (version INTEGER PRIMARY KEY)")
+        database.commit()
+    for _ in range(2):
+        store = SqlStore(f"sqlite:///{tmp_path}/csilink.db", keep_reconstructions=1)
+        await store.open()
+        assert await store.sessions(10, None) == []
+        await store.close()
