@@ -7,6 +7,7 @@ klt.card.json     what the codec is, what a report costs, what was measured
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import safetensors
 import safetensors.torch
@@ -27,6 +28,31 @@ class MeasuredNmse(BaseModel):
 
     rate: int
     nmse_db: float | None = Field(description="None for an exact reconstruction.")
+
+
+class NetworkSettings(BaseModel):
+    """What a network needs beside its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_latents: int = Field(ge=1, description="Codeword size, in reals.")
+    scaling: Literal["peak", "power"] = Field(
+        description="`peak`: CsiNet's 0.5 / max|x| about 0.5, the peak sent in 8 bits. `power`: unit mean power."
+    )
+    quantizer: str = Field(description="`uniform` or `mu-law`, 1 to 8 bits a latent.")
+    norm_axis: Literal["channel", "delay"] = Field(default="channel", description="What batch norm has a mean for.")
+    final_norm: bool = Field(default=True, description="Whether batch norm follows csinet's last convolution.")
+
+
+class TrainingRecord(BaseModel):
+    """How the weights of a network came to be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loss: str = Field(description="`nmse` or `mse`, or where the weights were published.")
+    epochs: float | None = Field(description="Passes over the training split; None for published weights.")
+    samples_seen: int | None
+    unquantized_nmse_db: float = Field(description="On the test split, with latents that are not quantised.")
 
 
 class CodecCard(BaseModel):
@@ -50,13 +76,17 @@ class CodecCard(BaseModel):
     min_rate: int = Field(ge=1, description="Least information bits of a report.")
     max_rate: int = Field(ge=1, description="Most information bits of a report; every integer between is a rate.")
     links: list[str] = Field(description="Links that may carry it.")
-    num_parameters: int = Field(ge=0, description="Numbers in the model file.")
+    num_parameters: int = Field(
+        ge=0, description="Learned weights of the networks; the numbers in the file of a codec that has none."
+    )
     encoder_macs: int = Field(ge=0, description="Real multiply-accumulates of one report at `max_rate`.")
     decoder_macs: int = Field(ge=0)
     recipe: str = Field(description="Command that makes the model again.")
     training_data: str
     test_data: str
     measured: list[MeasuredNmse] = Field(description="On `test_data`, ideal link.")
+    network: NetworkSettings | None = Field(default=None, description="Settings of a codec that is a network.")
+    training: TrainingRecord | None = Field(default=None, description="Training of a codec that is a network.")
 
     @property
     def shape(self) -> CsiShape:
@@ -144,7 +174,18 @@ def save_model(model: ModelFile, folder: Path) -> ModelFile:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{model.card.name}.safetensors"
     path.write_bytes(safetensors.torch.save(model.tensors))  # `save_file` would make it readable by its owner only
-    count = sum(math.prod(tensor.shape) for tensor in model.tensors.values())
+    count = count_parameters(model.tensors)
     card = model.card.model_copy(update={"sha256": sha256_of(path), "num_parameters": count})
     path.with_suffix(".card.json").write_text(card.model_dump_json(indent=2) + "\n")
     return ModelFile(card, model.tensors)
+
+
+def count_parameters(tensors: dict[str, Tensor]) -> int:
+    """Count a model file's parameters as papers do: the learned weights of its networks.
+
+    Tensors of networks are named `network.*`; the running statistics of batch norm are not learned. A file without a
+    network is counted whole.
+    """
+    weights = {name: tensor for name, tensor in tensors.items() if name.startswith("network.")} or tensors
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    return sum(math.prod(tensor.shape) for name, tensor in weights.items() if not name.endswith(statistics))

@@ -51,6 +51,11 @@ class ChannelSet:
     shape: CsiShape
     card: DatasetCard | None
 
+    @property
+    def identity(self) -> str:
+        """What a card says of the data: name, size, digest."""
+        return f"{self.name}, {len(self.h)} channels, sha256 {self.sha256}"
+
 
 def load_file(path: Path, domain: Domain | None = None) -> ChannelSet:
     """Read a file of channels.

@@ -3,6 +3,7 @@
 import torch
 
 from shared.codecs.angular_topk import AngularTopkDecoder, AngularTopkEncoder
+from shared.codecs.autoencoder.codec import AutoencoderDecoder, AutoencoderEncoder
 from shared.codecs.base import CodecEntry, DecodeContext, Decoder, EncodeContext, Encoder
 from shared.codecs.float32 import FloatDecoder, FloatEncoder
 from shared.codecs.klt import KltDecoder, KltEncoder
@@ -12,6 +13,8 @@ from shared.model_files import ModelFile
 CODECS: dict[str, CodecEntry] = {
     "klt": CodecEntry(KltEncoder, KltDecoder),
     "angular-topk": CodecEntry(AngularTopkEncoder, AngularTopkDecoder),
+    "csinet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
+    "crnet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
     "float": CodecEntry(FloatEncoder, FloatDecoder),
 }
 

@@ -10,31 +10,15 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from shared.errors import CsiError
-from shared.experiments.commands import codecs, data
-from shared.experiments.commands.printing import AsJson, console, print_card
+from shared.experiments.commands import codecs, data, train
+from shared.experiments.commands.printing import AsJson, console
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 app.add_typer(data.app, name="data")
 app.add_typer(codecs.app, name="codecs")
-
-
-@app.command()
-def train(
-    codec: Annotated[str, typer.Argument(help="klt, angular-topk or float.")],
-    data: Annotated[str, typer.Option(help="Training split: a file.")],
-    test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
-    out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
-    name: Annotated[str | None, typer.Option(help="Name of the model; the codec's unless given.")] = None,
-) -> None:
-    """Fit a codec on a training split and measure it on a test split."""
-    from shared.channels import load_channels  # noqa: PLC0415
-    from shared.training.fit import fit_codec  # noqa: PLC0415
-
-    command = f"csi-lab train {codec} --data {Path(data).name} --test {Path(test).name}"
-    model = fit_codec(codec, load_channels(data), load_channels(test), out, command, name)
-    print_card(model.card.name, model.card.model_dump())
+app.command("train")(train.train)
 
 
 @app.command()

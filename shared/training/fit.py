@@ -1,4 +1,7 @@
-"""Fit a codec on a training split, measure it on a test split, and write model file and card."""
+"""Fit or train a codec on a training split, measure it on a test split, and write model file and card.
+
+training split -> tensors (closed form, or the training loop) -> NMSE of each rate on the test split -> file, card
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,45 +16,86 @@ from shared.codecs import DecodeContext, EncodeContext, make_decoder, make_encod
 from shared.codecs.float32 import BITS_PER_COMPLEX
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
-from shared.model_files import CodecCard, MeasuredNmse, ModelFile, save_model
+from shared.model_files import CodecCard, MeasuredNmse, ModelFile, NetworkSettings, TrainingRecord, save_model
 from shared.rng import Randomness
 from shared.training.angular_topk import fit_angular_topk
-from shared.training.klt import MAX_RATE, MIN_RATE, fit_klt
+from shared.training.klt import fit_klt
 
 MEASURED_RATES = (32, 64, 128, 256, 512, 1024)
+DIGITAL = ("ideal", "digital")
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a codec is fitted, and what its card says of it."""
+class Fitted:
+    """What a fit gives, and what the card says of it beside what is measured.
 
-    fit: Callable[[Tensor], dict[str, Tensor]]
+    Attributes:
+        tensors: Of the model file.
+        title: One line for people.
+        source: Publication or textbook.
+        rates: At which it is measured, increasing; the first and the last are its range.
+        links: Links that may carry it.
+        encoder_macs: Multiply-accumulates of a report.
+        decoder_macs: Likewise.
+        network: Settings, where it is a network.
+        training: How its weights came to be, where it is a network.
+    """
+
+    tensors: dict[str, Tensor]
     title: str
     source: str
+    rates: tuple[int, ...]
+    links: tuple[str, ...] = DIGITAL
+    encoder_macs: int = 0
+    decoder_macs: int = 0
+    network: NetworkSettings | None = None
+    training: TrainingRecord | None = None
 
 
-RECIPES: dict[str, Recipe] = {
-    "klt": Recipe(
-        fit_klt,
+def _fit_klt(h: Tensor) -> Fitted:
+    num_complex = h[0].numel()
+    if len(h) < num_complex:
+        raise InvalidArgumentError(f"`data` must hold at least {num_complex} channels for klt; got {len(h)}.")
+    tensors = fit_klt(h)
+    num_coefficients = int(tensors["widths"][-1].nonzero()[-1]) // 2 + 1
+    return Fitted(
+        tensors,
         "Karhunen-Loeve transform, reverse water-filling, Lloyd-Max quantisers",
         "Berger 1971; Gersho and Gray 1992, chapter 8",
-    ),
-    "angular-topk": Recipe(
-        fit_angular_topk,
+        MEASURED_RATES,
+        encoder_macs=4 * num_complex * num_coefficients,
+        decoder_macs=4 * num_complex * num_coefficients,
+    )
+
+
+def _fit_angular_topk(h: Tensor) -> Fitted:
+    return Fitted(
+        fit_angular_topk(h),
         "k strongest angular-delay taps: index, amplitude, phase",
         "sparsity: Kuo et al., WCNC 2012; quantiser: csilink",
-    ),
-    "float": Recipe(lambda _: {}, "No compression, 32-bit floats, ideal link only", "IEEE 754"),
+        MEASURED_RATES,
+    )
+
+
+def _fit_float(h: Tensor) -> Fitted:
+    num_bits = BITS_PER_COMPLEX * h[0].numel()
+    return Fitted({}, "No compression, 32-bit floats, ideal link only", "IEEE 754", (num_bits,), links=("ideal",))
+
+
+CLOSED_FORM: dict[str, Callable[[Tensor], Fitted]] = {
+    "klt": _fit_klt,
+    "angular-topk": _fit_angular_topk,
+    "float": _fit_float,
 }
 
 
 def fit_codec(
     codec: str, train: ChannelSet, test: ChannelSet, folder: Path, command: str, name: str | None = None
 ) -> ModelFile:
-    """Fit, measure over an ideal link, and save a codec.
+    """Fit, measure over an ideal link, and save a codec of closed form.
 
     Args:
-        codec: Key of `RECIPES`.
+        codec: Key of `CLOSED_FORM`.
         train: Training split.
         test: Test split, of the same shape and domain.
         folder: Where ``<name>.safetensors`` and its card go.
@@ -61,21 +105,64 @@ def fit_codec(
     Raises:
         InvalidArgumentError: If the codec has no recipe or the splits do not fit together.
     """
-    if codec not in RECIPES:
-        raise InvalidArgumentError(f"`codec` must be one of {', '.join(RECIPES)}; got {codec!r}.")
+    if codec not in CLOSED_FORM:
+        raise InvalidArgumentError(f"`codec` must be one of {', '.join(CLOSED_FORM)}; got {codec!r}.")
+    require_splits(train, test)
+    trained_on = "none" if codec == "float" else train.identity
+    return save_codec(codec, CLOSED_FORM[codec](train.h), trained_on, test, folder, command, name)
+
+
+def require_splits(train: ChannelSet, test: ChannelSet) -> None:
+    """Raise unless ``test`` can measure what is trained on ``train``.
+
+    Raises:
+        InvalidArgumentError: If it is the same file or of another shape.
+    """
     if train.shape != test.shape or train.sha256 == test.sha256:
         raise InvalidArgumentError(f"`test` must be another file of shape {train.shape}; got {test.shape}.")
-    if codec == "klt" and len(train.h) < train.shape.num_complex:
-        found = len(train.h)
-        raise InvalidArgumentError(
-            f"`data` must hold at least {train.shape.num_complex} channels for klt; got {found}."
-        )
-    recipe = RECIPES[codec]
-    tensors = recipe.fit(train.h)
-    model = ModelFile(_card(codec, train, test, tensors, command, name or codec), tensors)
-    rates = [model.card.max_rate] if codec == "float" else MEASURED_RATES
-    measured = [MeasuredNmse(rate=rate, nmse_db=measure_nmse_db(model, test, rate)) for rate in rates]
-    return save_model(ModelFile(model.card.model_copy(update={"measured": measured}), tensors), folder)
+
+
+def save_codec(
+    codec: str, fitted: Fitted, trained_on: str, test: ChannelSet, folder: Path, command: str, name: str | None
+) -> ModelFile:
+    """Measure a codec at each of its rates over an ideal link, and write model file and card.
+
+    Args:
+        codec: Key of `shared.codecs.CODECS`.
+        fitted: What was fitted, trained or imported.
+        trained_on: The training data, for the card.
+        test: Test split.
+        folder: Where the two files go.
+        command: The command line, for the card.
+        name: Name of the model; None for the codec's.
+    """
+    card = CodecCard(
+        name=name or codec,
+        codec=codec,
+        title=fitted.title,
+        source=fitted.source,
+        sha256="0" * 64,  # `save_model` fills in digest and count
+        domain=test.shape.domain,
+        num_rx_ant=test.shape.num_rx_ant,
+        num_tx_ant=test.shape.num_tx_ant,
+        num_subcarriers=test.shape.num_subcarriers,
+        output="channel",
+        min_rate=fitted.rates[0],
+        max_rate=fitted.rates[-1],
+        links=list(fitted.links),
+        num_parameters=0,
+        encoder_macs=fitted.encoder_macs,
+        decoder_macs=fitted.decoder_macs,
+        recipe=command,
+        training_data=trained_on,
+        test_data=test.identity,
+        measured=[],
+        network=fitted.network,
+        training=fitted.training,
+    )
+    model = ModelFile(card, fitted.tensors)
+    measured = [MeasuredNmse(rate=rate, nmse_db=measure_nmse_db(model, test, rate)) for rate in fitted.rates]
+    return save_model(ModelFile(card.model_copy(update={"measured": measured}), fitted.tensors), folder)
 
 
 def measure_nmse_db(model: ModelFile, test: ChannelSet, rate: int) -> float | None:
@@ -88,42 +175,3 @@ def measure_nmse_db(model: ModelFile, test: ChannelSet, rate: int) -> float | No
     decoded = make_decoder(model, device).decode(payload, DecodeContext(rate, snr_db))
     value = to_db(float(nmse(decoded.h_hat, test.h).mean()))
     return None if value is None else round(value, 3)
-
-
-def _card(
-    codec: str, train: ChannelSet, test: ChannelSet, tensors: dict[str, Tensor], command: str, name: str
-) -> CodecCard:
-    exact = codec == "float"
-    num_bits = BITS_PER_COMPLEX * train.shape.num_complex
-    macs = 4 * train.shape.num_complex * _num_coefficients(tensors["widths"][-1]) if "widths" in tensors else 0
-    return CodecCard(
-        name=name,
-        codec=codec,
-        title=RECIPES[codec].title,
-        source=RECIPES[codec].source,
-        sha256="0" * 64,  # `save_model` fills in digest and count
-        domain=train.shape.domain,
-        num_rx_ant=train.shape.num_rx_ant,
-        num_tx_ant=train.shape.num_tx_ant,
-        num_subcarriers=train.shape.num_subcarriers,
-        output="channel",
-        min_rate=num_bits if exact else MIN_RATE,
-        max_rate=num_bits if exact else MAX_RATE,
-        links=["ideal"] if exact else ["ideal", "digital"],
-        num_parameters=0,
-        encoder_macs=macs,
-        decoder_macs=macs,
-        recipe=command,
-        training_data="none" if exact else _identity(train),
-        test_data=_identity(test),
-        measured=[],
-    )
-
-
-def _num_coefficients(widths: Tensor) -> int:
-    """Return how many leading coefficients of `klt` are sent."""
-    return int(widths.nonzero()[-1]) // 2 + 1
-
-
-def _identity(channels: ChannelSet) -> str:
-    return f"{channels.name}, {len(channels.h)} channels, sha256 {channels.sha256}"

@@ -6,7 +6,7 @@ import pytest
 from shared.channels import ChannelSet
 from shared.errors import InvalidArgumentError
 from shared.model_files import load_model
-from shared.training.fit import RECIPES, fit_codec
+from shared.training.fit import CLOSED_FORM, fit_codec
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def train(indoor: ChannelSet) -> ChannelSet:
     return replace(indoor, name="half", sha256="0" * 64, h=indoor.h[:1200])
 
 
-@pytest.mark.parametrize("codec", RECIPES)
+@pytest.mark.parametrize("codec", CLOSED_FORM)
 def test_a_fitted_codec_is_saved_with_what_was_measured_of_it(
     codec: str, train: ChannelSet, indoor: ChannelSet, tmp_path: Path
 ) -> None:

@@ -1,0 +1,168 @@
+r"""A network's latent vector as a report: `csinet` and `crnet`, which differ in the network alone.
+
+    h_est -> scaling -> network -> z -> quantiser -> [peak, 8 bits] index of each latent -> bits
+    h_hat <- scaling <- network <- z_hat <---------- [peak]         <----------------------- bits
+
+A model's rate is ``num_latents`` to ``8 num_latents`` bits, spread evenly (`shared.coding.latents`), and 8 more for the
+peak where its scaling needs one. Natural binary labels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shared.codecs.autoencoder import scaling
+from shared.codecs.autoencoder.crnet import CrNetDecoder, CrNetEncoder
+from shared.codecs.autoencoder.csinet import SIDE, CsiNetDecoder, CsiNetEncoder
+from shared.codecs.base import DecodeContext, EncodeContext, require_length
+from shared.coding.bits import bits_to_fields, fields_to_bits
+from shared.coding.latents import MAX_WIDTH, LatentQuantizer, latent_widths
+from shared.errors import DataFileError
+from shared.model_files import ModelFile, NetworkSettings
+from shared.types import CsiShape, Payload, Reconstruction
+
+SHAPE = CsiShape("angular-delay", 1, SIDE, SIDE)
+
+Build = Callable[[NetworkSettings], nn.Module]
+
+ENCODERS: dict[str, Build] = {
+    "csinet": lambda s: CsiNetEncoder(s.num_latents, s.norm_axis),
+    "crnet": lambda s: CrNetEncoder(s.num_latents),
+}
+DECODERS: dict[str, Build] = {
+    "csinet": lambda s: CsiNetDecoder(s.num_latents, s.norm_axis, s.final_norm),
+    "crnet": lambda s: CrNetDecoder(s.num_latents),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Autoencoder:
+    """Both halves of a network and its scale, as training and import need them.
+
+    Attributes:
+        encoder: [batch, 2, 32, 32] -> [batch, num_latents].
+        decoder: [batch, num_latents] -> [batch, 2, 32, 32], before the output activation.
+        scaling: See `shared.codecs.autoencoder.scaling`.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+    scaling: scaling.Scaling
+
+    @classmethod
+    def build(cls, codec: str, settings: NetworkSettings) -> "Autoencoder":
+        """Make a network with fresh weights."""
+        return cls(ENCODERS[codec](settings), DECODERS[codec](settings), settings.scaling)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the latents of ``x: [batch, 1, 32, 32] complex64``."""
+        z: Tensor = self.encoder(scaling.network_input(x, self.scaling))
+        return z
+
+    def decode(self, z: Tensor, peaks: Tensor | None = None) -> Tensor:
+        """Return ``h_hat: [batch, 1, 32, 32] complex64``; ``peaks: [batch]`` where the scaling is ``peak``."""
+        return scaling.network_output(self.decoder(z).float(), self.scaling, peaks)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Encode and decode without a quantiser, the peak known exactly."""
+        return self.decode(self.encode(x), scaling.peak(x) if self.scaling == "peak" else None)
+
+
+class _Half:
+    """What both sides have: card, settings, quantiser, and their half of the network."""
+
+    def __init__(self, model: ModelFile, device: torch.device, builders: dict[str, Build], half: str) -> None:
+        self.card = model.card
+        if model.card.network is None or model.card.shape != SHAPE:
+            raise DataFileError(f"model {model.card.name} must be a network for {SHAPE}; its card says otherwise.")
+        self.settings = model.card.network
+        self.device = device
+        self.quantizer = LatentQuantizer.load(self.settings.quantizer, model.tensors, device)
+        self.network = builders[model.card.codec](self.settings)
+        load_half(self.network, model, half)
+        self.network.eval().requires_grad_(requires_grad=False).to(device)
+
+    def widths(self, rate: int) -> NDArray[np.int64]:
+        """Return the bits of each field of a report: the peak's, where there is one, then each latent's."""
+        self.card.require_rate(rate)
+        widths = latent_widths(rate - peak_bits(self.settings), self.settings.num_latents)
+        return np.concatenate([[scaling.PEAK_BITS], widths]) if self.settings.scaling == "peak" else widths
+
+
+class AutoencoderEncoder(_Half):
+    """The UE side.
+
+    Example:
+        >>> from shared.model_files import load_model
+        >>> encoder = AutoencoderEncoder(load_model("csinet"), torch.device("cpu"))
+        >>> x = torch.randn(3, 1, 32, 32, dtype=torch.complex64)
+        >>> from shared.rng import Randomness
+        >>> context = EncodeContext(128, np.zeros(3), Randomness(0, np.arange(3), np.arange(3)))
+        >>> encoder.encode(x, context).bits.shape
+        (3, 128)
+    """
+
+    def __init__(self, model: ModelFile, device: torch.device) -> None:
+        super().__init__(model, device, ENCODERS, "encoder")
+
+    @torch.no_grad()
+    def encode(self, h_est: Tensor, context: EncodeContext) -> Payload:
+        """See `shared.codecs.base.Encoder.encode`."""
+        self.card.shape.require(h_est, "h_est")
+        widths = self.widths(context.rate)
+        x = h_est.to(self.device)
+        z = self.network(scaling.network_input(x, self.settings.scaling))
+        fields = self.quantizer.index(z, widths[-self.settings.num_latents :]).cpu().numpy()
+        if self.settings.scaling == "peak":
+            fields = np.concatenate([scaling.peak_index(scaling.peak(x))[:, None], fields], axis=1)
+        return Payload.of_equal_length(fields_to_bits(fields, widths))
+
+
+class AutoencoderDecoder(_Half):
+    """The base-station side."""
+
+    def __init__(self, model: ModelFile, device: torch.device) -> None:
+        super().__init__(model, device, DECODERS, "decoder")
+        self.mean_csi = model.tensors["mean"].to(device)
+
+    @torch.no_grad()
+    def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
+        """See `shared.codecs.base.Decoder.decode`."""
+        widths = self.widths(context.rate)
+        require_length(payload, context.rate)
+        fields = bits_to_fields(payload.bits, widths)
+        num_latents = self.settings.num_latents
+        peaks = scaling.peak_value(fields[:, 0]).to(self.device) if self.settings.scaling == "peak" else None
+        index = torch.from_numpy(fields[:, -num_latents:]).to(self.device)
+        output = self.network(self.quantizer.value(index, widths[-num_latents:]))
+        h_hat = scaling.network_output(output, self.settings.scaling, peaks)
+        return Reconstruction(h_hat, np.ones(len(h_hat), dtype=np.bool_))
+
+
+def peak_bits(settings: NetworkSettings) -> int:
+    """Return the bits of a report that are not of a latent."""
+    return scaling.PEAK_BITS if settings.scaling == "peak" else 0
+
+
+def rate_range(settings: NetworkSettings) -> tuple[int, int]:
+    """Return the least and the most information bits of a report."""
+    fixed = peak_bits(settings)
+    return settings.num_latents + fixed, MAX_WIDTH * settings.num_latents + fixed
+
+
+def load_half(network: nn.Module, model: ModelFile, half: str) -> None:
+    """Copy the tensors ``network.<half>.*`` of a model file into a network.
+
+    Raises:
+        DataFileError: If they are not exactly the network's.
+    """
+    prefix = f"network.{half}."
+    state = {name.removeprefix(prefix): value for name, value in model.tensors.items() if name.startswith(prefix)}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise DataFileError(f"model {model.card.name} is no {model.card.codec} {half}: {error}") from error

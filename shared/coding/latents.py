@@ -1,0 +1,98 @@
+r"""Quantise a latent vector entry by entry: uniform steps, or uniform steps behind mu-law companding.
+
+    z -> (z - centre) / (scale clip[b]) -> compress -> index of 2^b equal steps over [-1, 1]
+    z_hat <- * (scale clip[b]) + centre <- expand <- middle of the step
+
+    mu-law:  compress(u) = sign(u) ln(1 + mu |u|) / ln(1 + mu)
+
+Values beyond the clip take the outermost step. A rate of ``r`` bits gives each of M entries ``r // M`` bits, and the
+first ``r % M`` one bit more.
+
+Source: ITU-T G.711 (mu-law); J. Guo et al., "Convolutional neural network-based multiple-rate compressive sensing for
+massive MIMO CSI feedback", IEEE Trans. Wireless Commun. 19(4), 2020 (mu-law behind a CSI network).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.errors import DataFileError
+
+Companding = Literal["uniform", "mu-law"]
+COMPANDINGS: tuple[Companding, ...] = get_args(Companding)
+
+MU = 50.0
+MAX_WIDTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LatentQuantizer:
+    """The quantiser of one model.
+
+    Attributes:
+        companding: ``uniform`` or ``mu-law``.
+        centre: [num_latents] float32, mean of each entry over the training split.
+        scale: [num_latents] float32, standard deviation of each entry.
+        clip: [8] float32, largest magnitude that ``b`` bits represent, in standard deviations, at ``b - 1``.
+
+    Example:
+        >>> quantizer = LatentQuantizer("uniform", torch.zeros(2), torch.ones(2), torch.ones(8))
+        >>> index = quantizer.index(torch.tensor([[-0.9, 0.3]]), latent_widths(4, 2))
+        >>> index.tolist(), quantizer.value(index, latent_widths(4, 2)).tolist()
+        ([[0, 2]], [[-0.75, 0.25]])
+    """
+
+    companding: Companding
+    centre: Tensor
+    scale: Tensor
+    clip: Tensor
+
+    @classmethod
+    def load(cls, companding: str, tensors: dict[str, Tensor], device: torch.device) -> "LatentQuantizer":
+        """Make the quantiser of a model file, from its tensors `quantizer.centre`, `.scale` and `.clip`.
+
+        Raises:
+            DataFileError: If there is no such companding.
+            KeyError: If a tensor is missing.
+        """
+        if companding not in COMPANDINGS:
+            raise DataFileError(f"`quantizer` must be one of {', '.join(COMPANDINGS)}; got {companding!r}.")
+        centre, scale, clip = (tensors[f"quantizer.{name}"].to(device) for name in ("centre", "scale", "clip"))
+        return cls(COMPANDINGS[COMPANDINGS.index(companding)], centre, scale, clip)
+
+    def index(self, z: Tensor, widths: NDArray[np.int64]) -> Tensor:
+        """Quantise.
+
+        Args:
+            z: [batch, num_latents] float32.
+            widths: [num_latents], 1 ... 8 bits of each entry.
+
+        Returns:
+            [batch, num_latents] int64, below ``2 ** widths``.
+        """
+        u = ((z - self.centre) / self._reach(widths)).clamp(-1, 1)
+        if self.companding == "mu-law":
+            u = u.sign() * torch.log1p(MU * u.abs()) / math.log1p(MU)
+        levels = torch.from_numpy(2**widths).to(z.device)
+        return torch.minimum((levels * (u + 1) / 2).long(), levels - 1)
+
+    def value(self, index: Tensor, widths: NDArray[np.int64]) -> Tensor:
+        """Invert `index` to the middle of each step: [batch, num_latents] float32."""
+        levels = torch.from_numpy(2**widths).to(index.device)
+        u = ((2 * index + 1).float() / levels) - 1
+        if self.companding == "mu-law":
+            u = u.sign() * torch.expm1(u.abs() * math.log1p(MU)) / MU
+        return u * self._reach(widths) + self.centre
+
+    def _reach(self, widths: NDArray[np.int64]) -> Tensor:
+        return self.scale * self.clip[torch.from_numpy(widths - 1).to(self.clip.device)]
+
+
+def latent_widths(num_bits: int, num_latents: int) -> NDArray[np.int64]:
+    """Spread ``num_bits`` evenly over ``num_latents`` entries, the first ones taking what is left over."""
+    return np.full(num_latents, num_bits // num_latents) + (np.arange(num_latents) < num_bits % num_latents)

@@ -1,0 +1,76 @@
+"""`csi-lab train`: fit or train a codec."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from shared.experiments.commands.printing import print_card
+
+
+def train(
+    codec: Annotated[str, typer.Argument(help="klt, angular-topk, float: closed form. csinet, crnet: networks.")],
+    data: Annotated[str, typer.Option(help="Training split: a file.")],
+    test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
+    out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
+    name: Annotated[str | None, typer.Option(help="Name of the model; the codec's unless given.")] = None,
+    num_latents: Annotated[int, typer.Option(min=1, max=2048, help="Networks: codeword size in reals.")] = 64,
+    loss: Annotated[
+        Literal["nmse", "mse"], typer.Option(help="Networks: error relative to each report, or CsiNet's MSE.")
+    ] = "nmse",
+    quantizer: Annotated[
+        Literal["uniform", "mu-law"], typer.Option(help="Networks: quantiser of the latents, 1 to 8 bits each.")
+    ] = "uniform",
+    epochs: Annotated[int, typer.Option(min=1, help="Networks: passes over the training split.")] = 30,
+    batch_size: Annotated[int, typer.Option(min=2, help="Networks: reports a step.")] = 100,
+    learning_rate: Annotated[float, typer.Option(help="Networks: Adam's, before the cosine.")] = 3e-3,
+    seed: Annotated[int, typer.Option(min=0, help="Networks: initial weights and order of the reports.")] = 1,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="Networks: auto is bfloat16 where hardware has it.")
+    ] = "auto",
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Networks: where to train.")] = "cpu",
+) -> None:
+    """Fit or train a codec on a training split and measure it on a test split.
+
+    A training that was interrupted goes on when the same command runs again.
+    """
+    from shared.channels import load_channels  # noqa: PLC0415  (keeps `csi-lab --help` quick)
+    from shared.training.autoencoder import NetworkOptions  # noqa: PLC0415
+    from shared.training.fit import CLOSED_FORM, fit_codec  # noqa: PLC0415
+    from shared.training.loop import Epoch, Schedule  # noqa: PLC0415
+    from shared.training.train import train_codec  # noqa: PLC0415
+
+    command = _command_line()
+    if codec in CLOSED_FORM:
+        model = fit_codec(codec, load_channels(data), load_channels(test), out, command, name)
+        print_card(model.card.name, model.card.model_dump())
+        return
+    schedule = Schedule(
+        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed, precision=precision
+    )
+    options = NetworkOptions(num_latents, loss, quantizer, schedule, device)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("steps", total=None)
+
+        def report(done: int, total: int, epoch: Epoch | None) -> None:
+            bar.update(task, completed=done, total=total)
+            if epoch:
+                bar.console.print(
+                    f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.5f}  "
+                    f"NMSE on the test split {epoch.nmse_db:.2f} dB  {epoch.seconds:.0f} s"
+                )
+
+        model = train_codec(codec, load_channels(data), load_channels(test), options, out, command, name, report)
+    print_card(model.card.name, model.card.model_dump())
+
+
+def _command_line() -> str:
+    """Return the command as typed, with file names in the place of paths."""
+    words = [Path(word).name if "/" in word and "=" not in word else word for word in sys.argv[1:]]
+    return shlex.join(["csi-lab", *words])

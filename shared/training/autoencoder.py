@@ -1,0 +1,140 @@
+"""Train `csinet` or `crnet`, and design the quantiser of its latents.
+
+channels -> training loop (NMSE or MSE) -> averaged network -> latents of the training split -> quantiser
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from shared.codecs.autoencoder import scaling
+from shared.codecs.autoencoder.codec import SHAPE, Autoencoder
+from shared.coding.latents import MAX_WIDTH, Companding, LatentQuantizer, latent_widths
+from shared.errors import InvalidArgumentError
+from shared.metrics import nmse, to_db
+from shared.model_files import NetworkSettings
+from shared.training.loop import Epoch, Schedule, train_network
+
+Loss = Literal["nmse", "mse"]
+
+CHUNK = 1000  # reports at once where nothing is learned
+CLIP_GRID = torch.arange(0.5, 8.01, 0.1)  # standard deviations
+DESIGN_SAMPLES = 20_000  # reports whose latents the quantiser is designed on
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOptions:
+    """What `csi-lab train` asks of a network.
+
+    Attributes:
+        num_latents: Codeword size in reals.
+        loss: ``nmse``, error energy relative to the report's; or ``mse``, as the papers train: in CsiNet's scale, where
+            a report with one strong entry weighs more.
+        quantizer: Companding of the latents.
+        schedule: Length and speed of the training.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    num_latents: int = 64
+    loss: Loss = "nmse"
+    quantizer: Companding = "uniform"
+    schedule: Schedule = field(default_factory=Schedule)
+    device: str = "cpu"
+
+    @property
+    def settings(self) -> NetworkSettings:
+        """What the network needs beside its weights."""
+        return NetworkSettings(num_latents=self.num_latents, scaling="power", quantizer=self.quantizer)
+
+
+def train_autoencoder(
+    codec: str,
+    h: Tensor,
+    test: Tensor,
+    options: NetworkOptions,
+    checkpoint: Path,
+    identity: dict[str, Any],
+    report: Callable[[int, int, Epoch | None], None],
+) -> tuple[Autoencoder, list[Epoch]]:
+    """Train a network.
+
+    Args:
+        codec: ``csinet`` or ``crnet``.
+        h: [num_channels, 1, 32, 32] complex64, training split, angular-delay, unit mean power.
+        test: [n, 1, 32, 32] complex64, measured after each epoch.
+        options: Size, loss, schedule.
+        checkpoint: See `train_network`.
+        identity: See `train_network`.
+        report: See `train_network`.
+
+    Raises:
+        InvalidArgumentError: If the channels are not of the network's shape.
+    """
+    if tuple(h.shape[1:]) != SHAPE.dims:
+        raise InvalidArgumentError(f"`data` for {codec} must hold {SHAPE}; got {list(h.shape[1:])}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.schedule.seed)
+        built = Autoencoder.build(codec, options.settings)
+    network = nn.ModuleDict({"encoder": built.encoder, "decoder": built.decoder})
+    identity = identity | {"codec": codec, "num_latents": options.num_latents, "loss": options.loss}
+
+    def model(trained: nn.Module) -> Autoencoder:
+        halves = trained.get_submodule("encoder"), trained.get_submodule("decoder")
+        return Autoencoder(*halves, options.settings.scaling)
+
+    def loss(trained: nn.Module, batch: Tensor) -> Tensor:
+        error = (model(trained)(batch) - batch).abs().square().flatten(1).mean(dim=1)
+        if options.loss == "mse":
+            error = error * (0.5 / scaling.peak(batch)).square()
+        return error.mean()
+
+    device = torch.device(options.device)
+    averaged, history = train_network(
+        network,
+        h,
+        loss,
+        lambda trained: unquantized_nmse_db(model(trained), test, device),
+        options.schedule,
+        checkpoint,
+        identity,
+        device,
+        report,
+    )
+    return model(averaged), history
+
+
+@torch.no_grad()
+def unquantized_nmse_db(model: Autoencoder, h: Tensor, device: torch.device | None = None) -> float:
+    """Return 10 log10 of the mean NMSE with latents that are not quantised, float32."""
+    parts = [nmse(model(chunk.to(device)).cpu(), chunk) for chunk in torch.split(h, CHUNK)]
+    value = to_db(float(torch.cat(parts).mean()))
+    return float("-inf") if value is None else value
+
+
+@torch.no_grad()
+def fit_latent_quantizer(companding: Companding, model: Autoencoder, h: Tensor) -> LatentQuantizer:
+    """Design the quantiser: each latent's mean and deviation, and for each width the clip of least squared error.
+
+    Args:
+        companding: ``uniform`` or ``mu-law``.
+        model: The trained network.
+        h: [num_channels, 1, 32, 32] complex64, training split.
+    """
+    some = h[:: -(-len(h) // DESIGN_SAMPLES)]
+    z = torch.cat([model.encode(chunk) for chunk in torch.split(some, CHUNK)])
+    centre, scale = z.mean(dim=0), z.std(dim=0).clamp(min=1e-6)
+    unit = (z - centre) / scale
+    zeros, ones = torch.zeros_like(centre), torch.ones_like(scale)
+    best = []
+    for width in range(1, MAX_WIDTH + 1):
+        widths = latent_widths(width * unit.shape[1], unit.shape[1])
+        errors = []
+        for clip in CLIP_GRID:
+            quantizer = LatentQuantizer(companding, zeros, ones, clip.repeat(MAX_WIDTH))
+            errors.append((quantizer.value(quantizer.index(unit, widths), widths) - unit).square().mean())
+        best.append(CLIP_GRID[torch.stack(errors).argmin()])
+    return LatentQuantizer(companding, centre, scale, torch.stack(best))
