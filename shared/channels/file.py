@@ -11,7 +11,6 @@
 Every reader ends in unit mean power per report: no scale or offset of a file travels further.
 """
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,26 +167,6 @@ def _require_complex(path: Path, name: str, array: NDArray[np.generic]) -> NDArr
     if not np.iscomplexobj(array):
         raise DataFileError(f"`{name}` of `{path}` must be complex; found {array.dtype} {list(array.shape)}.")
     return array
-
-
-def save_file(path: Path, x: Tensor) -> str:
-    """Write angular-delay channels in csilink's own half-precision format.
-
-    Args:
-        path: A .npz file.
-        x: [N, num_rx_ant, num_angles, num_taps] complex64.
-
-    Returns:
-        SHA-256 of the file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not np.savez: its archive carries the time of writing, and the digest of equal channels must be equal.
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        member = zipfile.ZipInfo("x_re_im.npy", date_time=(1980, 1, 1, 0, 0, 0))
-        member.compress_type = zipfile.ZIP_DEFLATED
-        with archive.open(member, "w") as stream:
-            np.lib.format.write_array(stream, torch.view_as_real(x).to(torch.float16).numpy(), allow_pickle=False)
-    return sha256_of(path)
 
 
 CHANNELS: dict[str, Callable[[Path], Channels]] = {".npz": _read_npz, ".npy": _read_npy, ".mat": _read_mat}
