@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from shared.channels import DatasetCard
-from shared.channels.file import save_file
 from shared.channels.tr38901 import IndoorOpenOffice, generate
+from shared.channels.writing import write_channels
 
 
 def generate_indoor_open_office(
@@ -32,7 +32,7 @@ def generate_indoor_open_office(
         name=path.stem,
         title="3GPP TR 38.901 indoor office (InH open), 3.5 GHz, 32-antenna ULA, 20 MHz",
         file=path.name,
-        sha256=save_file(path, torch.cat(channels)),
+        sha256=write_channels(path, channels, num_channels),
         num_channels=num_channels,
         domain="angular-delay",
         num_rx_ant=1,

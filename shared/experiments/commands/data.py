@@ -1,16 +1,71 @@
 """`csi-lab data`: the data sets."""
 
 import json
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
 from shared.experiments.commands import generate
 from shared.experiments.commands.printing import AsJson, console, print_card
 
+MOST_CROP_LOSS = 0.1  # above this the crop, not the codec, would decide the error against the whole channel
+
 app = typer.Typer(no_args_is_help=True, help="Data sets of channels.")
 app.command("generate")(generate.data_generate)
+
+
+@app.command("import")
+def data_import(
+    sources: Annotated[
+        list[Path], typer.Argument(help="Files (.npz, .npy, .mat, .h5), or a folder of DeepMIMO's .mat files.")
+    ],
+    out: Annotated[Path, typer.Option(help="The .npz file to write; its card goes beside it.")],
+    name: Annotated[str | None, typer.Option(help="Name of the data set; that of the file unless given.")] = None,
+    domain: Annotated[
+        Literal["angular-delay", "spatial-frequency"] | None, typer.Option(help="Domain of an array that does not say.")
+    ] = None,
+    num_taps: Annotated[
+        int | None, typer.Option(min=1, help="Delay taps to keep, of arrays too; 32 of paths unless given.")
+    ] = None,
+    bandwidth_hz: Annotated[float, typer.Option(min=1.0, help="Paths: bandwidth.")] = 20e6,
+    num_subcarriers: Annotated[int, typer.Option(min=1, max=65536, help="Paths: subcarriers before the crop.")] = 1024,
+    num_tx_ant: Annotated[int, typer.Option(min=1, max=1024, help="Paths: antennas of the BS's ULA.")] = 32,
+    array_axis: Annotated[Literal["x", "y"], typer.Option(help="DeepMIMO: axis along which the ULA lies.")] = "y",
+    base_station: Annotated[
+        list[int] | None, typer.Option(help="DeepMIMO folder: number of the base station; several may be given.")
+    ] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="name=share of the environments, a file of its own; the rest is train.")
+    ] = None,
+    trust_layout: Annotated[bool, typer.Option("--trust-layout", help="Take a layout that looks transposed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Convert foreign channels into csilink's own file and card, chunk by chunk."""
+    from shared.channels.multipath import Sampling  # noqa: PLC0415  (keeps `csi-lab --help` quick)
+    from shared.channels.stream import ReadOptions  # noqa: PLC0415
+    from shared.experiments.data_import import ImportJob, import_channels, parse_splits  # noqa: PLC0415
+
+    taps_of_paths = min(32, num_subcarriers) if num_taps is None else min(num_taps, num_subcarriers)
+    sampling = Sampling(num_tx_ant, bandwidth_hz, num_subcarriers, taps_of_paths)
+    options = ReadOptions(domain, sampling, array_axis, tuple(base_station or ()), trust_layout)
+    recipe = " ".join(["csi-lab", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
+    job = ImportJob(sources, out, name or out.stem, options, num_taps, parse_splits(split or []), recipe)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("channels", total=None)
+        cards = import_channels(job, lambda done, total: bar.update(task, completed=done, total=total))
+    if as_json:
+        typer.echo(json.dumps([card.model_dump() for card in cards], indent=2))
+        return
+    for card in cards:
+        print_card(card.name, card.model_dump())
+        if card.crop_loss is not None and card.crop_loss > MOST_CROP_LOSS:
+            typer.echo(f"The crop leaves out {card.crop_loss:.1%} of the energy: keep more taps?", err=True)
 
 
 @app.command("info")

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shared.channels import ChannelSet
-from shared.channels.file import save_file
+from shared.channels.writing import write_channels
 from shared.experiments.__main__ import app, main
 from shared.model_files import load_model, zoo_names
 
@@ -46,7 +46,7 @@ def test_the_tables_name_what_the_json_does() -> None:
 
 
 def test_a_codec_is_trained_from_a_file_into_a_folder(tmp_path: Path, indoor: ChannelSet) -> None:
-    save_file(tmp_path / "mine.npz", indoor.h[:4])
+    write_channels(tmp_path / "mine.npz", [indoor.h[:4]], 4)
     output_of("train", "float", "--data", str(tmp_path / "mine.npz"), "--out", str(tmp_path / "models"))
     card = load_model(str(tmp_path / "models/float.safetensors")).card
     assert card.recipe == "csi-lab train float --data mine.npz --test indoor-open-office"

@@ -1,0 +1,118 @@
+"""Write channels, chunk by chunk, in csilink's own half-precision .npz.
+
+    chunks -> float16 pairs -> x_re_im.npy (or h_re_im.npy) in a .npz beside `path` -> renamed to `path` when complete
+
+The bytes depend on the channels alone: no time stamp, and the same whatever the size of the chunks. Memory holds one
+chunk, never the file.
+"""
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.digests import sha256_of
+from shared.errors import InvalidArgumentError
+from shared.types import Domain
+
+ARRAY_OF: dict[Domain, str] = {"angular-delay": "x_re_im", "spatial-frequency": "h_re_im"}
+COMPRESSED_UP_TO = 32 * 2**20  # bytes of float16; above it deflating takes longer than it saves (noise hardly shrinks)
+
+
+def write_channels(
+    path: Path,
+    chunks: Iterable[Tensor],
+    num_channels: int | None = None,
+    domain: Domain = "angular-delay",
+    progress: Callable[[int], None] | None = None,
+) -> str:
+    """Write channels as they come; a file of that name is replaced once the new one is complete.
+
+    Args:
+        path: A .npz file; its folder is made.
+        chunks: [n, num_rx_ant, num_tx_ant, num_subcarriers] complex64 each, unit mean power per report, at least one.
+        num_channels: Sum of all n; None where it is not known before, which costs a temporary copy on disk.
+        domain: Domain of the channels; says the array's name.
+        progress: Called with n after each chunk.
+
+    Returns:
+        SHA-256 of the file.
+
+    Raises:
+        InvalidArgumentError: If the chunks hold another number of channels, differ in shape, or do not fit half
+            precision. A file that was there before stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as spool:
+            pairs = _pairs(chunks, progress)
+            if num_channels is None:
+                num_channels, pairs = _spooled(pairs, spool)
+            _write_zip(part, pairs, num_channels, ARRAY_OF[domain])
+        digest = sha256_of(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return digest
+
+
+def _pairs(chunks: Iterable[Tensor], progress: Callable[[int], None] | None) -> Iterator[NDArray[np.float16]]:
+    """Yield each chunk as [n, rx, tx, sc, (re, im)] float16."""
+    dims: tuple[int, ...] | None = None
+    for chunk in chunks:
+        dims = dims or tuple(chunk.shape[1:])
+        if chunk.dtype != torch.complex64 or chunk.dim() != 4 or tuple(chunk.shape[1:]) != dims:
+            wanted = f"[n, {', '.join(map(str, dims)) if len(dims) == 3 else 'rx, tx, subcarriers'}] complex64"
+            raise InvalidArgumentError(f"`chunks` must be {wanted}; got {list(chunk.shape)} {chunk.dtype}.")
+        half = torch.view_as_real(chunk.resolve_conj()).to(torch.float16)
+        if not bool(torch.isfinite(half).all()):
+            largest = float(chunk.abs().max())
+            raise InvalidArgumentError(f"`chunks` must be finite and below 65,504 in magnitude; got {largest:g}.")
+        yield half.numpy()
+        if progress:
+            progress(len(chunk))
+
+
+def _spooled(pairs: Iterator[NDArray[np.float16]], spool: IO[bytes]) -> tuple[int, Iterator[NDArray[np.float16]]]:
+    """Write all chunks to ``spool``, and return their number of channels and the chunks once more."""
+    lengths, dims = [], ()
+    for pair in pairs:
+        spool.write(np.ascontiguousarray(pair).data)
+        lengths.append(len(pair))
+        dims = pair.shape[1:]
+    spool.seek(0)
+    size = 2 * int(np.prod(dims))
+    again = (np.frombuffer(spool.read(n * size), dtype=np.float16).reshape(n, *dims) for n in lengths)
+    return sum(lengths), again
+
+
+def _write_zip(path: Path, pairs: Iterator[NDArray[np.float16]], num_channels: int, name: str) -> None:
+    first = next(pairs, None)
+    if first is None or num_channels < 1:
+        raise InvalidArgumentError("`chunks` must hold at least one channel; got none.")
+    size = num_channels * first[0].nbytes
+    method = zipfile.ZIP_DEFLATED if size <= COMPRESSED_UP_TO else zipfile.ZIP_STORED
+    # Not np.savez: its archive carries the time of writing, and the digest of equal channels must be equal.
+    member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+    member.compress_type = method
+    header = {"descr": "<f2", "fortran_order": False, "shape": (num_channels, *first.shape[1:])}
+    written = 0
+    with (
+        zipfile.ZipFile(path, "w", method) as archive,
+        archive.open(member, "w", force_zip64=size >= 2**31) as stream,
+    ):
+        np.lib.format.write_array_header_1_0(stream, header)
+        while first is not None:
+            stream.write(np.ascontiguousarray(first).data)
+            written += len(first)
+            first = next(pairs, None)
+    if written != num_channels:
+        raise InvalidArgumentError(f"`chunks` must hold {num_channels} channels; got {written}.")
