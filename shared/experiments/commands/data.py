@@ -10,7 +10,7 @@ from shared.experiments.commands import generate
 from shared.experiments.commands.printing import AsJson, console, print_card
 
 app = typer.Typer(no_args_is_help=True, help="Data sets of channels.")
-app.command("generate")(generate.data_generate)
+app.add_typer(generate.app, name="generate")
 
 
 @app.command("info")
