@@ -54,7 +54,7 @@ def plan(out: Path, num_channels: int, seed: int, splits: list[str]) -> list[Spl
         return [Split(out, num_channels, seed, f"--num-channels {num_channels} --seed {seed} --out {out.name}")]
     planned = {}
     for split in splits:
-        match = re.fullmatch(r"([A-Za-z0-9_-]+)=([0-9]{1,12})", split)
+        match = re.fullmatch(r"([A-Za-z0-9_-]+)=([0-9]{1,8})", split)
         if not match or int(match[2]) < 1:
             raise InvalidArgumentError(f"`split` must be NAME=COUNT, such as train=20000; got {split!r}.")
         name, count = match[1], int(match[2])

@@ -37,10 +37,7 @@ def generate(settings: Tr38901, num_channels: int, seed: int) -> Iterator[tuple[
         InvalidArgumentError: If ``num_channels`` or ``seed`` is out of its range.
         ImportError: If Sionna is not installed.
     """
-    if num_channels < 1 or num_channels % settings.reports_per_drop:
-        raise InvalidArgumentError(
-            f"`num_channels` must be a multiple of {settings.reports_per_drop}, at least 1; got {num_channels}."
-        )
+    settings.require_whole_drops(num_channels)
     if not 0 <= seed < 2**64:
         raise InvalidArgumentError(f"`seed` must be in [0, 2^64); got {seed}.")
     return _chunks(settings, num_channels, seed)

@@ -65,7 +65,7 @@ def draw_paths(settings: Tr38901, seed: int, num_drops: int) -> Iterator[Paths]:
 Draw = Callable[[int, int, float], tuple[Tensor, Tensor]]  # drops, reports, reports per second -> Sionna's paths
 
 
-def _ula(num_ant: int, settings: Tr38901) -> Any:  # noqa: ANN401  (Sionna ships no types)
+def _ula(num_ant: int, settings: Tr38901) -> Any:  # Sionna ships no types
     from sionna.phy.channel.tr38901 import PanelArray  # noqa: PLC0415
 
     return PanelArray(
@@ -119,7 +119,7 @@ def _dropped(settings: Tr38901, place: Office | Cell) -> Draw:
     return draw
 
 
-def system_model(settings: Tr38901, place: Office | Cell) -> Any:  # noqa: ANN401
+def system_model(settings: Tr38901, place: Office | Cell) -> Any:
     """Return Sionna's model of an office or a cell, without path loss and shadow fading."""
     from sionna.phy.channel import tr38901  # noqa: PLC0415
 
@@ -140,7 +140,7 @@ def system_model(settings: Tr38901, place: Office | Cell) -> Any:  # noqa: ANN40
     )
 
 
-def drop_ues(model: Any, settings: Tr38901, place: Office | Cell, num_drops: int) -> None:  # noqa: ANN401
+def drop_ues(model: Any, settings: Tr38901, place: Office | Cell, num_drops: int) -> None:
     """Give ``model`` a new place, heading and large-scale parameters for one UE in each of ``num_drops`` drops."""
     import sionna.phy  # noqa: PLC0415
 

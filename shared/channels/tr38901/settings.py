@@ -2,9 +2,9 @@
 
 | scenario | geometry |
 |---|---|
-| ``indoor-open``, ``indoor-mixed`` | BS at the ceiling in the middle of the office, UE anywhere in it (Table 7.2-2) |
-| ``umi``, ``uma``, ``rma`` | one sector: UE outdoors, within 60 degrees of the array's broadside (Tables 7.2-1, 7.2-3) |
-| ``cdl-a`` to ``cdl-e`` | none: clusters, angles and powers are one table, only phases and ray coupling are drawn (7.7.1) |
+| ``indoor-open``, ``indoor-mixed`` | BS at the middle of the office's ceiling, UE anywhere in the room (Table 7.2-2) |
+| ``umi``, ``uma``, ``rma`` | a sector: UE outdoors, within 60 degrees of the array's broadside (Tables 7.2-1, 7.2-3) |
+| ``cdl-a`` to ``cdl-e`` | none: one table of clusters; only phases and the coupling of rays are drawn (7.7.1) |
 | ``tdl-a`` to ``tdl-e`` | none, and no angles either: the antennas fade independently (7.7.2) |
 """
 
@@ -146,6 +146,16 @@ class Tr38901:
             raise InvalidArgumentError(
                 f"`los` must be auto for {self.scenario}, whose table decides it (D and E have one); got {self.los}."
             )
+
+    def require_whole_drops(self, num_channels: int) -> None:
+        """Raise unless ``num_channels`` is a positive multiple of `reports_per_drop`.
+
+        Raises:
+            InvalidArgumentError: Naming the wanted and the found number.
+        """
+        if num_channels < 1 or num_channels % self.reports_per_drop:
+            wanted = f"a multiple of {self.reports_per_drop}, the reports of a drop" if num_channels >= 1 else "above 0"
+            raise InvalidArgumentError(f"`num_channels` must be {wanted}; got {num_channels}.")
 
     @property
     def numbers_per_drop(self) -> int:

@@ -1,6 +1,7 @@
 """`csi-lab data generate`: channels from a statistical or a ray-traced model."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,23 +30,31 @@ def tr38901(
     scenario: Annotated[
         str | None, typer.Option(help="indoor-open, indoor-mixed, umi, uma, rma, cdl-a ... cdl-e or tdl-a ... tdl-e.")
     ] = None,
-    los: Annotated[str | None, typer.Option(help="auto (drawn as TR 38.901 says), los or nlos; auto.")] = None,
-    num_tx_ant: Annotated[int | None, typer.Option(help="Antennas of the BS, a ULA; 32.")] = None,
-    num_rx_ant: Annotated[int | None, typer.Option(help="Antennas of the UE, a ULA; 1.")] = None,
-    carrier_frequency_hz: Annotated[float | None, typer.Option(help="Carrier; 3.5e9.")] = None,
-    bandwidth_hz: Annotated[float | None, typer.Option(help="Band; 20e6.")] = None,
-    num_subcarriers: Annotated[int | None, typer.Option(help="Subcarriers over the band; 1024.")] = None,
-    num_delay_taps: Annotated[int | None, typer.Option(help="Delay taps kept, each of 1 / bandwidth; 32.")] = None,
-    delay_spread_s: Annotated[float | None, typer.Option(help="RMS delay spread of a CDL or TDL; 100e-9.")] = None,
-    speed_m_s: Annotated[float | None, typer.Option(help="Speed of the UE; needs --reports-per-drop; 0.")] = None,
-    reports_per_drop: Annotated[int | None, typer.Option(help="Reports of one moving UE, in a row; 1.")] = None,
-    report_interval_ms: Annotated[float | None, typer.Option(help="Time between those reports; 5.")] = None,
-    num_channels: Annotated[int | None, typer.Option(help=f"Channels to make; {NUM_CHANNELS}.")] = None,
+    los: Annotated[
+        str | None, typer.Option(help="Line of sight: auto (drawn as TR 38.901 says), los or nlos (auto).")
+    ] = None,
+    num_tx_ant: Annotated[int | None, typer.Option(help="Antennas of the BS, a ULA (32).")] = None,
+    num_rx_ant: Annotated[int | None, typer.Option(help="Antennas of the UE, a ULA (1).")] = None,
+    carrier_frequency_hz: Annotated[float | None, typer.Option(help="Carrier (3.5e9).")] = None,
+    bandwidth_hz: Annotated[float | None, typer.Option(help="Band (20e6).")] = None,
+    num_subcarriers: Annotated[int | None, typer.Option(help="Subcarriers over the band (1024).")] = None,
+    num_delay_taps: Annotated[int | None, typer.Option(help="Delay taps kept, each of 1 / bandwidth (32).")] = None,
+    delay_spread_s: Annotated[float | None, typer.Option(help="RMS delay spread of a CDL or TDL (100e-9).")] = None,
+    speed_m_s: Annotated[float | None, typer.Option(help="Speed of the UE; needs --reports-per-drop (0).")] = None,
+    reports_per_drop: Annotated[
+        int | None, typer.Option(help="Reports of one moving UE, one after the other (1).")
+    ] = None,
+    report_interval_ms: Annotated[float | None, typer.Option(help="Time between those reports (5).")] = None,
+    num_channels: Annotated[
+        int | None, typer.Option(min=1, max=10**8, help=f"Channels to make ({NUM_CHANNELS}).")
+    ] = None,
     split: Annotated[
         list[str] | None,
         typer.Option(help="NAME=COUNT, repeated, instead of --num-channels: OUT-NAME.npz each; they share no drop."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed; two files without --split need two seeds.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**64 - 1, help="Seed; two files without --split need two seeds.")
+    ] = 1,
 ) -> None:
     """Generate 3GPP TR 38.901 channels with Sionna (extra `data`): angular-delay, unit power per report, one UE a drop.
 
@@ -72,12 +81,14 @@ def tr38901(
     if split and num_channels is not None:
         raise InvalidArgumentError("`num_channels` must not be given beside `split`, which has its own counts.")
     splits = plan(out, NUM_CHANNELS if num_channels is None else num_channels, seed, split or [])
+    for one in splits:
+        settings.require_whole_drops(one.num_channels)
     said: dict[str, Any] = ({"preset": preset} if preset else {"scenario": scenario}) | given
     options = " ".join(f"--{name.replace('_', '-')} {_exact(value)}" for name, value in said.items())
     for one in splits:
         with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True)) as bar:
             task = bar.add_task(one.path.name, total=one.num_channels)
-            card = generate_tr38901(settings, options, one, lambda n, task=task, bar=bar: bar.advance(task, n))
+            card = generate_tr38901(settings, options, one, partial(bar.advance, task))
         print_card(card.name, card.model_dump())
 
 
