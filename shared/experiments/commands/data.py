@@ -16,7 +16,7 @@ from shared.experiments.commands.printing import AsJson, console, print_card
 MOST_CROP_LOSS = 0.1  # above this the crop, not the codec, would decide the error against the whole channel
 
 app = typer.Typer(no_args_is_help=True, help="Data sets of channels.")
-app.command("generate")(generate.data_generate)
+app.add_typer(generate.app, name="generate")
 
 
 @app.command("import")
