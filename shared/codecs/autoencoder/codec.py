@@ -7,7 +7,7 @@ A model's rate is ``num_latents`` to ``8 num_latents`` bits, spread evenly (`sha
 peak where its scaling needs one. Natural binary labels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +33,7 @@ ENCODERS: dict[str, Build] = {
     "csinet": lambda s: CsiNetEncoder(s.num_latents, s.norm_axis),
     "crnet": lambda s: CrNetEncoder(s.num_latents),
 }
-DECODERS: dict[str, Build] = {
+DECODERS: dict[str, Callable[[NetworkSettings], CsiNetDecoder | CrNetDecoder]] = {
     "csinet": lambda s: CsiNetDecoder(s.num_latents, s.norm_axis, s.final_norm),
     "crnet": lambda s: CrNetDecoder(s.num_latents),
 }
@@ -55,8 +55,11 @@ class Autoencoder:
 
     @classmethod
     def build(cls, codec: str, settings: NetworkSettings) -> "Autoencoder":
-        """Make a network with fresh weights."""
-        return cls(ENCODERS[codec](settings), DECODERS[codec](settings), settings.scaling)
+        """Make a network with fresh weights, from torch's generator."""
+        decoder = DECODERS[codec](settings)
+        if settings.scaling == "power":
+            decoder.scale_output(1 / scaling.POWER_SLOPE)
+        return cls(ENCODERS[codec](settings), decoder, settings.scaling)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latents of ``x: [batch, 1, 32, 32] complex64``."""
@@ -75,7 +78,7 @@ class Autoencoder:
 class _Half:
     """What both sides have: card, settings, quantiser, and their half of the network."""
 
-    def __init__(self, model: ModelFile, device: torch.device, builders: dict[str, Build], half: str) -> None:
+    def __init__(self, model: ModelFile, device: torch.device, builders: Mapping[str, Build], half: str) -> None:
         self.card = model.card
         if model.card.network is None or model.card.shape != SHAPE:
             raise DataFileError(f"model {model.card.name} must be a network for {SHAPE}; its card says otherwise.")

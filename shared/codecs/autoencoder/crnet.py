@@ -92,6 +92,13 @@ class CrNetDecoder(nn.Module):
             )
         )
 
+    def scale_output(self, gain: float) -> None:
+        """Multiply the initial output by ``gain``, about."""
+        feature = self.decoder_feature
+        with torch.no_grad():
+            for name in ("conv5x5_bn", "CRBlock1.conv1x1", "CRBlock2.conv1x1"):
+                feature.get_parameter(f"{name}.bn.weight").mul_(gain)
+
     def forward(self, z: Tensor) -> Tensor:
         """Decode."""
         x: Tensor = self.decoder_feature(self.decoder_fc(z).view(-1, 2, SIDE, SIDE))

@@ -16,6 +16,7 @@ Source: C.-K. Wen, W.-T. Shih, S. Jin, "Deep learning for massive MIMO CSI feedb
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 SIDE = 32  # angles, delay taps
@@ -83,3 +84,8 @@ class CsiNetDecoder(nn.Sequential):
             *(RefineNet(axis), RefineNet(axis), _conv(2, 2)),
             *([_norm(2, axis)] if final_norm else []),
         )
+
+    def scale_output(self, gain: float) -> None:
+        """Multiply the initial output by ``gain``, with a final norm over channels."""
+        with torch.no_grad():
+            self[-1].get_parameter("weight").mul_(gain)
