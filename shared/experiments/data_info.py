@@ -30,7 +30,8 @@ class DataInfo:
     Attributes:
         identity: Fields of the card, or name, digest, number, domain and shape of a file without one.
         power_profile_db: Power of each delay tap, dB of the total.
-        angular_spectrum_db: Power of each angle, dB of the total; the sine of angle i of N is 2 i / N - 1.
+        angular_spectrum_db: Power of each angle, dB of the total; entry i of N is a
+            phase of pi (2 i / N - 1) from one antenna to the next, broadside in the middle.
         energy_of_strongest: Number of entries -> mean share of a channel's energy in its strongest ones.
         klt_nmse_db: Number of reals -> NMSE, mean of ratios, of the KLT that keeps so many; no quantisation. Empty for
             channels of more than `MOST_ENTRIES`.
@@ -97,7 +98,10 @@ def describe(data: str, train: str | None = None, domain: Domain | None = None) 
     klt, fitted = {}, f"none: more than {MOST_ENTRIES} entries a channel"
     if fit and train:
         _fit_on(fit, find_channels(train), stream, domain)
-        klt, fitted = _klt_nmse_db(stream, fit, every_second=False), f"fitted on {train}, scored on all of {data}"
+        klt, fitted = (
+            _klt_nmse_db(stream, fit, every_second=False),
+            f"fitted on {Path(train).name}, scored on all of {Path(data).name}",
+        )
     elif fit and start > 1:
         klt, fitted = (
             _klt_nmse_db(stream, fit, every_second=True),

@@ -20,9 +20,11 @@ def plot_data(info: DataInfo, path: Path) -> None:
     delay.plot(info.power_profile_db, "o-", markersize=3)
     delay.set(xlabel="delay tap", ylabel="power (dB of the total)", title="power-delay profile")
     num_angles = len(info.angular_spectrum_db)
-    sines = 2 * np.arange(num_angles) / num_angles - 1
-    angle.plot(sines, info.angular_spectrum_db, "o-", markersize=3)
-    angle.set(xlabel="sine of the angle off broadside", ylabel="power (dB of the total)", title="angular spectrum")
+    steps = 2 * np.arange(num_angles) / num_angles - 1
+    angle.plot(steps, info.angular_spectrum_db, "o-", markersize=3)
+    angle.set(
+        xlabel="phase from one antenna to the next / π", ylabel="power (dB of the total)", title="angular spectrum"
+    )
     numbers = [int(n) for n in info.energy_of_strongest]
     strongest.semilogx(numbers, list(info.energy_of_strongest.values()), "o-", base=2)
     strongest.set(xlabel="strongest entries of a channel", ylabel="share of its energy", ylim=(0, 1.02))

@@ -107,6 +107,24 @@ def data_info(
         typer.echo(f"plot {plot}")
 
 
+@app.command("verify")
+def data_verify(
+    files: Annotated[list[Path], typer.Argument(help="Files of CsiNet's data set, or csilink's own with their cards.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say by SHA-256 which original CsiNet file each is, or whether it is the file of its card; exit code 1 if not."""
+    from shared.experiments.data_verify import verify  # noqa: PLC0415
+
+    found = [verify(file) for file in files]
+    if as_json:
+        typer.echo(json.dumps([asdict(result) for result in found], indent=2))
+    else:
+        for result in found:
+            typer.echo(result.sentence, err=not result.known)
+    if not all(result.known for result in found):
+        raise typer.Exit(1)
+
+
 def _print_bars(title: str, axis: str, values_db: list[float]) -> None:
     table = Table(title=title)
     table.add_column(axis, justify="right")
