@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,9 +11,11 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
+from shared.errors import InvalidArgumentError
 from shared.experiments.commands import generate
 from shared.experiments.commands.printing import AsJson, console, print_card
 
+MOST_ROWS = 64  # of a table
 MOST_CROP_LOSS = 0.1  # above this the crop, not the codec, would decide the error against the whole channel
 
 app = typer.Typer(no_args_is_help=True, help="Data sets of channels.")
@@ -71,20 +74,64 @@ def data_import(
 @app.command("info")
 def data_info(
     data: Annotated[str, typer.Argument(help="Name of a shipped data set, or a file.")] = "indoor-open-office",
+    train: Annotated[str | None, typer.Option(help="Data set to fit the KLT on, instead of half of this one.")] = None,
+    domain: Annotated[
+        Literal["angular-delay", "spatial-frequency"] | None, typer.Option(help="Domain of an array that does not say.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture to draw, .png.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a data set holds: card, power over delay, energy of the strongest taps."""
+    """Show what a data set holds: card, power over delay and angle, strongest entries, NMSE of a KLT."""
     from shared.experiments.data_info import describe  # noqa: PLC0415
+    from shared.experiments.data_plot import plot_data  # noqa: PLC0415
 
-    info, profile_db = describe(data)
+    if plot and plot.suffix != ".png":
+        raise InvalidArgumentError(f"`plot` must end in .png; got {plot.name!r}.")
+    info = describe(data, train, domain)
+    if plot:
+        plot_data(info, plot)
     if as_json:
-        typer.echo(json.dumps(info | {"power_profile_db": profile_db}, indent=2))
+        fields = asdict(info)
+        typer.echo(json.dumps(fields.pop("identity") | fields, indent=2))
         return
-    print_card(str(info["name"]), info)
-    table = Table(title="Power over the last axis (delay tap or subcarrier), dB of the total")
-    table.add_column("index", justify="right")
+    print_card(str(info.identity["name"]), info.identity | {"energy_of_strongest": info.energy_of_strongest})
+    _print_bars("Power over delay, dB of the total", "tap", info.power_profile_db)
+    _print_bars("Power over angle, dB of the total", "angle", info.angular_spectrum_db)
+    table = Table(title="KLT without quantisation", caption=info.klt_fit)
+    table.add_column("reals", justify="right")
+    table.add_column("NMSE, dB", justify="right")
+    for reals, nmse_db in info.klt_nmse_db.items():
+        table.add_row(reals, f"{nmse_db:.2f}")
+    console.print(table)
+    if plot:
+        typer.echo(f"plot {plot}")
+
+
+@app.command("verify")
+def data_verify(
+    files: Annotated[list[Path], typer.Argument(help="Files of CsiNet's data set, or csilink's own with their cards.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say by SHA-256 which original CsiNet file each is, or whether it is the file of its card; exit code 1 if not."""
+    from shared.experiments.data_verify import verify  # noqa: PLC0415
+
+    found = [verify(file) for file in files]
+    if as_json:
+        typer.echo(json.dumps([asdict(result) for result in found], indent=2))
+    else:
+        for result in found:
+            typer.echo(result.sentence, err=not result.known)
+    if not all(result.known for result in found):
+        raise typer.Exit(1)
+
+
+def _print_bars(title: str, axis: str, values_db: list[float]) -> None:
+    table = Table(title=title)
+    table.add_column(axis, justify="right")
     table.add_column("dB", justify="right")
     table.add_column("")
-    for index, power in enumerate(profile_db):
+    for index, power in enumerate(values_db[:MOST_ROWS]):
         table.add_row(str(index), f"{power:.1f}", "█" * max(0, round(40 + power)))
+    if len(values_db) > MOST_ROWS:
+        table.caption = f"{len(values_db) - MOST_ROWS} more: --json"
     console.print(table)
