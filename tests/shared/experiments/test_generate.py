@@ -68,7 +68,7 @@ def test_a_card_of_a_moving_ue_says_that_reports_are_correlated_and_how_far_apar
     assert card.time_correlation
     assert card.configuration["reports_per_drop"] == 5
     assert card.configuration["report_interval_ms"] == 2.0
-    h = load_channels(str(split.path)).h.unflatten(0, (4, 5)).flatten(2)
+    h = load_channels(str(split.path)).h.reshape(4, 5, -1)
     neighbours = (h[:, :-1].conj() * h[:, 1:]).sum(dim=-1).abs()
     assert float(neighbours.min() / torch.tensor(h.shape[-1])) > 0.7
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_one_known_preset_or_scenario_is_wanted(preset: str | None, scenario: st
         ({"num_tx_ant": 1024, "num_rx_ant": 64, "num_subcarriers": 2048}, r"must be at most 67108864; got 134217728"),
     ],
 )
-def test_a_value_out_of_its_range_is_one_sentence(given: dict[str, object], sentence: str) -> None:
+def test_a_value_out_of_its_range_is_one_sentence(given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidArgumentError, match=sentence):
         replace(Tr38901(), **given)
 
