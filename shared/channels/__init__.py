@@ -9,7 +9,7 @@ from shared.types import Domain
 
 DATASETS = Path(__file__).parent.parent / "datasets"
 
-__all__ = ["CHANNELS", "DATASETS", "ChannelSet", "DatasetCard", "load_channels", "shipped_datasets"]
+__all__ = ["CHANNELS", "DATASETS", "ChannelSet", "DatasetCard", "find_channels", "load_channels", "shipped_datasets"]
 
 
 def shipped_datasets() -> dict[str, Path]:
@@ -22,15 +22,24 @@ def load_channels(name_or_path: str, domain: Domain | None = None) -> ChannelSet
     """Load a shipped data set by name, or a file by path.
 
     Args:
-        name_or_path: ``indoor-open-office``, or a path to a .npz, .npy or .mat file.
+        name_or_path: ``indoor-open-office``, or a path to a file of channels (`shared.channels.file`).
         domain: Domain of a file that does not say.
 
     Raises:
         DataFileError: If there is no such data set, or the file cannot be used.
+    """
+    return load_file(find_channels(name_or_path), domain)
+
+
+def find_channels(name_or_path: str) -> Path:
+    """Return the file of a shipped data set, or the path itself.
+
+    Raises:
+        DataFileError: If there is neither.
     """
     shipped = shipped_datasets()
     path = shipped.get(name_or_path, Path(name_or_path))
     if not path.is_file():
         names = ", ".join(shipped) or "none"
         raise DataFileError(f"`data` must be a shipped data set ({names}) or a file; got {name_or_path!r}.")
-    return load_file(path, domain)
+    return path

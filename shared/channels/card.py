@@ -39,6 +39,11 @@ class DatasetCard(BaseModel):
         return CsiShape(self.domain, self.num_rx_ant, self.num_tx_ant, self.num_subcarriers)
 
 
+def write_dataset_card(path: Path, card: DatasetCard) -> None:
+    """Write a card beside its data file ``path``."""
+    path.with_suffix(".card.json").write_text(card.model_dump_json(indent=2) + "\n")
+
+
 def read_dataset_card(path: Path) -> DatasetCard:
     """Read a card.
 
