@@ -7,7 +7,6 @@ from pathlib import Path
 from shared.channels import DATASETS
 from shared.channels.file import open_stream, read_card_of
 from shared.channels.stream import ReadOptions
-from shared.digests import sha256_of
 from shared.errors import DataFileError
 
 ORIGINALS = DATASETS / "csinet-originals.tsv"  # digests and sizes that the authors' Git LFS pointers state
