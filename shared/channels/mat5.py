@@ -14,7 +14,7 @@ import math
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -53,27 +53,34 @@ class _Source(Protocol):
     def read(self, size: int) -> bytes: ...
 
 
-@dataclass(slots=True)
 class _Inflated:
     """What a deflated element holds, as a stream that never inflates more than is asked for."""
 
-    stream: IO[bytes]
-    left: int
-    decompressor: "zlib._Decompress"
+    def __init__(self, stream: IO[bytes], length: int) -> None:
+        self.begin, self.length, self.position = stream.tell(), length, 0
+        self._stream, self._left = stream, length
+        self._decompressor = zlib.decompressobj()
 
     def read(self, size: int) -> bytes:
+        """Return the next ``size`` bytes, fewer at the end."""
         parts, wanted = [], size
         while wanted:
-            content = self.decompressor.unconsumed_tail
-            if not content and self.left:
-                content = self.stream.read(min(self.left, 65536))
-                self.left -= len(content)
-            part = self.decompressor.decompress(content, wanted)
+            content = self._decompressor.unconsumed_tail
+            if not content and self._left:
+                content = self._stream.read(min(self._left, 65536))
+                self._left -= len(content)
+            part = self._decompressor.decompress(content, wanted)
             if not part and not content:
                 break
             parts.append(part)
             wanted -= len(part)
+        self.position += size - wanted
         return b"".join(parts)
+
+    def require_end(self) -> None:
+        """Raise unless all has been read: at the end the checksum is compared."""
+        if self.read(1) or not self._decompressor.eof:
+            raise DataFileError("a compressed array does not end where its dimensions say.")
 
 
 def is_mat5(path: Path) -> bool:
@@ -103,13 +110,14 @@ def open_mat5(path: Path) -> dict[str, "StoredArray | Cells"]:
                 raise DataFileError(f"an element wants {length} bytes; {size - begin} are left.")
             source: _Source = stream
             if kind == MI_COMPRESSED:
-                source = _Inflated(stream, length, zlib.decompressobj())
+                source = _Inflated(stream, length)
                 kind, _ = np.frombuffer(_exactly(source, 8), f"{order}u4").tolist()
             if kind == MI_MATRIX:
                 name, value = _matrix(source, order, path, 0)
                 if value is not None:
                     found[name] = value
-                    _require_end(source)
+                    if isinstance(source, _Inflated):
+                        source.require_end()
             stream.seek(begin + length)
     return found
 
@@ -127,10 +135,10 @@ def _matrix(source: _Source, order: str, path: Path, depth: int) -> tuple[str, "
     if kind not in NUMERIC:
         return name, None
     dtype = np.dtype(NUMERIC[kind])
-    real = _part(source, order, name, dims)
+    real = _part(source, order, path, name, dims)
     if not of_complex:
         return name, _cast(real, dtype)
-    imaginary = _part(source, order, name, dims)
+    imaginary = _part(source, order, path, name, dims)
     return name, _complex(real, imaginary, np.result_type(dtype, np.complex64))
 
 
@@ -174,7 +182,7 @@ def _tag(source: _Source, order: str) -> tuple[int, int, bytes | None]:
     return kind, length, None
 
 
-def _part(source: _Source, order: str, name: str, dims: tuple[int, ...]) -> StoredArray:
+def _part(source: _Source, order: str, path: Path, name: str, dims: tuple[int, ...]) -> StoredArray:
     """Return the real or the imaginary part, in the type in which it is stored, and pass it by."""
     kind, length, content = _tag(source, order)
     if kind not in MI_TYPES:
@@ -183,7 +191,7 @@ def _part(source: _Source, order: str, name: str, dims: tuple[int, ...]) -> Stor
     if length != math.prod(dims) * dtype.itemsize:
         raise DataFileError(f"an array {list(dims)} of {dtype} wants other than the {length} bytes found.")
     if content is None and length > PIECE_BYTES and not isinstance(source, io.BytesIO):
-        return StoredArray(name, dims, dtype, _on_disk(source, length, dims, dtype))
+        return StoredArray(name, dims, dtype, _on_disk(source, path, length, dims, dtype))
     content = _exactly(source, length + -length % 8) if content is None else content
     array = np.frombuffer(content[:length], dtype).reshape(dims, order="F")
     return StoredArray(name, dims, dtype, _in_memory(array))
@@ -197,36 +205,57 @@ def _in_memory(array: Array) -> Callable[[int], Iterator[Array]]:
 
 
 def _on_disk(
-    source: _Source, length: int, dims: tuple[int, ...], dtype: np.dtype[np.generic]
+    source: _Source, path: Path, length: int, dims: tuple[int, ...], dtype: np.dtype[np.generic]
 ) -> Callable[[int], Iterator[Array]]:
-    """Return how to read a large column-major part: where it lies in the file, or inflated into a temporary one."""
+    """Return how to read a large column-major part, and pass it by."""
     if isinstance(source, _Inflated):
-        file = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the array, then vanishes)
-        left = length + -length % 8
-        while left:
-            left -= file.write(_exactly(source, min(left, PIECE_BYTES)))
-        file.flush()
-        begin = 0
-
-        @contextmanager
-        def at_data() -> Iterator[IO[bytes]]:
-            file.seek(begin)
-            yield file
-
+        at_data = _at_inflated(path, source.begin, source.length, source.position, length)
+        _copy(source, length + -length % 8, None)
     else:
-        path, begin = Path(source.name), source.tell()  # type: ignore[attr-defined]
+        begin = source.tell()  # type: ignore[attr-defined]
+        at_data = _at(path, begin)
         end = begin + length + -length % 8
-        if source.seek(0, 2) < end:  # type: ignore[attr-defined]
+        if path.stat().st_size < end:
             raise DataFileError(f"the data break off: {length} bytes wanted.")
         source.seek(end)  # type: ignore[attr-defined]
-
-        @contextmanager
-        def at_data() -> Iterator[IO[bytes]]:
-            with path.open("rb") as stream:
-                stream.seek(begin)
-                yield stream
-
     return rows_across_columns(at_data, dims, dtype)
+
+
+def _at(path: Path, begin: int) -> Callable[[], AbstractContextManager[IO[bytes]]]:
+    @contextmanager
+    def opened() -> Iterator[IO[bytes]]:
+        with path.open("rb") as stream:
+            stream.seek(begin)
+            yield stream
+
+    return opened
+
+
+def _at_inflated(
+    path: Path, begin: int, compressed: int, skip: int, length: int
+) -> Callable[[], AbstractContextManager[IO[bytes]]]:
+    """Return what inflates a part into a temporary file: its rows lie across all of its columns."""
+
+    @contextmanager
+    def opened() -> Iterator[IO[bytes]]:
+        with path.open("rb") as stream, tempfile.TemporaryFile() as file:
+            stream.seek(begin)
+            source = _Inflated(stream, compressed)
+            _copy(source, skip, None)
+            _copy(source, length, file)
+            file.seek(0)
+            yield file
+
+    return opened
+
+
+def _copy(source: _Source, length: int, file: IO[bytes] | None) -> None:
+    """Read ``length`` bytes piece by piece, into a file or nowhere."""
+    while length:
+        content = _exactly(source, min(length, PIECE_BYTES))
+        length -= len(content)
+        if file:
+            file.write(content)
 
 
 def _cast(part: StoredArray, dtype: np.dtype[np.generic]) -> StoredArray:
@@ -244,12 +273,6 @@ def _complex(real: StoredArray, imaginary: StoredArray, dtype: np.dtype[np.gener
             yield piece
 
     return StoredArray(real.name, real.shape, dtype, read)
-
-
-def _require_end(source: _Source) -> None:
-    """Raise unless a deflated element ends where its array does: there its checksum is compared."""
-    if isinstance(source, _Inflated) and (source.read(1) or not source.decompressor.eof):
-        raise DataFileError("a compressed array does not end where its dimensions say.")
 
 
 def _exactly(source: _Source, size: int) -> bytes:

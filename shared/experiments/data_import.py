@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -46,6 +45,14 @@ class ImportJob:
     recipe: str
 
 
+@dataclass(slots=True)
+class _Losses:
+    """What the crop left out, added up: shares of energy, and the number of channels."""
+
+    total: float = 0.0
+    count: int = 0
+
+
 def import_channels(job: ImportJob, progress: Callable[[int, int], None]) -> list[DatasetCard]:
     """Read foreign files chunk by chunk, write csilink's own and a card beside each.
 
@@ -77,7 +84,7 @@ def import_channels(job: ImportJob, progress: Callable[[int, int], None]) -> lis
 
     for suffix, part in _splits(stream, job.splits).items():
         path = job.out.with_stem(job.out.stem + suffix)
-        losses: list[Tensor] = []
+        losses = _Losses()
         digest = write_channels(path, _kept(part, losses), part.num_channels, part.shape.domain, report)
         card = _card(job, part, path, job.name + suffix, digest, losses, digests)
         write_dataset_card(path, card)
@@ -89,11 +96,12 @@ def _files(source: Path, options: ReadOptions) -> list[Path]:
     return base_station_files(source, options.base_stations) if source.is_dir() else [source]
 
 
-def _kept(stream: ChannelStream, losses: list[Tensor]) -> Iterator[Tensor]:
+def _kept(stream: ChannelStream, losses: _Losses) -> Iterator[Tensor]:
     """Yield the channels, and put what the crop left out of each aside."""
     for h, crop_loss in stream.chunks():
         if crop_loss is not None:
-            losses.append(crop_loss)
+            losses.total += float(crop_loss.sum())
+            losses.count += len(crop_loss)
         yield h
 
 
@@ -137,7 +145,7 @@ def _card(
     path: Path,
     name: str,
     digest: str,
-    losses: list[Tensor],
+    losses: _Losses,
     digests: Configuration,
 ) -> DatasetCard:
     shape, array = stream.shape, ARRAY_OF[stream.shape.domain]
@@ -157,7 +165,7 @@ def _card(
         num_subcarriers=shape.num_subcarriers,
         storage=f"{array} [N, rx, {axes}, (re, im)] float16, unit mean power per channel",
         time_correlation=False,
-        crop_loss=round(float(torch.cat(losses).mean()), 5) if losses else None,
+        crop_loss=round(losses.total / losses.count, 5) if losses.count else None,
         generator=f"csilink {version('csilink')}, csi-lab data import",
         source=", ".join(str(source.name) for source in job.sources),
         configuration=stream.configuration | environments | digests,
