@@ -1,6 +1,6 @@
 """Hold the generated TR 38.901 channels against the specification's tables.
 
-Offices and cells: mean power 1, delay spread and K factor of Table 7.5-6, number of clusters. CDL and TDL: each delay and
+Offices and cells: mean power 1, delay spread, K factor and clusters of Table 7.5-6. CDL and TDL: each delay and each
 power of the tables of 7.7, a delay spread of 1. Exit code 1 where one of them is off.
 
 What the model draws must meet the table within four standard errors. What is then measured on the paths need not: few

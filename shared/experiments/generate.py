@@ -10,12 +10,12 @@ from pathlib import Path
 from torch import Tensor
 
 from shared.channels import DatasetCard
+from shared.channels.card import write_dataset_card
+from shared.channels.stream import Configuration
 from shared.channels.tr38901 import SCENARIOS, Tr38901, generate
 from shared.channels.tr38901.settings import Cell, Office
 from shared.channels.writing import write_channels
 from shared.errors import InvalidArgumentError
-
-Configuration = dict[str, str | int | float | list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def generate_tr38901(settings: Tr38901, options: str, split: Split, progress: Ca
         recipe=f"csi-lab data generate tr38901 {options} {split.arguments}",
         licence="Apache-2.0",
     )
-    split.path.with_suffix(".card.json").write_text(card.model_dump_json(indent=2) + "\n")
+    write_dataset_card(split.path, card)
     return card
 
 
