@@ -112,6 +112,7 @@ async def _serving(
     cards = {model.card.sha256: model.card for model in models}
     station = BaseStation(settings, cards, datasets, queue, store, writer, metrics, version("csilink"))
     feed = SummaryFeed(store, writer)
+    metrics.listeners.set_function(lambda: feed.num_listeners)
     context = Context(
         store,
         station.cards,
