@@ -5,10 +5,10 @@ PIP_INSTALL := $(PIP) install --constraint constraints.txt
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check protos bench up compose-test clean
+.PHONY: help venv demo test check protos bench up compose-test postgres-test clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 venv: $(INSTALLED) ## build .venv with the pinned versions
 
@@ -35,6 +35,9 @@ up: ## the demo in containers: docker compose up
 
 compose-test: ## build the containers, run them and ask REST what arrived (needs only docker and python3)
 	$(PYTHON) tests/integration/compose.py
+
+postgres-test: $(INSTALLED) ## the store's tests on a PostgreSQL in a container
+	.venv/bin/python tests/integration/postgres.py test
 
 clean: ## remove .venv, caches and out/
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist out *.egg-info

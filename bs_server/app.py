@@ -18,6 +18,7 @@ import uvicorn
 
 from bs_server.api.app import make_app
 from bs_server.api.deps import Context
+from bs_server.api.feed import SummaryFeed
 from bs_server.batching import BatchQueue, Decoded, Entry, run_batches
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
@@ -110,6 +111,8 @@ async def _serving(
     datasets = {channels.sha256: channels for channels in map(load_channels, settings.data)}
     cards = {model.card.sha256: model.card for model in models}
     station = BaseStation(settings, cards, datasets, queue, store, writer, metrics, version("csilink"))
+    feed = SummaryFeed(store, writer)
+    metrics.listeners.set_function(lambda: feed.num_listeners)
     context = Context(
         store,
         station.cards,
@@ -118,6 +121,7 @@ async def _serving(
         queued_reports=lambda: queue.num_reports,
         device=settings.device,
         version=version("csilink"),
+        feed=feed,
     )
     rest = _RestServer(uvicorn.Config(make_app(context), log_config=None, access_log=False, lifespan="off"))
     feedback = CsiFeedbackService(station, metrics)
@@ -134,6 +138,7 @@ async def _serving(
         station.draining = True
         feedback.drain()
         await rpc.stop(settings.drain_s)
+        await feed.close()  # whose listeners would keep REST from ending
         rest.should_exit = True
         await asyncio.wait([tasks[-1]], timeout=5)
         for task in tasks:

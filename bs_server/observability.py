@@ -24,6 +24,9 @@ class Observability:
         self.refused = Counter("csi_refused_frames", "Frames not accepted.", ["reason"], registry=self.registry)
         self.queued = Gauge("csi_queued_reports", "Reports waiting for the device.", registry=self.registry)
         self.sessions = Gauge("csi_open_sessions", "Sessions in memory.", registry=self.registry)
+        self.listeners = Gauge(
+            "csi_summary_listeners", "Clients that a summary is streamed to.", registry=self.registry
+        )
         self.queue_s = Histogram("csi_queue_seconds", "Time in the queue.", buckets=_SECONDS, registry=self.registry)
         self.decode_s = Histogram("csi_decode_seconds", "Time of a batch.", buckets=_SECONDS, registry=self.registry)
         self.batch = Histogram("csi_batch_reports", "Reports decoded together.", buckets=_BATCH, registry=self.registry)

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import secrets
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE
@@ -15,6 +15,9 @@ from rich.table import Table
 
 from shared.errors import CsiError
 from ue_client.config import Settings, parse_snr_db
+
+if TYPE_CHECKING:
+    from ue_client.results import Tally
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 _default = Settings()
@@ -36,6 +39,10 @@ Seed = Annotated[
     int | None, typer.Option(envvar="CSI_UE_SEED", min=0, max=2**63 - 1, help="Seed of the run; drawn unless given.")
 ]
 UeId = Annotated[int, typer.Option(envvar="CSI_UE_UE_ID", min=0, max=2**32 - 1, help="Id of the UE.")]
+FirstChannel = Annotated[
+    int,
+    typer.Option(envvar="CSI_UE_FIRST_CHANNEL", min=0, max=2**31 - 1, help="Channel of the data set to begin with."),
+]
 PerFrame = Annotated[int, typer.Option(envvar="CSI_UE_REPORTS_PER_FRAME", min=1, max=65536, help="Reports a frame.")]
 InFlight = Annotated[
     int, typer.Option(envvar="CSI_UE_IN_FLIGHT", min=1, max=64, help="Unacknowledged frames a stream.")
@@ -63,6 +70,7 @@ def run(
     truth: Truth = True,
     seed: Seed = None,
     ue_id: UeId = _default.ue_id,
+    first_channel: FirstChannel = _default.first_channel,
     reports_per_frame: PerFrame = _default.reports_per_frame,
     in_flight: InFlight = _default.in_flight,
     connect_s: ConnectS = _default.connect_s,
@@ -82,6 +90,7 @@ def run(
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,
+        first_channel=first_channel,
         reports_per_frame=reports_per_frame,
         in_flight=in_flight,
         connect_s=connect_s,
@@ -100,9 +109,80 @@ def run(
         typer.echo(json.dumps(rows, indent=2))
     else:
         _print_tallies(f"{link}, seed {settings.seed}, as acknowledged by the base station", rows)
-    for tally in tallies:
-        if tally.num_refused:
-            raise CsiError(f"{tally.num_refused} reports of {tally.codec} were refused: {tally.refusal}")
+        for codec_name, session in dict.fromkeys((tally.codec, tally.session_id) for tally in tallies):
+            typer.echo(f"session of {codec_name}: {session}")
+    _require_none_refused(tallies)
+
+
+@app.command()
+def fleet(
+    bs: Bs = _default.bs,
+    codec: Codec = _CODECS,
+    rate: Rate = None,
+    num_ues: Annotated[
+        int, typer.Option(envvar="CSI_UE_NUM_UES", min=1, max=1_000_000, help="UEs, all in this process.")
+    ] = 100,
+    snr_db: Annotated[
+        str, typer.Option(envvar="CSI_UE_SNR_DB", help="SNRs that the UEs take in turn: -5,0,5 or -5:15:2.5.")
+    ] = "-5:15:2.5",
+    num_reports: Annotated[
+        int, typer.Option(envvar="CSI_UE_NUM_REPORTS", min=1, max=1_000_000, help="Reports of each UE, for each codec.")
+    ] = 20,
+    link: LinkLabel = _default.link,
+    data: Data = _default.data,
+    truth: Truth = True,
+    seed: Seed = None,
+    ue_id: Annotated[
+        int, typer.Option(envvar="CSI_UE_UE_ID", min=0, max=2**32 - 1, help="Id of the first UE.")
+    ] = _default.ue_id,
+    first_channel: FirstChannel = _default.first_channel,
+    reports_per_frame: PerFrame = 256,
+    in_flight: InFlight = _default.in_flight,
+    connect_s: ConnectS = _default.connect_s,
+    deadline_ms: DeadlineMs = _default.deadline_ms,
+    as_json: AsJson = False,
+) -> None:
+    """Send reports of many UEs, packed into frames, in one session for each codec; close with a table."""
+    from ue_client.app import send  # noqa: PLC0415
+    from ue_client.columns import ManyUes  # noqa: PLC0415
+
+    codecs = tuple(codec)
+    settings = Settings(
+        bs=bs,
+        codecs=codecs,
+        rate=rate,
+        link=link,
+        data=data,
+        truth=truth,
+        seed=secrets.randbits(32) if seed is None else seed,
+        ue_id=ue_id,
+        first_channel=first_channel,
+        reports_per_frame=reports_per_frame,
+        in_flight=in_flight,
+        connect_s=connect_s,
+        deadline_ms=deadline_ms,
+    )
+    ues = ManyUes(ue_id, num_ues, first_channel, parse_snr_db(snr_db), num_reports)
+    with _bar() as bar:
+        task = bar.add_task("reports", total=len(codecs) * num_ues * num_reports)
+
+        def progress(name: str, count: int) -> None:
+            bar.update(task, advance=count, description=name)
+
+        results = asyncio.run(send(settings, ues, progress))
+    sessions = [result.row() for result in results]
+    tallies = [tally for result in results for tally in result.tallies]
+    rows = [tally.row() | {"ues": ues.num_ues_at(tally.snr_db), "seed": settings.seed} for tally in tallies]
+    if as_json:
+        typer.echo(json.dumps({"num_ues": num_ues, "sessions": sessions, "rows": rows}, indent=2))
+    else:
+        _print_tallies(f"{num_ues:,} UEs, {link}, seed {settings.seed}, as acknowledged by the base station", rows)
+        for row in sessions:
+            typer.echo(
+                f"session of {row['codec']}: {row['session_id']}, {row['reports']:,} reports in {row['duration_s']} s, "
+                f"{row['reports_per_s']:,} reports/s"
+            )
+    _require_none_refused(tallies)
 
 
 @app.command()
@@ -165,6 +245,7 @@ _COLUMNS = {
     "codec": "codec",
     "rate": "bits",
     "snr_db": "SNR dB",
+    "ues": "UEs",
     "reports": "reports",
     "nmse_db": "NMSE dB",
     "sgcs": "SGCS",
@@ -177,19 +258,23 @@ _COLUMNS = {
 }
 
 
+def _require_none_refused(tallies: "list[Tally]") -> None:
+    for tally in tallies:
+        if tally.num_refused:
+            raise CsiError(f"{tally.num_refused} reports of {tally.codec} were refused: {tally.refusal}")
+
+
 def _print_tallies(title: str, rows: list[dict[str, str | int | float | None]]) -> None:
-    """Print one row a codec and SNR; counts of what went wrong only where something did."""
+    """Print one row a codec and SNR; UEs only of a fleet, and counts of what went wrong only where something did."""
     table = Table(title=title, box=SIMPLE, padding=0)
-    rare = {"fallbacks", "refused", "retries"}
-    shown = [name for name in _COLUMNS if name not in rare or any(row[name] for row in rows)]
+    rare = {"ues", "fallbacks", "refused", "retries"}
+    shown = [name for name in _COLUMNS if name not in rare or any(row.get(name) for row in rows)]
     for name in shown:
         table.add_column(_COLUMNS[name], justify="left" if name == "codec" else "right", no_wrap=True)
     for row in rows:
         exact = {"nmse_db": "exact"} if row["nmse"] == 0 else {}
         table.add_row(*(exact.get(name) or _cell(name, row[name]) for name in shown))
     Console().print(table)
-    for codec, session in dict.fromkeys((row["codec"], row["session_id"]) for row in rows):
-        typer.echo(f"session of {codec}: {session}")
 
 
 def _print_fields(title: str, fields: dict[str, object]) -> None:

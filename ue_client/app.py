@@ -1,9 +1,10 @@
-"""`csi-ue run`: send reports over a list of codecs and SNRs, and say what came of them.
+"""`csi-ue run` and `csi-ue fleet`: send reports of one UE or of many, and say what came of them.
 
-for codec: open session -> for snr: channels 0 ... n - 1 -> frames ==> acknowledgements -> close session
+for codec: open session -> columns of a frame -> encoder, link -> frame ==> acknowledgements -> close session
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 
@@ -13,22 +14,23 @@ from shared.channels import ChannelSet, load_channels
 from shared.errors import InvalidArgumentError, UnavailableError
 from shared.frame import Frame, SessionGrant
 from shared.model_files import load_model
+from ue_client.columns import ManyUes, OneUe
 from ue_client.config import Settings
 from ue_client.pipeline import Pipeline, TruthBy, make_pipeline
-from ue_client.results import Tally
+from ue_client.results import SessionResult, Tally
 from ue_client.sender import Sender
 
 
 async def run(
     settings: Settings, snr_db: tuple[float, ...], num_reports: int, progress: Callable[[str, int], None]
 ) -> list[Tally]:
-    """Send ``num_reports`` reports for each codec and SNR.
+    """Send ``num_reports`` reports of one UE for each codec and SNR.
 
     Args:
         settings: Settings.
         snr_db: SNRs of the feedback link.
-        num_reports: Reports for each codec and SNR; channel ``i`` of the data set is report ``i``, starting over at
-            its end.
+        num_reports: Reports for each codec and SNR; report ``i`` takes channel ``first_channel + i`` of the data set,
+            starting over at its end.
         progress: Called with what is sent and the number of reports just acknowledged.
 
     Returns:
@@ -37,15 +39,31 @@ async def run(
     Raises:
         CsiError: If the settings do not go together, or the base station is not there, refuses a session, or goes away.
     """
+    reports = OneUe(settings.ue_id, settings.first_channel, snr_db, num_reports)
+    return [tally for session in await send(settings, reports, progress) for tally in session.tallies]
+
+
+async def send(
+    settings: Settings, reports: OneUe | ManyUes, progress: Callable[[str, int], None]
+) -> list[SessionResult]:
+    """Send the reports of one UE or of many, in one session for each codec.
+
+    Args:
+        settings: Settings.
+        reports: Which.
+        progress: Called with what is sent and the number of reports just acknowledged.
+
+    Returns:
+        One result for each codec.
+
+    Raises:
+        CsiError: As `run` does.
+    """
     pipelines = make_pipelines(settings, load_channels(settings.data))
     sender = Sender(settings.bs, settings.seed)
     try:
         await sender.connect(settings.connect_s)
-        return [
-            tally
-            for pipeline in pipelines
-            for tally in await _run_session(settings, sender, pipeline, snr_db, num_reports, progress)
-        ]
+        return [await _run_session(settings, sender, pipeline, reports, progress) for pipeline in pipelines]
     finally:
         await sender.close()
 
@@ -75,49 +93,43 @@ async def _run_session(
     settings: Settings,
     sender: Sender,
     pipeline: Pipeline,
-    snr_db: tuple[float, ...],
-    num_reports: int,
+    reports: OneUe | ManyUes,
     progress: Callable[[str, int], None],
-) -> list[Tally]:
+) -> SessionResult:
     session_id = str(uuid.uuid4())
     grant = await sender.open_session(pipeline.session_request(session_id))
     name = pipeline.card.name
-    tallies = {snr: Tally(name, pipeline.rate, snr, pipeline.link.label, session_id) for snr in snr_db}
-    frames = _frames(settings, pipeline, session_id, grant, snr_db, num_reports)
+    tallies = {snr: Tally(name, pipeline.rate, snr, pipeline.link.label, session_id) for snr in reports.snr_db}
     by_value = {float(np.float32(snr)): tally for snr, tally in tallies.items()}
+    frames = _frames(settings, pipeline, session_id, grant, reports)
+    start_s = time.monotonic()
     async for delivery in sender.send(frames, settings.in_flight):
-        by_value[float(delivery.frame.snr_db[0])].add(delivery)
+        snr_db = delivery.frame.snr_db
+        for value in np.unique(snr_db).tolist():
+            by_value[value].add(delivery, snr_db == value)
         progress(name, delivery.frame.num_reports)
+    duration_s = time.monotonic() - start_s
     stored = await sender.close_session(session_id)
     acknowledged = sum(tally.num_stored for tally in tallies.values())
     if stored != acknowledged:
         raise UnavailableError(f"The base station acknowledged {acknowledged} reports of {name} and stored {stored}.")
-    return list(tallies.values())
+    return SessionResult(name, session_id, duration_s, tuple(tallies.values()))
 
 
 async def _frames(
-    settings: Settings,
-    pipeline: Pipeline,
-    session_id: str,
-    grant: SessionGrant,
-    snr_db: tuple[float, ...],
-    num_reports: int,
+    settings: Settings, pipeline: Pipeline, session_id: str, grant: SessionGrant, reports: OneUe | ManyUes
 ) -> AsyncIterator[Frame]:
     """Encode and transmit, frame by frame, in a thread beside the event loop."""
     size = min(settings.reports_per_frame, grant.max_reports_per_frame)
-    frame_id = 0
-    for i, snr in enumerate(snr_db):
-        for start in range(0, num_reports, size):
-            report = np.arange(start, min(start + size, num_reports))
-            yield await asyncio.to_thread(
-                pipeline.frame,
-                session_id,
-                frame_id,
-                settings.ue_id,
-                report + i * num_reports,
-                report % len(pipeline.channels.h),
-                snr,
-                truth_by(settings, grant),
-                settings.deadline_ms,
-            )
-            frame_id += 1
+    for frame_id, columns in enumerate(reports.frames(len(pipeline.channels.h), size)):
+        yield await asyncio.to_thread(
+            pipeline.frame,
+            session_id,
+            frame_id,
+            columns.ue_id,
+            columns.sequence,
+            columns.channel_index,
+            columns.snr_db,
+            truth_by(settings, grant),
+            settings.deadline_ms,
+        )

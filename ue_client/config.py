@@ -25,7 +25,8 @@ class Settings:
         data: Channels: a shipped data set or a file.
         truth: Whether truth travels beside the reports, so that they can be scored.
         seed: Seed of the run; with ue and sequence it fixes every random number of it.
-        ue_id: Id of the UE.
+        ue_id: Id of the UE; of a fleet, of the first.
+        first_channel: Channel of the data set that the first report takes.
         reports_per_frame: Reports packed into one frame.
         in_flight: Frames sent and not yet acknowledged.
         connect_s: Time to wait for the base station.
@@ -40,6 +41,7 @@ class Settings:
     truth: bool = True
     seed: int = 1
     ue_id: int = 0
+    first_channel: int = 0
     reports_per_frame: int = 16
     in_flight: int = 8
     connect_s: float = 10.0

@@ -64,10 +64,10 @@ class Pipeline:
         self,
         session_id: str,
         frame_id: int,
-        ue_id: int,
+        ue_id: NDArray[np.int64] | int,
         sequence: NDArray[np.int64],
         channel_index: NDArray[np.int64],
-        snr_db: float,
+        snr_db: NDArray[np.floating] | float,
         truth_by: TruthBy | None,
         deadline_ms: int = 0,
     ) -> Frame:
@@ -76,17 +76,18 @@ class Pipeline:
         Args:
             session_id: The session.
             frame_id: Carried back by the acknowledgement.
-            ue_id: The UE.
-            sequence: [n] numbers of the reports at this UE.
+            ue_id: [n] the UE of each report, or one for all.
+            sequence: [n] numbers of the reports at their UE.
             channel_index: [n] which channels of the data set.
-            snr_db: Es/N0 of the feedback link.
+            snr_db: [n] Es/N0 of the feedback link, or one for all.
             truth_by: ``"index"``, ``"channel"``, or None for no truth.
             deadline_ms: Milliseconds after arrival in which the reports must reach the device; 0 for none.
         """
         n = len(sequence)
         h = self.channels.h[torch.from_numpy(channel_index)]
+        ue = np.full(n, ue_id, dtype=np.int64)
         snr = np.full(n, snr_db, dtype=np.float32)
-        randomness = Randomness(self.run, np.full(n, ue_id, dtype=np.int64), sequence)
+        randomness = Randomness(self.run, ue, sequence)
         payload = self.encoder.encode(h, EncodeContext(self.rate, snr, randomness))
         received = self.link.transmit(payload, snr, randomness)
         truth = None
@@ -98,7 +99,7 @@ class Pipeline:
             session_id=session_id,
             frame_id=frame_id,
             kind=received.kind,
-            ue_id=np.full(n, ue_id, dtype=np.int64),
+            ue_id=ue,
             sequence=sequence,
             rate=np.full(n, self.rate, dtype=np.int64),
             snr_db=snr,

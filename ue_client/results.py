@@ -1,8 +1,10 @@
 """What the acknowledgements of a run add up to."""
 
+from array import array
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.metrics import to_db
 from ue_client.sender import Delivery
@@ -10,7 +12,7 @@ from ue_client.sender import Delivery
 
 @dataclass(slots=True)
 class Tally:
-    """Sums over the deliveries of one (codec, rate, SNR).
+    """Sums over the reports of one (codec, rate, SNR); retries and latencies are those of the frames that held some.
 
     Attributes:
         codec: Name of the model.
@@ -30,25 +32,31 @@ class Tally:
     num_retries: int = 0
     num_fallbacks: int = 0
     refusal: str = ""
-    _nmse: list[float] = field(default_factory=list)
-    _sgcs: list[float] = field(default_factory=list)
-    _bit_errors: list[int] = field(default_factory=list)
-    _latency_s: list[float] = field(default_factory=list)
+    _nmse: "array[float]" = field(default_factory=lambda: array("d"))
+    _sgcs: "array[float]" = field(default_factory=lambda: array("d"))
+    _bit_errors: "array[int]" = field(default_factory=lambda: array("q"))
+    _latency_s: "array[float]" = field(default_factory=lambda: array("d"))
 
-    def add(self, delivery: Delivery) -> None:
-        """Add a delivery."""
+    def add(self, delivery: Delivery, rows: NDArray[np.bool_]) -> None:
+        """Add reports of a delivery.
+
+        Args:
+            delivery: A frame and its acknowledgement.
+            rows: [num_reports] bool, which reports of the frame.
+        """
         ack = delivery.ack
         self.num_retries += delivery.num_attempts - 1
         if ack.code:
-            self.num_refused += delivery.frame.num_reports
+            self.num_refused += int(rows.sum())
             self.refusal = ack.message
             return
-        self.num_stored += delivery.frame.num_reports
-        self.num_fallbacks += int(ack.fallback.sum())
-        self._nmse += ack.nmse.tolist()
-        self._sgcs += ack.sgcs.tolist()
-        self._bit_errors += ack.bit_errors.tolist()
+        self.num_stored += int(rows.sum())
+        self.num_fallbacks += int(ack.fallback[rows].sum())
         self._latency_s.append(delivery.latency_s)
+        if len(ack.nmse):  # empty without truth
+            self._nmse.extend(ack.nmse[rows].tolist())
+            self._sgcs.extend(ack.sgcs[rows].tolist())
+            self._bit_errors.extend(ack.bit_errors[rows].tolist())
 
     def row(self) -> dict[str, str | int | float | None]:
         """Return the figures; those that need truth are None without it."""
@@ -71,4 +79,32 @@ class Tally:
             "retries": self.num_retries,
             "p50_ms": None if np.isnan(p50) else round(1000 * float(p50), 2),
             "p95_ms": None if np.isnan(p95) else round(1000 * float(p95), 2),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """What came of one session.
+
+    Attributes:
+        codec: Name of the model.
+        session_id: The session, by which REST filters.
+        duration_s: From its first frame to its last acknowledgement, encoding included.
+        tallies: One for each SNR.
+    """
+
+    codec: str
+    session_id: str
+    duration_s: float
+    tallies: tuple[Tally, ...]
+
+    def row(self) -> dict[str, str | int | float | None]:
+        """Return the figures of the session as a whole."""
+        reports = sum(tally.num_stored for tally in self.tallies)
+        return {
+            "codec": self.codec,
+            "session_id": self.session_id,
+            "reports": reports,
+            "duration_s": round(self.duration_s, 3),
+            "reports_per_s": round(reports / self.duration_s, 1),
         }

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
+from bs_server.api.feed import SummaryFeed
 from bs_server.observability import Observability
-from bs_server.store import ReportFilter, Store
+from bs_server.store import GroupColumn, ReportFilter, Store
 from shared.errors import InvalidArgumentError
 from shared.model_files import CodecCard
 
@@ -24,6 +25,7 @@ class Context:
         queued_reports: Reports waiting for the device.
         device: Name of the device.
         version: csilink version.
+        feed: Summaries told again when they change.
     """
 
     store: Store
@@ -33,6 +35,7 @@ class Context:
     queued_reports: Callable[[], int]
     device: str
     version: str
+    feed: SummaryFeed
 
 
 def _context(request: Request) -> Context:
@@ -49,6 +52,17 @@ def _report_filter(
     snr_db: Annotated[float | None, Query(description="Es/N0 of the feedback link.")] = None,
 ) -> ReportFilter:
     return ReportFilter(session, codec, link, ue_id, rate, snr_db)
+
+
+def _group_by(
+    group_by: Annotated[list[GroupColumn], Query(description="Repeat for several.", examples=[["codec", "snr_db"]])] = [  # noqa: B006  (FastAPI reads it, nothing writes it)
+        "codec",
+        "rate",
+        "snr_db",
+        "link",
+    ],
+) -> list[GroupColumn]:
+    return list(dict.fromkeys(group_by))
 
 
 def only_known_parameters(request: Request) -> None:
@@ -70,3 +84,4 @@ def only_known_parameters(request: Request) -> None:
 
 UsesContext = Annotated[Context, Depends(_context)]
 UsesFilter = Annotated[ReportFilter, Depends(_report_filter)]
+UsesGroupBy = Annotated[list[GroupColumn], Depends(_group_by)]

@@ -192,8 +192,19 @@ class Store(Protocol):
     async def find(self, session_id: str, identities: Sequence[tuple[int, int]]) -> list[ReportRow]:
         """Return the reports of a session with the given (ue_id, sequence), those that exist, in any order."""
 
-    async def reports(self, where: ReportFilter, limit: int, after_id: int) -> list[ReportRow]:
-        """Return reports with ``report_id > after_id``, oldest first."""
+    async def reports(self, where: ReportFilter, limit: int, after_id: int, *, scan: bool = False) -> list[ReportRow]:
+        """Return reports with ``report_id > after_id``, oldest first.
+
+        Args:
+            where: Which.
+            limit: Most that are returned.
+            after_id: Id of the last one of the page before; 0 for the first page.
+            scan: Read along the ids instead of an index of the filter. Slower for one page of a small session; all
+                pages together then read every report once, where an index sorts the whole session for each page.
+        """
+
+    async def newest_report_id(self) -> int:
+        """Return the id of the newest report; 0 where there is none."""
 
     async def report(self, report_id: int) -> ReportRow | None:
         """Return a report, or None."""

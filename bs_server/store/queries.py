@@ -19,6 +19,7 @@ GROUPS: dict[GroupColumn, ColumnElement[Any]] = {
     "link": SESSION.link,
     "session": REPORT.session_id,
 }
+_REPORT_FIELDS = [field.name for field in dataclasses.fields(ReportRow)]
 
 
 def same_report() -> ColumnElement[bool]:
@@ -88,10 +89,10 @@ def select_medians(columns: Sequence[ColumnElement[Any]], where: ColumnElement[b
     return select(*keys, func.avg(middle.c.nmse).label("median")).where(is_middle).group_by(*keys)
 
 
-def condition(where: ReportFilter) -> ColumnElement[bool]:
-    """Return the condition that a filter stands for."""
+def condition(where: ReportFilter, *, scan: bool = False) -> ColumnElement[bool]:
+    """Return the condition that a filter stands for; with ``scan``, one that no index serves."""
     wanted = {
-        REPORT.session_id: where.session_id,
+        REPORT.session_id.concat("") if scan else REPORT.session_id: where.session_id,
         SESSION.codec: where.codec,
         SESSION.link: where.link,
         REPORT.ue_id: where.ue_id,
@@ -123,7 +124,7 @@ def session_row(row: Row[Any]) -> SessionRow:
 
 def report_row(row: Row[Any]) -> ReportRow:
     """Convert a row of `select_reports`."""
-    return ReportRow(**{field.name: getattr(row, field.name) for field in dataclasses.fields(ReportRow)})
+    return ReportRow(**{name: getattr(row, name) for name in _REPORT_FIELDS})
 
 
 def group_totals(row: Row[Any], num_keys: int, median: float | None) -> GroupTotals:

@@ -219,10 +219,15 @@ class SqlStore:
             found += [report_row(row) for row in rows]
         return found
 
-    async def reports(self, where: ReportFilter, limit: int, after_id: int) -> list[ReportRow]:
+    async def reports(self, where: ReportFilter, limit: int, after_id: int, *, scan: bool = False) -> list[ReportRow]:
         """See `Store.reports`."""
-        page = select_reports().where(condition(where), REPORT.report_id > after_id)
+        page = select_reports().where(condition(where, scan=scan), REPORT.report_id > after_id)
         return [report_row(row) for row in await self._query(page.order_by(REPORT.report_id).limit(limit))]
+
+    async def newest_report_id(self) -> int:
+        """See `Store.newest_report_id`."""
+        rows = await self._query(select(func.coalesce(func.max(REPORT.report_id), 0)))
+        return int(rows[0][0])
 
     async def report(self, report_id: int) -> ReportRow | None:
         """See `Store.report`."""

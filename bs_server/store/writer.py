@@ -14,12 +14,18 @@ _Waiting = tuple[Sequence[ReportRow], Sequence[ReconstructionRow], "asyncio.Futu
 
 
 class GroupWriter:
-    """The one task that appends reports to a store."""
+    """The one task that appends reports to a store.
+
+    Attributes:
+        num_commits: Groups committed.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
+        self._committed = asyncio.Event()
+        self.num_commits = 0
 
     async def write(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
         """Return when the rows are committed.
@@ -31,6 +37,11 @@ class GroupWriter:
         self._waiting.append((reports, reconstructions, done))
         self._arrived.set()
         await done
+
+    async def wait_for_commit(self, after: int) -> None:
+        """Return when more than ``after`` groups were committed."""
+        while self.num_commits <= after:
+            await self._committed.wait()
 
     async def run(self) -> None:
         """Commit group after group until cancelled."""
@@ -48,6 +59,10 @@ class GroupWriter:
             except Exception as failure:  # a full disk, a lost connection: the next group may succeed
                 log.exception("storing failed", extra={"num_reports": len(reports)})
                 error = failure
+            else:
+                self.num_commits += 1
+                committed, self._committed = self._committed, asyncio.Event()
+                committed.set()
             for _, _, done in group:
                 if done.done():
                     continue

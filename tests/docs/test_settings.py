@@ -13,6 +13,7 @@ TABLE = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
 COMMANDS = [
     ("csi-bs serve", bs_server.__main__.app, "serve"),
     ("csi-ue run", ue_client.__main__.app, "run"),
+    ("csi-ue fleet", ue_client.__main__.app, "fleet"),
     ("csi-ue load", ue_client.__main__.app, "load"),
 ]
 

@@ -70,6 +70,8 @@ def test_an_option_out_of_range_is_a_usage_error(command: Command, arguments: li
         (["run", "--link", "pigeon"], "`link` must be one of ideal"),
         (["run", "--bs", "nowhere"], "`bs` must be host:port; got 'nowhere'."),
         (["run", "--rate", "7"], "`rate` of codec klt must be in [32, 1024] bits; got 7."),
+        (["fleet", "--num-ues", "3", "--snr-db", "0:5:1"], "`num_ues` must be at least the number of SNRs, 6; got 3."),
+        (["fleet", "--ue-id", str(2**32 - 1)], "`num_ues` from `ue_id` 4294967295 must be at most 1; got 100."),
         (["load", "--codec", "float"], "`link` of codec float must be ideal; got digital:bsc."),
     ],
 )
@@ -109,3 +111,25 @@ def test_a_load_test_of_two_sessions_and_two_codecs_prints_its_figures(
     sessions = [s for s in station.get("/v1/sessions")["sessions"] if s["session_id"] not in before]
     assert sorted(session["codec"] for session in sessions) == ["angular-topk", "klt"]
     assert sum(session["num_reports"] for session in sessions) == result["num_reports"] > 100
+
+
+def test_a_fleet_prints_a_row_for_each_snr_and_its_session(command: Command, station: BaseStationProcess) -> None:
+    code, out, _ = command("fleet", "--bs", bs(station), "--num-ues", "7", "--snr-db", "0,10", "--num-reports", "3")
+    assert code == 0
+    assert "7 UEs, digital:bsc, seed " in out
+    rows = [line.split() for line in out.splitlines() if line.startswith(" klt ")]
+    assert [(row[2], row[3], row[4]) for row in rows] == [("0.0", "4", "12"), ("10.0", "3", "9")]
+    session = out.splitlines()[-1]
+    assert session.startswith("session of klt: ")
+    assert "21 reports in " in session
+
+
+def test_a_run_begins_with_the_channel_that_it_is_told(command: Command, station: BaseStationProcess) -> None:
+    arguments = ("run", "--bs", bs(station), "--num-reports", "1", "--seed", "1", "--link", "ideal", "--json")
+    nmse = []
+    for first_channel in ("0", "5", "2405"):  # of 2,400
+        code, out, _ = command(*arguments, "--first-channel", first_channel)
+        assert code == 0
+        nmse.append(json.loads(out)[0]["nmse"])
+    assert nmse[0] != nmse[1]
+    assert nmse[1] == pytest.approx(nmse[2])

@@ -86,3 +86,17 @@ def test_the_same_report_is_the_same_whoever_shares_its_frame(indoor: ChannelSet
     alone = [ue.frame(session_id, 0, 0, np.array([i]), np.array([i]), 1.0, None) for i in range(6)]
     rows = np.concatenate([unpack_received(frame, np.arange(1)).values for frame in alone])
     np.testing.assert_array_equal(together.values, rows)
+
+
+def test_reports_of_several_ues_and_snrs_are_the_same_in_one_frame_as_each_alone(indoor: ChannelSet) -> None:
+    ue = make_pipeline(load_model("klt"), indoor, "digital:soft", 128, run=5)
+    session_id = str(uuid.uuid4())
+    ue_id, sequence, index = np.array([9, 4, 9, 2**32 - 1]), np.array([0, 0, 3, 7]), np.array([5, 6, 7, 8])
+    snr_db = np.array([-3.0, 10.0, -3.0, 2.5])
+    together = ue.frame(session_id, 0, ue_id, sequence, index, snr_db, "index")
+    assert (together.ue_id.tolist(), together.snr_db.tolist()) == (ue_id.tolist(), snr_db.tolist())
+    values = unpack_received(together, np.arange(4)).values
+    for i in range(4):
+        one = slice(i, i + 1)
+        alone = ue.frame(session_id, 0, int(ue_id[i]), sequence[one], index[one], float(snr_db[i]), "index")
+        np.testing.assert_array_equal(values[one], unpack_received(alone, np.arange(1)).values)

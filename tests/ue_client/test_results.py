@@ -3,8 +3,10 @@ import pytest
 
 from shared.frame import Frame, FrameAck
 from shared.types import ReceivedKind
-from ue_client.results import Tally
+from ue_client.results import SessionResult, Tally
 from ue_client.sender import Delivery
+
+ALL = np.ones(3, dtype=np.bool_)
 
 
 def delivery(nmse: list[float], bit_errors: list[int], latency_s: float = 0.01, num_attempts: int = 1) -> Delivery:
@@ -22,10 +24,10 @@ def delivery(nmse: list[float], bit_errors: list[int], latency_s: float = 0.01, 
 
 def test_a_tally_averages_reports_and_not_frames() -> None:
     tally = Tally("klt", 8, 5.0, "digital:bsc", "s")
-    tally.add(delivery([0.1, 0.2, 0.3], [0, 2, 1], latency_s=0.010))
-    tally.add(delivery([1.0], [0], latency_s=0.030, num_attempts=3))
+    tally.add(delivery([0.1, 0.2, 0.3], [0, 2, 1], latency_s=0.010), ALL[:3])
+    tally.add(delivery([1.0], [0], latency_s=0.030, num_attempts=3), ALL[:1])
     refused = delivery([1.0, 1.0], [1, 1])
-    tally.add(Delivery(refused.frame, FrameAck.refused("s", 0, 8, "full"), 0.0, 50))
+    tally.add(Delivery(refused.frame, FrameAck.refused("s", 0, 8, "full"), 0.0, 50), ALL[:2])
     row = tally.row()
     assert (row["reports"], row["refused"], row["retries"], row["fallbacks"]) == (4, 2, 51, 2)
     assert row["nmse_db"] == pytest.approx(10 * np.log10(0.4))
@@ -38,7 +40,24 @@ def test_a_tally_averages_reports_and_not_frames() -> None:
 def test_without_truth_and_without_reports_there_are_no_figures() -> None:
     tally = Tally("klt", 8, 5.0, "digital:bsc", "s")
     assert [tally.row()[name] for name in ("nmse_db", "ber", "p50_ms", "p95_ms")] == [None] * 4
-    tally.add(delivery([], []))
+    tally.add(delivery([], []), ALL[:1])
     row = tally.row()
     assert [row[name] for name in ("reports", "nmse_db", "sgcs", "ber", "bler")] == [1, None, None, None, None]
     assert row["p50_ms"] == 10.0
+
+
+def test_a_tally_takes_its_reports_of_a_frame_and_leaves_the_others() -> None:
+    tally = Tally("klt", 8, 5.0, "digital:bsc", "s")
+    tally.add(delivery([0.1, 0.2, 0.3], [4, 2, 0]), np.array([False, True, True]))
+    refused = delivery([1.0, 1.0], [1, 1])
+    tally.add(Delivery(refused.frame, FrameAck.refused("s", 0, 8, "full"), 0.0, 1), np.array([False, True]))
+    row = tally.row()
+    assert (row["reports"], row["refused"], row["fallbacks"]) == (2, 1, 0)
+    assert row["nmse_db"] == pytest.approx(10 * np.log10(0.25))
+    assert (row["ber"], row["bler"]) == (2 / 16, 0.5)
+
+
+def test_a_session_counts_the_reports_of_its_tallies_over_its_time() -> None:
+    tallies = [Tally("klt", 8, snr_db, "ideal", "s", num_stored=30) for snr_db in (0.0, 5.0)]
+    row = SessionResult("klt", "s", 0.5, tuple(tallies)).row()
+    assert (row["reports"], row["duration_s"], row["reports_per_s"]) == (60, 0.5, 120.0)

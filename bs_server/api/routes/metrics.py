@@ -1,28 +1,44 @@
-"""What was measured, by group."""
+"""What was measured, by group: asked once, or told again when it changes."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from sse_starlette import EventSourceResponse
 
-from bs_server.api.deps import UsesContext, UsesFilter
-from bs_server.api.schemas import Group, Summary
-from bs_server.store import GroupColumn
+from bs_server.api.deps import UsesContext, UsesFilter, UsesGroupBy
+from bs_server.api.feed import Topic, summarise
+from bs_server.api.schemas import Summary
+
+HEARTBEAT_S = 15.0  # a comment line: proxies close what is silent for longer
+SEND_TIMEOUT_S = 30.0  # of a listener that reads nothing
 
 router = APIRouter(prefix="/v1/metrics", tags=["metrics"])
 
 
 @router.get("/summary")
-async def summary(
+async def summary(context: UsesContext, where: UsesFilter, group_by: UsesGroupBy) -> Summary:
+    """NMSE, SGCS, BER and BLER of the reports of each group, with 95 % intervals."""
+    return await summarise(context.store, where, group_by)
+
+
+@router.get(
+    "/summary/stream",
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "Events `summary`, the data JSON."}},
+)
+async def summary_stream(
     context: UsesContext,
     where: UsesFilter,
-    group_by: Annotated[list[GroupColumn], Query(description="Repeat for several.", examples=[["codec", "snr_db"]])] = [  # noqa: B006  (FastAPI reads it, nothing writes it)
-        "codec",
-        "rate",
-        "snr_db",
-        "link",
-    ],
-) -> Summary:
-    """NMSE, SGCS, BER and BLER of the reports of each group, with 95 % intervals."""
-    columns = list(dict.fromkeys(group_by))
-    totals = await context.store.totals(where, columns)
-    return Summary(group_by=columns, groups=[Group.of(group, columns) for group in totals])
+    group_by: UsesGroupBy,
+    interval_s: Annotated[float, Query(ge=1, le=60, description="Least time from one event to the next.")] = 2.0,
+) -> EventSourceResponse:
+    """The summary as server-sent events: one at once, then one after each change."""
+    context.feed.require_room()
+    summaries = context.feed.listen(Topic(where, tuple(group_by), interval_s))
+
+    async def events() -> AsyncIterator[dict[str, str]]:
+        async for text in summaries:
+            yield {"event": "summary", "data": text}
+
+    return EventSourceResponse(events(), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S)

@@ -26,7 +26,10 @@ def paths(rest: httpx.Client, scored: str) -> dict[str, str]:
         "/v1/health/live": "/v1/health/live",
         "/v1/health/ready": "/v1/health/ready",
         "/v1/metrics/summary": "/v1/metrics/summary?group_by=codec&group_by=snr_db",
+        "/v1/metrics/summary.csv": "/v1/metrics/summary.csv?group_by=codec&session=none",
+        "/v1/metrics/summary/stream": "/v1/metrics/summary/stream?group_by=codec&interval_s=1",
         "/v1/reports": "/v1/reports?codec=klt&link=digital:bsc&ue_id=7&rate=128&snr_db=2.5",
+        "/v1/reports.csv": f"/v1/reports.csv?session={scored}",
         "/v1/reports/{report_id}": report,
         "/v1/reports/{report_id}/reconstruction": f"{report}/reconstruction",
         "/v1/reports/{report_id}/reconstruction.npy": f"{report}/reconstruction.npy",
@@ -45,8 +48,8 @@ def test_every_path_answers_with_what_it_documents(
 ) -> None:
     assert set(openapi["paths"]) == set(paths)
     for path, url in paths.items():
-        answer = rest.get(url)
-        assert answer.status_code == 200, url
+        with rest.stream("GET", url) as answer:  # whose end one of them does not have
+            assert answer.status_code == 200, url
         assert list(openapi["paths"][path]["get"]["responses"]["200"]["content"]) == [media_type(answer)], path
 
 
@@ -87,6 +90,11 @@ def test_every_refusal_is_a_problem_and_documented_as_such(
         ("/v1/sessions?limit=x&before=y", "`limit`: "),
         ("/v1/metrics/summary?group_by=colour", "`group_by.0`: "),
         ("/v1/metrics/summary?sessoin=1", "`sessoin` is no parameter of /v1/metrics/summary; there are: "),
+        ("/v1/metrics/summary/stream?interval_s=0.5", "`interval_s`: Input should be greater than or equal to 1; got"),
+        ("/v1/metrics/summary/stream?interval_s=nan", "`interval_s`: "),
+        ("/v1/metrics/summary/stream?interval=2", "`interval` is no parameter of /v1/metrics/summary/stream; "),
+        ("/v1/metrics/summary.csv?interval_s=2", "`interval_s` is no parameter of /v1/metrics/summary.csv; "),
+        ("/v1/reports.csv?limit=5", "`limit` is no parameter of /v1/reports.csv; there are: session, codec, link, "),
         ("/v1/health/live?verbose=1", "`verbose` is no parameter of /v1/health/live; there are: none."),
         ("/v1/reports?snr_db=5&snr_db=10", "`snr_db` must be given once; got 5, 10."),
     ],

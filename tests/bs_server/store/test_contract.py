@@ -208,6 +208,14 @@ class TestReading:
             after_id = page[-1].report_id
         assert pages == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
+    async def test_the_newest_report_is_the_last_of_all_pages(self, store: Store) -> None:
+        assert await store.newest_report_id() == 0
+        session = session_row()
+        await store.add_session(session)
+        for n in range(3):
+            await store.append([report_row(session, n)], [])
+            assert await store.newest_report_id() == (await everything(store))[-1].report_id
+
     async def test_a_filter_means_its_column_and_nothing_else(self, store: Store) -> None:
         one, two = session_row("klt", "ideal"), session_row("float", "digital:bsc")
         await store.add_session(one)
@@ -233,7 +241,9 @@ class TestReading:
             ReportFilter(session_id="\0", codec="\0"): set(),
         }
         for where, expected in cases.items():
-            assert {numbers[row.session_id, row.sequence] for row in await everything(store, where)} == expected
+            found = await everything(store, where)
+            assert {numbers[row.session_id, row.sequence] for row in found} == expected
+            assert await store.reports(where, limit=10_000, after_id=0, scan=True) == found
             total = await store.totals(where, [])
             assert [group.num_reports for group in total] == ([len(expected)] if expected else [])
 

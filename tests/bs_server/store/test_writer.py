@@ -96,3 +96,19 @@ async def test_a_writer_that_gives_up_disturbs_nobody(store: CountingStore, writ
         await stays
         await writer.write([report_row(2)], [])
     assert sorted(await stored(store))[-2:] == [1, 2]
+
+
+async def test_who_waits_for_a_commit_is_told_of_the_next_and_not_of_a_failure(
+    store: CountingStore, writer: GroupWriter
+) -> None:
+    waiting = asyncio.create_task(writer.wait_for_commit(after=0))
+    async with asyncio.timeout(20):
+        store.fails = True
+        with pytest.raises(OSError, match="no space"):
+            await writer.write([report_row(0)], [])
+        assert (writer.num_commits, waiting.done()) == (0, False)
+        store.fails = False
+        await writer.write([report_row(0)], [])
+        await waiting
+        await writer.wait_for_commit(after=0)
+    assert writer.num_commits == 1

@@ -1,0 +1,172 @@
+"""The summary as server-sent events, of a base-station process and over sockets."""
+
+import asyncio
+import itertools
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from bs_server.api.routes import metrics
+from bs_server.app import running
+from bs_server.config import Settings
+from shared.channels import ChannelSet
+from shared.experiments.demo import BaseStationProcess, start_base_station
+from shared.model_files import load_model
+from ue_client.pipeline import Pipeline, make_pipeline
+from ue_client.sender import Sender
+
+Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+STREAM = "/v1/metrics/summary/stream"
+
+
+@pytest.fixture(scope="module")
+def ue(indoor: ChannelSet) -> Pipeline:
+    return make_pipeline(load_model("klt"), indoor, "digital:bsc", 128, run=1)
+
+
+class Ue:
+    """One session that sends a frame when told to."""
+
+    def __init__(self, pipeline: Pipeline, grpc_port: int) -> None:
+        self.session_id = str(uuid.uuid4())
+        self._pipeline = pipeline
+        self._sender = Sender(f"127.0.0.1:{grpc_port}")
+        self._num_sent = 0
+
+    async def __aenter__(self) -> "Ue":
+        await self._sender.open_session(self._pipeline.session_request(self.session_id))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._sender.close()
+
+    async def send(self, num_reports: int) -> None:
+        numbers = np.arange(self._num_sent, self._num_sent + num_reports)
+        frame = self._pipeline.frame(self.session_id, 0, 3, numbers, numbers, 5.0, "index")
+        assert (await self._sender.report(frame)).code == 0
+        self._num_sent += num_reports
+
+
+async def events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    """Yield the data of each event."""
+    event = ""
+    async for line in answer.aiter_lines():
+        if line.startswith("event: "):
+            event = line.removeprefix("event: ")
+        if line.startswith("data: "):
+            assert event == "summary"
+            yield json.loads(line.removeprefix("data: "))
+
+
+def connect(rest_port: int) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{rest_port}", timeout=30)
+
+
+async def num_listeners(rest: httpx.AsyncClient) -> int:
+    lines = (await rest.get("/metrics")).text.splitlines()
+    return int(float(next(line.split()[1] for line in lines if line.startswith("csi_summary_listeners "))))
+
+
+async def test_each_event_is_the_summary_as_it_is_asked_for_with_the_same_filters(
+    station: BaseStationProcess, ue: Pipeline
+) -> None:
+    async with (
+        asyncio.timeout(60),
+        connect(station.rest_port) as rest,
+        Ue(ue, station.grpc_port) as one,
+        Ue(ue, station.grpc_port) as other,
+    ):
+        where = {"session": one.session_id, "group_by": ["codec", "snr_db"]}
+        async with rest.stream("GET", STREAM, params=where | {"interval_s": 1}) as answer:
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].split(";")[0] == "text/event-stream"
+            assert answer.headers["cache-control"] == "no-store"
+            told = events(answer)
+            assert (await anext(told))["groups"] == []
+            for num_reports in (5, 12):
+                await other.send(3)  # outside the filter
+                await one.send(num_reports if num_reports == 5 else 7)
+                summary = await anext(told)
+                assert [group["num_reports"] for group in summary["groups"]] == [num_reports]
+                assert summary == (await rest.get("/v1/metrics/summary", params=where)).json()
+
+
+async def test_events_come_no_sooner_than_the_interval_and_end_with_the_latest(
+    station: BaseStationProcess, ue: Pipeline
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(60), connect(station.rest_port) as rest, Ue(ue, station.grpc_port) as one:
+        where = {"session": one.session_id, "group_by": "codec", "interval_s": 1}
+        async with rest.stream("GET", STREAM, params=where) as answer:
+            told, times, num_sent = events(answer), [], 0
+            summary = await anext(told)
+            for _ in range(3):
+                news = asyncio.ensure_future(anext(told))
+                while not news.done():
+                    await one.send(1)
+                    num_sent += 1
+                summary = await news
+                times.append(loop.time())
+            while summary["groups"][0]["num_reports"] < num_sent:
+                summary = await anext(told)
+        assert summary["groups"][0]["num_reports"] == num_sent > len(times)
+        assert all(later - sooner > 0.8 for sooner, later in itertools.pairwise(times))
+
+
+async def test_listeners_that_leave_are_not_kept(local: Settings, eventually: Eventually) -> None:
+    async with asyncio.timeout(60), running(local) as addresses, connect(addresses.rest_port) as rest:
+
+        async def nobody() -> bool:
+            return await num_listeners(rest) == 0
+
+        for _ in range(2):
+            told: list[AsyncIterator[dict[str, Any]]] = []
+            async with AsyncExitStack() as listeners:
+                for _ in range(8):
+                    client = await listeners.enter_async_context(connect(addresses.rest_port))
+                    answer = await listeners.enter_async_context(client.stream("GET", STREAM))
+                    told.append(events(answer))
+                    assert (await anext(told[-1]))["groups"] == []
+                assert await num_listeners(rest) == 8
+            await eventually(nobody)
+
+
+async def test_a_stop_ends_the_streams_well_and_is_not_held_up_by_them(tmp_path: Path) -> None:
+    station = await asyncio.to_thread(start_base_station, tmp_path)
+    async with asyncio.timeout(60), AsyncExitStack() as listeners:
+        told = []
+        for interval_s in (1, 60):
+            client = await listeners.enter_async_context(connect(station.rest_port))
+            answer = await listeners.enter_async_context(client.stream("GET", f"{STREAM}?interval_s={interval_s}"))
+            told.append(events(answer))
+            await anext(told[-1])
+        start_s = asyncio.get_running_loop().time()
+        await asyncio.to_thread(station.stop)
+        assert asyncio.get_running_loop().time() - start_s < 5
+        assert station.process.returncode == 0
+        for each in told:  # a stream that was cut off would raise httpx.RemoteProtocolError
+            assert [summary async for summary in each] == []
+    log = station.log.read_text()
+    assert '"stopped"' in log
+    assert '"level": "error"' not in log
+    assert "Traceback" not in log
+
+
+async def test_a_silent_stream_beats(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "HEARTBEAT_S", 0.05)
+    async with (
+        asyncio.timeout(60),
+        running(local) as addresses,
+        connect(addresses.rest_port) as rest,
+        rest.stream("GET", STREAM) as answer,
+    ):
+        lines, num_beats = answer.aiter_lines(), 0
+        while num_beats < 3:
+            num_beats += (await anext(lines)).startswith(": ping")
