@@ -74,8 +74,7 @@ def train_autoencoder(
     Raises:
         InvalidArgumentError: If the channels are not of the network's shape.
     """
-    if tuple(h.shape[1:]) != SHAPE.dims:
-        raise InvalidArgumentError(f"`data` for {codec} must hold {SHAPE}; got {list(h.shape[1:])}.")
+    require_network_shape(h, codec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.schedule.seed)
         built = Autoencoder.build(codec, options.settings)
@@ -105,6 +104,16 @@ def train_autoencoder(
         report,
     )
     return model(averaged), history
+
+
+def require_network_shape(h: Tensor, codec: str) -> None:
+    """Raise unless ``h`` is what the networks take.
+
+    Raises:
+        InvalidArgumentError: Naming the wanted and the found shape.
+    """
+    if tuple(h.shape[1:]) != SHAPE.dims:
+        raise InvalidArgumentError(f"`data` for {codec} must hold {SHAPE}; got {list(h.shape[1:])}.")
 
 
 @torch.no_grad()

@@ -1,12 +1,13 @@
 """`csi-lab codecs`: the model files."""
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
 
-from shared.experiments.commands.printing import AsJson, console, print_card
+from shared.experiments.commands.printing import AsJson, command_line, console, print_card
 
 app = typer.Typer(no_args_is_help=True, help="Codecs and their model files.")
 
@@ -48,3 +49,45 @@ def codecs_show(
         table.add_row(str(point.rate), "exact" if point.nmse_db is None else f"{point.nmse_db:.2f}")
     if card.measured:
         console.print(table)
+
+
+@app.command("import")
+def codecs_import(
+    weights: Annotated[Path, typer.Argument(help="CsiNet's Keras .h5 (original or channels last), or CRNet's .pth.")],
+    data: Annotated[str, typer.Option(help="Channels on which the quantiser of the latents is designed.")],
+    test: Annotated[str, typer.Option(help="Test split.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
+    quantizer: Annotated[Literal["uniform", "mu-law"], typer.Option(help="Quantiser of the latents.")] = "uniform",
+) -> None:
+    """Make a codec of weights that CsiNet's or CRNet's authors published."""
+    from shared.channels import load_channels  # noqa: PLC0415
+    from shared.training.published import import_codec  # noqa: PLC0415
+
+    model = import_codec(weights, load_channels(data), load_channels(test), quantizer, out, command_line(), name)
+    print_card(model.card.name, model.card.model_dump())
+
+
+@app.command("verify")
+def codecs_verify(
+    codecs: Annotated[list[str] | None, typer.Argument(help="Models; all that ship unless given.")] = None,
+    data: Annotated[str | None, typer.Option(help="Test split, where the card's does not ship.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load models, and hold digest, parameter count and the NMSE of each rate against their cards."""
+    from shared.experiments.codecs_verify import verify_codec  # noqa: PLC0415
+    from shared.model_files import zoo_names  # noqa: PLC0415
+
+    results = [verify_codec(codec, data) for codec in codecs or zoo_names()]
+    if as_json:
+        typer.echo(json.dumps([result.as_dict() for result in results], indent=2))
+    else:
+        table = Table(title="Models against their cards")
+        for column in ("codec", "digest", "parameters", "NMSE off by, dB", "verdict"):
+            table.add_column(column)
+        for result in results:
+            off = "not measured" if result.nmse_off_db is None else f"{result.nmse_off_db:.3f}"
+            table.add_row(result.codec, result.sha256[:12], f"{result.num_parameters:,}", off, result.verdict)
+        console.print(table)
+    if any(result.verdict != "ok" for result in results):
+        raise typer.Exit(1)

@@ -1,6 +1,9 @@
 """What several commands print with."""
 
 import json
+import shlex
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,3 +22,9 @@ def print_card(title: str, fields: dict[str, object]) -> None:
     for key, value in fields.items():
         table.add_row(key, json.dumps(value) if isinstance(value, dict | list) else str(value))
     console.print(table)
+
+
+def command_line() -> str:
+    """Return the command as typed, with file names in the place of paths, for cards and manifests."""
+    words = [Path(word).name if "/" in word and "=" not in word else word for word in sys.argv[1:]]
+    return shlex.join(["csi-lab", *words])

@@ -1,7 +1,5 @@
 """`csi-lab train`: fit or train a codec."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shared.experiments.commands.printing import print_card
+from shared.experiments.commands.printing import command_line, print_card
 
 
 def train(
@@ -44,7 +42,7 @@ def train(
     from shared.training.loop import Epoch, Schedule  # noqa: PLC0415
     from shared.training.train import train_codec  # noqa: PLC0415
 
-    command = _command_line()
+    command = command_line()
     if codec in CLOSED_FORM:
         model = fit_codec(codec, load_channels(data), load_channels(test), out, command, name)
         print_card(model.card.name, model.card.model_dump())
@@ -68,9 +66,3 @@ def train(
 
         model = train_codec(codec, load_channels(data), load_channels(test), options, out, command, name, report)
     print_card(model.card.name, model.card.model_dump())
-
-
-def _command_line() -> str:
-    """Return the command as typed, with file names in the place of paths."""
-    words = [Path(word).name if "/" in word and "=" not in word else word for word in sys.argv[1:]]
-    return shlex.join(["csi-lab", *words])

@@ -1,0 +1,65 @@
+"""Hold model files against their cards: digest, parameter count, NMSE."""
+
+from dataclasses import asdict, dataclass
+
+from shared.channels import load_channels, shipped_datasets
+from shared.errors import InvalidArgumentError
+from shared.model_files import count_parameters, load_model
+from shared.training.fit import measure_nmse_db
+
+TOLERANCE_DB = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What came of one model.
+
+    Attributes:
+        codec: Its name.
+        sha256: Digest of the file, equal to the card's (loading refuses any other).
+        num_parameters: Counted in the file.
+        nmse_off_db: Largest distance of a measured NMSE from the card's; None where the test split is not here.
+        verdict: ``ok``, or what is wrong.
+    """
+
+    codec: str
+    sha256: str
+    num_parameters: int
+    nmse_off_db: float | None
+    verdict: str
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it for JSON."""
+        return asdict(self)
+
+
+def verify_codec(name_or_path: str, data: str | None = None) -> Verification:
+    """Load a model and measure it on its test split.
+
+    Args:
+        name_or_path: Name in the zoo, or a .safetensors file.
+        data: The test split; None for the data set of the card's name, where it ships.
+
+    Raises:
+        DataFileError: If the file cannot be loaded, or is not the one of its card.
+        InvalidArgumentError: If ``data`` is not the card's test split.
+    """
+    model = load_model(name_or_path)
+    card = model.card
+    count = count_parameters(model.tensors)
+    name = card.test_data.split(",")[0]
+    if data is None and name not in shipped_datasets():
+        return Verification(card.name, card.sha256, count, None, f"test split {name} is not here: give --data")
+    test = load_channels(data or name)
+    if not card.test_data.endswith(test.sha256):
+        raise InvalidArgumentError(f"`data` of {card.name} must be {card.test_data}; got sha256 {test.sha256}.")
+    off = 0.0
+    for point in card.measured:
+        measured = measure_nmse_db(model, test, point.rate)
+        same = measured == point.nmse_db
+        off = max(off, 0.0 if same else abs((measured or 0.0) - (point.nmse_db or 0.0)))
+    if count != card.num_parameters:
+        verdict = f"parameters: {card.num_parameters} in the card, {count} in the file"
+    else:
+        verdict = "ok" if off <= TOLERANCE_DB else f"NMSE: more than {TOLERANCE_DB} dB from the card"
+    return Verification(card.name, card.sha256, count, off, verdict)
