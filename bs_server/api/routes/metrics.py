@@ -20,6 +20,8 @@ async def summary(
         "rate",
         "snr_db",
         "link",
+        "estimator",
+        "cnr_db",
     ],
 ) -> Summary:
     """NMSE, SGCS, BER and BLER of the reports of each group, with 95 % intervals."""
