@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import numpy as np
 
 from shared.channels import ChannelSet, load_channels
-from shared.errors import InvalidArgumentError, UnavailableError
+from shared.errors import DataFileError, InvalidArgumentError, UnavailableError
 from shared.estimation import Estimator, make_estimator, require_estimation
 from shared.estimation.lmmse import LmmseEstimator
 from shared.frame import Frame, SessionGrant
@@ -76,7 +76,10 @@ def _estimator(settings: Settings, channels: ChannelSet) -> Estimator:
         return make_estimator(settings.estimator, channels.shape, channels.h)
     if settings.estimator != LmmseEstimator.name:
         raise InvalidArgumentError(f"`covariance_data` is for estimator lmmse; got estimator {settings.estimator}.")
-    statistics = load_channels(settings.covariance_data)
+    try:
+        statistics = load_channels(settings.covariance_data)
+    except DataFileError as error:
+        raise DataFileError(f"`covariance_data`: {error}") from error
     if statistics.shape != channels.shape:
         found = f"{statistics.name} holds {statistics.shape}"
         raise InvalidArgumentError(f"`covariance_data` must hold {channels.shape}, as `data` does; {found}.")

@@ -65,7 +65,7 @@ def noise_power(cnr_db: NDArray[np.floating]) -> NDArray[np.float64]:
     low, high = CNR_DB_RANGE
     cnr = np.asarray(cnr_db, dtype=np.float64)
     if not ((cnr >= low) & (cnr <= high)).all():
-        raise InvalidArgumentError(f"`cnr_db` must be in [{low:g}, {high:g}]; got {cnr.tolist()[:8]}.")
+        raise InvalidArgumentError(f"`cnr_db` must be in [{low:g}, {high:g}]; got {cnr.ravel().tolist()[:8]}.")
     return np.asarray(10 ** (-cnr / 10))
 
 

@@ -45,8 +45,8 @@ class LmmseEstimator:
         >>> from shared.channels import load_channels
         >>> channels = load_channels("indoor-open-office")
         >>> lmmse = LmmseEstimator(channels.shape, channels.h)
-        >>> round(10 * np.log10(lmmse.expected_nmse(channels.h, cnr_db=10.0)), 2)
-        -17.69
+        >>> f"{10 * np.log10(lmmse.expected_nmse(channels.h, cnr_db=10.0)):.2f} dB"
+        '-17.69 dB'
     """
 
     name = "lmmse"
