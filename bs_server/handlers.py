@@ -24,6 +24,7 @@ from bs_server.sessions import Identity, Ledger, Session
 from bs_server.store import GroupWriter, ReconstructionRow, ReportRow, SessionRow, Store
 from shared.channels import ChannelSet
 from shared.errors import InvalidArgumentError, ModelMismatchError, NotFoundError, UnavailableError
+from shared.estimation import require_estimation
 from shared.frame import PROTOCOL_VERSION, Frame, FrameAck, SessionGrant, SessionRequest
 from shared.links import make_link
 from shared.model_files import CodecCard
@@ -90,6 +91,14 @@ class BaseStation:
             raise UnavailableError("The base station is shutting down.")
         card = self._paired(request)
         dataset = self._datasets.get(request.dataset_sha256)
+        asked = Session(
+            request.session_id,
+            card,
+            make_link(request.link),
+            dataset,
+            estimator=request.estimator,
+            cnr_db=request.cnr_db,
+        )
         async with self._opening:  # a request that is repeated before it was answered makes no second session
             known = await self._load_session(request.session_id)
             if known is None:
@@ -101,13 +110,15 @@ class BaseStation:
                     link=request.link,
                     dataset_sha256=request.dataset_sha256,
                     opened_at=self._clock(),
+                    estimator=request.estimator,
+                    cnr_db=request.cnr_db,
                 )
                 await self._store.add_session(row)
-            elif (known.card.sha256, known.link.label, known.dataset) != (card.sha256, request.link, dataset):
+            elif _parameters(known) != _parameters(asked):
                 raise ModelMismatchError(f"`session_id` {request.session_id} was opened with other parameters.")
             else:
                 await self._store.reopen_session(request.session_id)
-            self._add(known or Session(request.session_id, card, make_link(request.link), dataset))
+            self._add(known or asked)
         log.info(
             "session opened" if known is None else "session resumed",
             extra={"session_id": request.session_id, "codec": card.name, "link": request.link},
@@ -195,6 +206,7 @@ class BaseStation:
         if request.shape != card.shape:
             raise ModelMismatchError(f"`shape` of codec {card.name} must be {card.shape}; got {request.shape}.")
         card.require_link(make_link(request.link).family, request.link)
+        require_estimation(request.estimator, request.cnr_db)
         return card
 
     async def _open_session(self, session_id: str) -> Session:
@@ -223,7 +235,8 @@ class BaseStation:
         if row is None or card is None:
             return None
         ledger = Ledger(await self._store.identities(session_id))
-        return Session(session_id, card, make_link(row.link), self._datasets.get(row.dataset_sha256), ledger)
+        dataset = self._datasets.get(row.dataset_sha256)
+        return Session(session_id, card, make_link(row.link), dataset, ledger, row.estimator, row.cnr_db)
 
     def _add(self, session: Session) -> None:
         self._sessions[session.session_id] = session
@@ -258,6 +271,11 @@ class BaseStation:
         self._metrics.reports.labels(name).inc(len(reports))
         self._metrics.block_errors.labels(name).inc(sum(bool(report.bit_errors) for report in reports))
         self._metrics.fallbacks.labels(name).inc(sum(report.fallback for report in reports))
+
+
+def _parameters(session: Session) -> tuple[object, ...]:
+    """Return what a session may not change when it goes on."""
+    return session.card.sha256, session.link.label, session.dataset, session.estimator, session.cnr_db
 
 
 def _is_uuid(text: str) -> bool:

@@ -98,6 +98,8 @@ class Session:
         link: The emulated link; what it hands on is the kind of the session's frames.
         dataset: What truth indices refer to, or None.
         ledger: Its reports.
+        estimator: Name of the UE's channel estimator.
+        cnr_db: SNR of its pilots; None for a perfect estimate.
     """
 
     session_id: str
@@ -105,3 +107,5 @@ class Session:
     link: Link
     dataset: ChannelSet | None
     ledger: Ledger = field(default_factory=Ledger)
+    estimator: str = "perfect"
+    cnr_db: float | None = None

@@ -30,6 +30,8 @@ class SessionRequest:
         shape: Shape and domain of a report's channel.
         link: Label of the emulated link.
         dataset_sha256: Data set of the truth indices, or "".
+        estimator: Name of the UE's channel estimator.
+        cnr_db: SNR of its pilots; None for a perfect estimate.
     """
 
     protocol_version: int
@@ -39,6 +41,8 @@ class SessionRequest:
     shape: CsiShape
     link: str
     dataset_sha256: str
+    estimator: str = "perfect"
+    cnr_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

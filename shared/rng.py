@@ -20,6 +20,7 @@ class Stage(IntEnum):
     """Stations of the data's way that draw; the numbers are never reused."""
 
     LINK = 1
+    ESTIMATION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,17 @@ Rate = Annotated[
 ]
 LinkLabel = Annotated[str, typer.Option(envvar="CSI_UE_LINK", help="ideal, digital:bsc, digital:hard, digital:soft.")]
 Data = Annotated[str, typer.Option(envvar="CSI_UE_DATA", help="Shipped data set, or a .npz, .npy or .mat file.")]
+EstimatorName = Annotated[
+    str, typer.Option("--estimator", envvar="CSI_UE_ESTIMATOR", help="Of the channel: perfect, ls, lmmse, additive.")
+]
+CnrDb = Annotated[
+    float | None,
+    typer.Option(envvar="CSI_UE_CNR_DB", help="SNR of the pilots, -40 to 80; for every estimator but perfect."),
+]
+CovarianceData = Annotated[
+    str | None,
+    typer.Option(envvar="CSI_UE_COVARIANCE_DATA", help="Channels whose statistics lmmse knows; those of --data."),
+]
 Truth = Annotated[bool, typer.Option(envvar="CSI_UE_TRUTH", help="Send truth beside the reports, to score them.")]
 Seed = Annotated[
     int | None, typer.Option(envvar="CSI_UE_SEED", min=0, max=2**63 - 1, help="Seed of the run; drawn unless given.")
@@ -67,6 +78,9 @@ def run(
     ] = 500,
     link: LinkLabel = _default.link,
     data: Data = _default.data,
+    estimator: EstimatorName = _default.estimator,
+    cnr_db: CnrDb = None,
+    covariance_data: CovarianceData = None,
     truth: Truth = True,
     seed: Seed = None,
     ue_id: UeId = _default.ue_id,
@@ -87,6 +101,9 @@ def run(
         rate=rate,
         link=link,
         data=data,
+        estimator=estimator,
+        cnr_db=cnr_db,
+        covariance_data=covariance_data,
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,
@@ -197,6 +214,9 @@ def load(
     ] = 10.0,
     link: LinkLabel = _default.link,
     data: Data = _default.data,
+    estimator: EstimatorName = _default.estimator,
+    cnr_db: CnrDb = None,
+    covariance_data: CovarianceData = None,
     truth: Truth = False,
     seed: Seed = None,
     ue_id: UeId = _default.ue_id,
@@ -215,6 +235,9 @@ def load(
         rate=rate,
         link=link,
         data=data,
+        estimator=estimator,
+        cnr_db=cnr_db,
+        covariance_data=covariance_data,
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,
@@ -275,6 +298,8 @@ def _print_tallies(title: str, rows: list[dict[str, str | int | float | None]]) 
         exact = {"nmse_db": "exact"} if row["nmse"] == 0 else {}
         table.add_row(*(exact.get(name) or _cell(name, row[name]) for name in shown))
     Console().print(table)
+    if rows and rows[0]["cnr_db"] is not None:
+        typer.echo(f"estimator: {rows[0]['estimator']} at a CNR of {rows[0]['cnr_db']:g} dB")
 
 
 def _print_fields(title: str, fields: dict[str, object]) -> None:

@@ -11,7 +11,9 @@ from collections.abc import AsyncIterator, Callable
 import numpy as np
 
 from shared.channels import ChannelSet, load_channels
-from shared.errors import InvalidArgumentError, UnavailableError
+from shared.errors import DataFileError, InvalidArgumentError, UnavailableError
+from shared.estimation import Estimator, make_estimator, require_estimation
+from shared.estimation.lmmse import LmmseEstimator
 from shared.frame import Frame, SessionGrant
 from shared.model_files import load_model
 from ue_client.columns import ManyUes, OneUe
@@ -72,14 +74,34 @@ def make_pipelines(settings: Settings, channels: ChannelSet) -> list[Pipeline]:
     """Return one pipeline a codec.
 
     Raises:
-        CsiError: If codec, link, rate and channels do not go together.
+        CsiError: If codec, link, rate, channels and estimator do not go together.
     """
     if not settings.codecs:
         raise InvalidArgumentError("`codec` must be given at least once; got none.")
+    estimator = _estimator(settings, channels)
     return [
-        make_pipeline(load_model(name), channels, settings.link, settings.rate, settings.seed)
+        make_pipeline(
+            load_model(name), channels, settings.link, settings.rate, settings.seed, estimator, settings.cnr_db
+        )
         for name in settings.codecs
     ]
+
+
+def _estimator(settings: Settings, channels: ChannelSet) -> Estimator:
+    """Return the estimator, with the statistics of the channels in use unless others are given."""
+    require_estimation(settings.estimator, settings.cnr_db)
+    if settings.covariance_data is None:
+        return make_estimator(settings.estimator, channels.shape, channels.h)
+    if settings.estimator != LmmseEstimator.name:
+        raise InvalidArgumentError(f"`covariance_data` is for estimator lmmse; got estimator {settings.estimator}.")
+    try:
+        statistics = load_channels(settings.covariance_data)
+    except DataFileError as error:
+        raise DataFileError(f"`covariance_data`: {error}") from error
+    if statistics.shape != channels.shape:
+        found = f"{statistics.name} holds {statistics.shape}"
+        raise InvalidArgumentError(f"`covariance_data` must hold {channels.shape}, as `data` does; {found}.")
+    return make_estimator(settings.estimator, channels.shape, statistics.h)
 
 
 def truth_by(settings: Settings, grant: SessionGrant) -> TruthBy | None:
@@ -99,7 +121,10 @@ async def _run_session(
     session_id = str(uuid.uuid4())
     grant = await sender.open_session(pipeline.session_request(session_id))
     name = pipeline.card.name
-    tallies = {snr: Tally(name, pipeline.rate, snr, pipeline.link.label, session_id) for snr in reports.snr_db}
+    tallies = {
+        snr: Tally(name, pipeline.rate, snr, pipeline.link.label, session_id, pipeline.estimator.name, pipeline.cnr_db)
+        for snr in reports.snr_db
+    }
     by_value = {float(np.float32(snr)): tally for snr, tally in tallies.items()}
     frames = _frames(settings, pipeline, session_id, grant, reports)
     start_s = time.monotonic()

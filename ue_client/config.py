@@ -23,6 +23,9 @@ class Settings:
         rate: Information bits of a report; None for `DEFAULT_RATE`, or the only rate of a codec.
         link: Label of the emulated link.
         data: Channels: a shipped data set or a file.
+        estimator: How the UE estimates its channel.
+        cnr_db: SNR of its pilots; None for a perfect estimate.
+        covariance_data: Channels whose statistics `lmmse` knows; None for those of ``data``.
         truth: Whether truth travels beside the reports, so that they can be scored.
         seed: Seed of the run; with ue and sequence it fixes every random number of it.
         ue_id: Id of the UE; of a fleet, of the first.
@@ -38,6 +41,9 @@ class Settings:
     rate: int | None = None
     link: str = "digital:bsc"
     data: str = "indoor-open-office"
+    estimator: str = "perfect"
+    cnr_db: float | None = None
+    covariance_data: str | None = None
     truth: bool = True
     seed: int = 1
     ue_id: int = 0

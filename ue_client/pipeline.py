@@ -1,7 +1,7 @@
-"""The UE's way from channels to a frame: encoder, link, packing.
+"""The UE's way from channels to a frame: estimator, encoder, link, packing.
 
-h -> Encoder.encode -> Payload -> Link.transmit -> Received -> Frame
-                          +--> sent bits and channel numbers, as SimTruth
+h -> Estimator.estimate -> h_est at unit power -> Encoder.encode -> Payload -> Link.transmit -> Received -> Frame
++------------------------------------------------------------------> h or its number, and the sent bits, as SimTruth
 """
 
 from dataclasses import dataclass
@@ -10,15 +10,19 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from shared.channels import ChannelSet
 from shared.codecs import EncodeContext, Encoder, make_encoder
 from shared.coding.bits import pack
 from shared.errors import InvalidArgumentError
+from shared.estimation import Estimator, require_estimation
+from shared.estimation.perfect import PerfectEstimator
 from shared.frame import PROTOCOL_VERSION, Frame, SessionRequest, SimTruth
 from shared.links import Link, make_link
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
+from shared.transforms import normalize_power
 from shared.wire.payload import pack_received
 from ue_client.config import DEFAULT_RATE
 
@@ -27,7 +31,7 @@ TruthBy = Literal["index", "channel"]
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Encoder and link of one session.
+    """Estimator, encoder and link of one session.
 
     Attributes:
         encoder: UE side of the codec.
@@ -35,6 +39,8 @@ class Pipeline:
         channels: Where h comes from.
         rate: Information bits of a report.
         run: Seed of the run.
+        estimator: What the UE makes of its pilots.
+        cnr_db: SNR of the pilots; None for a perfect estimate.
     """
 
     encoder: Encoder
@@ -42,6 +48,8 @@ class Pipeline:
     channels: ChannelSet
     rate: int
     run: int
+    estimator: Estimator
+    cnr_db: float | None
 
     @property
     def card(self) -> CodecCard:
@@ -58,6 +66,8 @@ class Pipeline:
             self.card.shape,
             self.link.label,
             self.channels.sha256,
+            self.estimator.name,
+            self.cnr_db,
         )
 
     def frame(
@@ -71,7 +81,7 @@ class Pipeline:
         truth_by: TruthBy | None,
         deadline_ms: int = 0,
     ) -> Frame:
-        """Encode and transmit some channels.
+        """Estimate, encode and transmit some channels.
 
         Args:
             session_id: The session.
@@ -88,7 +98,7 @@ class Pipeline:
         ue = np.full(n, ue_id, dtype=np.int64)
         snr = np.full(n, snr_db, dtype=np.float32)
         randomness = Randomness(self.run, ue, sequence)
-        payload = self.encoder.encode(h, EncodeContext(self.rate, snr, randomness))
+        payload = self.encoder.encode(self._estimate(h, randomness), EncodeContext(self.rate, snr, randomness))
         received = self.link.transmit(payload, snr, randomness)
         truth = None
         if truth_by is not None:
@@ -109,8 +119,24 @@ class Pipeline:
             deadline_ms=deadline_ms,
         )
 
+    def _estimate(self, h: Tensor, randomness: Randomness) -> Tensor:
+        """Return what the encoder gets: the estimate at unit mean power, since the UE knows no other scale."""
+        if self.cnr_db is None:
+            return self.estimator.estimate(
+                h, np.full(len(h), np.inf), randomness
+            )  # normalised again, h would be rounded
+        return normalize_power(self.estimator.estimate(h, np.full(len(h), self.cnr_db), randomness))
 
-def make_pipeline(model: ModelFile, channels: ChannelSet, link_label: str, rate: int | None, run: int) -> Pipeline:
+
+def make_pipeline(
+    model: ModelFile,
+    channels: ChannelSet,
+    link_label: str,
+    rate: int | None,
+    run: int,
+    estimator: Estimator | None = None,
+    cnr_db: float | None = None,
+) -> Pipeline:
     """Put a pipeline together.
 
     Args:
@@ -119,9 +145,11 @@ def make_pipeline(model: ModelFile, channels: ChannelSet, link_label: str, rate:
         link_label: Key of `shared.links.LINKS`.
         rate: Information bits of a report; None for `DEFAULT_RATE`, or the only rate of the codec.
         run: Seed of the run.
+        estimator: What the UE makes of its pilots; None for a perfect estimate.
+        cnr_db: SNR of the pilots; None for a perfect estimate.
 
     Raises:
-        InvalidArgumentError: If codec, link, rate and channels do not go together.
+        InvalidArgumentError: If codec, link, rate, channels, estimator and CNR do not go together.
     """
     card = model.card
     if rate is None:
@@ -133,4 +161,6 @@ def make_pipeline(model: ModelFile, channels: ChannelSet, link_label: str, rate:
         raise InvalidArgumentError(
             f"`data` for codec {card.name} must hold {card.shape}; {channels.name} holds {channels.shape}."
         )
-    return Pipeline(make_encoder(model, torch.device("cpu")), link, channels, rate, run)
+    estimator = estimator or PerfectEstimator()
+    require_estimation(estimator.name, cnr_db)
+    return Pipeline(make_encoder(model, torch.device("cpu")), link, channels, rate, run, estimator, cnr_db)

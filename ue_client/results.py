@@ -20,6 +20,8 @@ class Tally:
         snr_db: Es/N0 of the feedback link.
         link: Label of the link.
         session_id: The session, by which REST filters.
+        estimator: Name of the channel estimator.
+        cnr_db: SNR of its pilots; None for a perfect estimate.
     """
 
     codec: str
@@ -27,6 +29,8 @@ class Tally:
     snr_db: float
     link: str
     session_id: str
+    estimator: str = "perfect"
+    cnr_db: float | None = None
     num_stored: int = 0
     num_refused: int = 0
     num_retries: int = 0
@@ -68,6 +72,8 @@ class Tally:
             "snr_db": self.snr_db,
             "link": self.link,
             "session_id": self.session_id,
+            "estimator": self.estimator,
+            "cnr_db": self.cnr_db,
             "reports": self.num_stored,
             "nmse": sum(self._nmse) / scored if scored else None,
             "nmse_db": to_db(sum(self._nmse) / scored) if scored else None,

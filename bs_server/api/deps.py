@@ -50,8 +50,10 @@ def _report_filter(
     ue_id: Annotated[int | None, Query(ge=0, lt=2**32)] = None,
     rate: Annotated[int | None, Query(ge=1, lt=2**31, description="Information bits.")] = None,
     snr_db: Annotated[float | None, Query(description="Es/N0 of the feedback link.")] = None,
+    estimator: Annotated[str | None, Query(examples=["ls"])] = None,
+    cnr_db: Annotated[float | None, Query(description="SNR of the estimator's pilots.")] = None,
 ) -> ReportFilter:
-    return ReportFilter(session, codec, link, ue_id, rate, snr_db)
+    return ReportFilter(session, codec, link, ue_id, rate, snr_db, estimator, cnr_db)
 
 
 def _group_by(
@@ -60,6 +62,8 @@ def _group_by(
         "rate",
         "snr_db",
         "link",
+        "estimator",
+        "cnr_db",
     ],
 ) -> list[GroupColumn]:
     return list(dict.fromkeys(group_by))

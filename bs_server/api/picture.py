@@ -22,7 +22,7 @@ def draw(report: ReportRow, kept: ReconstructionRow, domain: Domain) -> bytes:
     """
     panels = [("|ĥ| at the base station", kept.h_hat)]
     if kept.h is not None:
-        panels.insert(0, ("|h| at the UE", kept.h))
+        panels.insert(0, ("|h|, the true channel", kept.h))
     powers = [10 * np.log10(np.maximum(np.abs(channel[0]) ** 2, 1e-12)) for _, channel in panels]
     top = float(powers[0].max())
     figure = Figure(figsize=(4.2 * len(panels) + 0.8, 4.2), layout="constrained")

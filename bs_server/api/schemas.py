@@ -43,6 +43,8 @@ class Session(Answer):
     domain: str = Field(examples=["angular-delay"])
     shape: tuple[int, int, int] = Field(description="num_rx_ant, num_tx_ant, num_subcarriers", examples=[(1, 32, 32)])
     link: str = Field(examples=["digital:bsc"])
+    estimator: str = Field(examples=["ls"])
+    cnr_db: float | None = Field(description="SNR of its pilots; null for a perfect estimate.", examples=[10.0])
     opened_at: float = Field(description="Unix time.", examples=[1795174463.77])
     closed_at: float | None
     num_reports: int = Field(examples=[11000])
@@ -57,6 +59,8 @@ class Session(Answer):
             domain=row.shape.domain,
             shape=row.shape.dims,
             link=row.link,
+            estimator=row.estimator,
+            cnr_db=row.cnr_db,
             opened_at=row.opened_at,
             closed_at=row.closed_at,
             num_reports=row.num_reports,
@@ -79,6 +83,8 @@ class Report(Answer):
     sequence: int = Field(examples=[2400])
     codec: str = Field(examples=["klt"])
     link: str = Field(examples=["digital:bsc"])
+    estimator: str = Field(examples=["ls"])
+    cnr_db: float | None = Field(description="SNR of its pilots; null for a perfect estimate.", examples=[10.0])
     received_at: float = Field(description="Unix time.", examples=[1795174463.77])
     rate: int = Field(description="Information bits.", examples=[128])
     snr_db: float = Field(description="Es/N0 of the feedback link.", examples=[10.0])
@@ -102,6 +108,8 @@ class Report(Answer):
             sequence=row.sequence,
             codec=row.codec,
             link=row.link,
+            estimator=row.estimator,
+            cnr_db=row.cnr_db,
             received_at=row.received_at,
             rate=row.rate,
             snr_db=row.snr_db,
@@ -153,12 +161,17 @@ class Proportion(Answer):
 
 
 class Group(Answer):
-    """Metrics of the reports that share the values of `group_by`; a null key is not grouped by."""
+    """Metrics of the reports that share the values of `group_by`.
+
+    A null key is not grouped by, or the CNR of a perfect estimate.
+    """
 
     codec: str | None = Field(None, examples=["klt"])
     rate: int | None = Field(None, examples=[128])
     snr_db: float | None = Field(None, examples=[10.0])
     link: str | None = Field(None, examples=["digital:bsc"])
+    estimator: str | None = Field(None, examples=["ls"])
+    cnr_db: float | None = Field(None, examples=[10.0])
     session: str | None = None
     num_reports: int = Field(examples=[1000])
     num_scored: int = Field(description="Reports with truth; all metrics below are over these.")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.types import CsiShape
 
-GroupColumn = Literal["codec", "rate", "snr_db", "link", "session"]
+GroupColumn = Literal["codec", "rate", "snr_db", "link", "estimator", "cnr_db", "session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class SessionRow:
         opened_at: Unix time.
         closed_at: Unix time, or None while open.
         num_reports: Reports in the store.
+        estimator: Name of the UE's channel estimator.
+        cnr_db: SNR of its pilots; None for a perfect estimate.
     """
 
     session_id: str
@@ -40,6 +42,8 @@ class SessionRow:
     opened_at: float
     closed_at: float | None = None
     num_reports: int = 0
+    estimator: str = "perfect"
+    cnr_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class ReportRow:
         link: Of the session; filled in on reading.
         report_id: Filled in on reading.
         has_reconstruction: Filled in on reading.
+        estimator: Of the session; filled in on reading.
+        cnr_db: Of the session; filled in on reading.
     """
 
     session_id: str
@@ -83,6 +89,8 @@ class ReportRow:
     link: str = ""
     report_id: int = 0
     has_reconstruction: bool = False
+    estimator: str = ""
+    cnr_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,8 @@ class ReportFilter:
     ue_id: int | None = None
     rate: int | None = None
     snr_db: float | None = None
+    estimator: str | None = None
+    cnr_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +131,7 @@ class GroupTotals:
     """Sums over the reports of a group.
 
     Attributes:
-        key: Value of each column of ``group_by``, in its order.
+        key: Value of each column of ``group_by``, in its order; None for the CNR of a perfect estimate.
         num_reports: Reports.
         num_scored: Reports with truth.
         sum_nmse: Sum of the linear NMSE.
@@ -138,7 +148,7 @@ class GroupTotals:
         mean_batch_size: Mean over reports.
     """
 
-    key: tuple[str | int | float, ...]
+    key: tuple[str | int | float | None, ...]
     num_reports: int
     num_scored: int
     sum_nmse: float
@@ -159,10 +169,10 @@ class Store(Protocol):
     """Where sessions and reports are kept. Every method that writes returns after the commit."""
 
     async def open(self) -> None:
-        """Connect and check, or create, the schema.
+        """Connect and check, bring up to date, or create the schema.
 
         Raises:
-            DataFileError: If the database cannot be used, or holds another schema version.
+            DataFileError: If the database cannot be used, or holds a schema version that is not known.
         """
 
     async def close(self) -> None:
@@ -213,4 +223,4 @@ class Store(Protocol):
         """Return the kept reconstruction of a report, or None."""
 
     async def totals(self, where: ReportFilter, group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
-        """Return sums by group, ordered by key."""
+        """Return sums by group, ordered by key, None first."""

@@ -17,6 +17,8 @@ GROUPS: dict[GroupColumn, ColumnElement[Any]] = {
     "rate": REPORT.rate,
     "snr_db": REPORT.snr_db,
     "link": SESSION.link,
+    "estimator": SESSION.estimator,
+    "cnr_db": SESSION.cnr_db,
     "session": REPORT.session_id,
 }
 _REPORT_FIELDS = [field.name for field in dataclasses.fields(ReportRow)]
@@ -34,9 +36,10 @@ def select_sessions() -> Select[Any]:
 
 
 def select_reports() -> Select[Any]:
-    """Select reports with codec and link, and whether their reconstruction was kept."""
+    """Select reports with what they take from their session, and whether their reconstruction was kept."""
     kept = select(KEPT.reconstruction_id).where(same_report()).exists()
-    columns = (schema.reports, SESSION.codec, SESSION.link, kept.label("has_reconstruction"))
+    of_session = (SESSION.codec, SESSION.link, SESSION.estimator, SESSION.cnr_db)
+    columns = (schema.reports, *of_session, kept.label("has_reconstruction"))
     return select(*columns).join(schema.sessions, SESSION.session_id == REPORT.session_id)
 
 
@@ -51,7 +54,7 @@ def select_reconstruction(report_id: int) -> Select[Any]:
 
 
 def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool]) -> Select[Any]:
-    """Select the sums of each group, ordered by key; a report is scored when it has an NMSE."""
+    """Select the sums of each group, ordered by key, None first; a report is scored when it has an NMSE."""
     scored = REPORT.nmse.is_not(None)
     return (
         select(
@@ -74,7 +77,7 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
         .where(where)
         .group_by(*columns)
         .having(func.count() > 0)
-        .order_by(*columns)
+        .order_by(*(column.nulls_first() for column in columns))
     )
 
 
@@ -98,6 +101,8 @@ def condition(where: ReportFilter, *, scan: bool = False) -> ColumnElement[bool]
         REPORT.ue_id: where.ue_id,
         REPORT.rate: where.rate,
         REPORT.snr_db: where.snr_db,
+        SESSION.estimator: where.estimator,
+        SESSION.cnr_db: where.cnr_db,
     }
     return and_(true(), *(equals(column, value) for column, value in wanted.items() if value is not None))
 
@@ -119,6 +124,8 @@ def session_row(row: Row[Any]) -> SessionRow:
         opened_at=row.opened_at,
         closed_at=row.closed_at,
         num_reports=row.num_reports,
+        estimator=row.estimator,
+        cnr_db=row.cnr_db,
     )
 
 

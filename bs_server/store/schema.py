@@ -1,4 +1,4 @@
-"""The tables of the store; `VERSION` changes with them."""
+"""The tables of the store; `VERSION` changes with them, and `ADDED` says what a version before lacks."""
 
 from sqlalchemy import (
     BigInteger,
@@ -14,7 +14,15 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 1
+VERSION = 2
+
+# Version -> the columns that it brought: table, column, definition. An older database gets them when it is opened.
+ADDED = {
+    2: (
+        ("sessions", "estimator", "VARCHAR(100) DEFAULT 'perfect' NOT NULL"),
+        ("sessions", "cnr_db", "DOUBLE PRECISION"),
+    ),
+}
 
 metadata = MetaData()
 _Key = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER keys count up by themselves in SQLite
@@ -35,6 +43,8 @@ sessions = Table(
     Column("dataset_sha256", String(64), nullable=False),
     Column("opened_at", Float(53), nullable=False, index=True),
     Column("closed_at", Float(53)),
+    Column("estimator", String(100), nullable=False),
+    Column("cnr_db", Float(53)),
 )
 
 reports = Table(

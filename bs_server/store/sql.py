@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import (
+    Connection,
     Executable,
     Row,
     Select,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     tuple_,
     update,
 )
@@ -57,7 +59,7 @@ _KEYS_PER_QUERY = 200  # of find(); SQLite bounds the variables of a statement
 _STORED_FIELDS = [
     field.name
     for field in dataclasses.fields(ReportRow)
-    if field.name not in ("codec", "link", "report_id", "has_reconstruction")
+    if field.name not in ("codec", "link", "estimator", "cnr_db", "report_id", "has_reconstruction")
 ]
 
 
@@ -123,13 +125,18 @@ class SqlStore:
                     await connection.run_sync(schema.metadata.create_all)
                     await connection.execute(insert(schema.schema_info).values(version=schema.VERSION))
                     found = schema.VERSION
+                elif 1 <= found < schema.VERSION:
+                    await connection.run_sync(_bring_up_to_date, found)
+                    found = schema.VERSION
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             await engine.dispose()
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise DataFileError(f"`database_url` {where} cannot be used: {cause}") from error
         if found != schema.VERSION:
             await engine.dispose()
-            raise DataFileError(f"`database_url` {where} must hold schema version {schema.VERSION}; found {found}.")
+            raise DataFileError(
+                f"`database_url` {where} must hold schema version 1 to {schema.VERSION}; found {found}."
+            )
         self._engine = engine
 
     async def close(self) -> None:
@@ -155,6 +162,8 @@ class SqlStore:
                     dataset_sha256=session.dataset_sha256,
                     opened_at=session.opened_at,
                     closed_at=session.closed_at,
+                    estimator=session.estimator,
+                    cnr_db=session.cnr_db,
                 )
             )
 
@@ -268,6 +277,15 @@ class SqlStore:
         async with self._connected().connect() as connection:
             rows: Sequence[Row[Any]] = (await connection.execute(statement)).all()
             return rows
+
+
+def _bring_up_to_date(connection: Connection, version: int) -> None:
+    """Add the columns that came after ``version``; killed in between, it goes on where it was: the version is last."""
+    for newer in range(version + 1, schema.VERSION + 1):
+        for table, column, definition in schema.ADDED[newer]:
+            if column not in {found["name"] for found in inspect(connection).get_columns(table)}:
+                connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} {definition}"))
+    connection.execute(update(schema.schema_info).values(version=schema.VERSION))
 
 
 def _require_usable(path: str) -> None:

@@ -14,20 +14,23 @@ Group = dict[str, Any]  # one group of `GET /v1/metrics/summary`
 
 
 def plot_nmse_and_bler(groups: Sequence[Group], title: str, path: Path) -> None:
-    """Draw NMSE and feedback BLER over SNR, one line a codec, with 95 % intervals.
+    """Draw NMSE and feedback BLER over SNR, one line a codec and estimator, with 95 % intervals.
 
     Args:
-        groups: Groups by codec, rate and SNR, as the REST API gives them.
+        groups: Groups by codec, rate, SNR, estimator and CNR, as the REST API gives them.
         title: Title of the picture.
         path: PNG to write.
     """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     nmse_ax, bler_ax = figure.subplots(1, 2)
-    codecs = sorted({group["codec"] for group in groups})
-    for codec, style in zip(codecs, itertools.cycle(["o-", "s--", "^-.", "v:"]), strict=False):
-        points = sorted((group for group in groups if group["codec"] == codec), key=lambda group: group["snr_db"])
+    of_line: dict[tuple[str, str], list[Group]] = {}
+    for group in sorted(groups, key=lambda group: (group["codec"], _estimation(group), group["snr_db"])):
+        of_line.setdefault((group["codec"], _estimation(group)), []).append(group)
+    several = len({estimation for _, estimation in of_line}) > 1
+    styles = itertools.cycle(["o-", "s--", "^-.", "v:"])
+    for ((codec, estimation), points), style in zip(of_line.items(), styles, strict=False):
         snr_db = np.array([point["snr_db"] for point in points])
-        label = f"{codec}, {points[0]['rate']} bits"
+        label = f"{codec}, {points[0]['rate']} bits" + (f", {estimation}" if several else "")
         nmse = [point["nmse"] for point in points]
         _line(nmse_ax, snr_db, [[n["mean_db"], n["ci95_low_db"], n["ci95_high_db"]] for n in nmse], label, style)
         seen = [point for point in points if point["bler"]["value"] > 0]  # a logarithmic axis has no zero
@@ -47,6 +50,12 @@ def plot_nmse_and_bler(groups: Sequence[Group], title: str, path: Path) -> None:
     figure.suptitle(title)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
+
+
+def _estimation(group: Group) -> str:
+    """Say how the UE estimated its channel."""
+    cnr_db = group["cnr_db"]
+    return str(group["estimator"]) if cnr_db is None else f"{group['estimator']} at {cnr_db:g} dB"
 
 
 def _line(ax: Any, snr_db: np.ndarray, values: list[list[float]], label: str, style: str) -> None:

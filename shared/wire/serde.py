@@ -28,6 +28,8 @@ def session_request_to_proto(request: SessionRequest) -> feedback_pb2.OpenSessio
         num_subcarriers=num_subcarriers,
         link=request.link,
         dataset_sha256=request.dataset_sha256,
+        estimator=request.estimator,
+        cnr_db=request.cnr_db,
     )
 
 
@@ -48,6 +50,8 @@ def session_request_from_proto(message: feedback_pb2.OpenSessionRequest) -> Sess
         shape=CsiShape(domains[message.domain], message.num_rx_ant, message.num_tx_ant, message.num_subcarriers),
         link=message.link,
         dataset_sha256=message.dataset_sha256,
+        estimator=message.estimator or "perfect",  # UEs before 0.2.0 name none
+        cnr_db=message.cnr_db if message.HasField("cnr_db") else None,
     )
 
 

@@ -15,6 +15,7 @@ from bs_server.observability import Observability
 from bs_server.store import GroupWriter, Store, make_store
 from bs_server.worker import Worker, make_worker
 from shared.channels import ChannelSet
+from shared.estimation.ls import LsEstimator
 from shared.model_files import ModelFile, load_model, zoo_names
 from ue_client.pipeline import Pipeline, make_pipeline
 
@@ -35,8 +36,11 @@ def worker(models: dict[str, ModelFile]) -> Worker:
 def make_ue(models: dict[str, ModelFile], indoor: ChannelSet) -> Callable[..., Pipeline]:
     """Return what builds the UE's side of a session: real frames of real codecs over a real link."""
 
-    def make(codec: str = "klt", link: str = "digital:bsc", rate: int | None = None) -> Pipeline:
-        return make_pipeline(models[codec], indoor, link, rate, run=1)
+    def make(
+        codec: str = "klt", link: str = "digital:bsc", rate: int | None = None, ls_cnr_db: float | None = None
+    ) -> Pipeline:
+        estimator = None if ls_cnr_db is None else LsEstimator(indoor.shape)
+        return make_pipeline(models[codec], indoor, link, rate, 1, estimator, ls_cnr_db)
 
     return make
 

@@ -106,6 +106,10 @@ class TestOpening:
             ),
             ({"dataset_sha256": "\0"}, InvalidArgumentError, "`dataset_sha256` must be .* or empty; got '.x00'"),
             ({"link": "optical"}, InvalidArgumentError, "`link` must be one of .*; got 'optical'"),
+            ({"estimator": "oracle"}, InvalidArgumentError, "`estimator` must be one of perfect, .*; got 'oracle'"),
+            ({"estimator": "ls"}, InvalidArgumentError, "`cnr_db` must be given with estimator ls; got none"),
+            ({"estimator": "ls", "cnr_db": float("nan")}, InvalidArgumentError, "`cnr_db` must be in .*; got nan"),
+            ({"cnr_db": 3.0}, InvalidArgumentError, "`cnr_db` must not be given with estimator perfect; got 3"),
         ],
     )
     async def test_a_request_that_cannot_be_paired_is_refused(
@@ -140,6 +144,7 @@ class TestOpening:
                 await station.open_session(request)
                 others = [
                     replace(request, link="ideal"),
+                    replace(request, estimator="ls", cnr_db=3.0),
                     replace(request, dataset_sha256=""),
                     replace(make_ue("angular-topk").session_request(request.session_id)),
                 ]

@@ -3,7 +3,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shared.experiments.demo import BaseStationProcess
@@ -72,6 +74,18 @@ def test_an_option_out_of_range_is_a_usage_error(command: Command, arguments: li
         (["run", "--rate", "7"], "`rate` of codec klt must be in [32, 1024] bits; got 7."),
         (["fleet", "--num-ues", "3", "--snr-db", "0:5:1"], "`num_ues` must be at least the number of SNRs, 6; got 3."),
         (["fleet", "--ue-id", str(2**32 - 1)], "`num_ues` from `ue_id` 4294967295 must be at most 1; got 100."),
+        (["run", "--estimator", "oracle"], "`estimator` must be one of perfect, ls, lmmse, additive; got 'oracle'."),
+        (["run", "--estimator", "ls"], "`cnr_db` must be given with estimator ls; got none."),
+        (["run", "--cnr-db", "3"], "`cnr_db` must not be given with estimator perfect; got 3."),
+        (["load", "--estimator", "ls", "--cnr-db", "81"], "`cnr_db` must be in [-40, 80]; got 81."),
+        (
+            ["run", "--estimator", "ls", "--cnr-db", "3", "--covariance-data", "indoor-open-office"],
+            "`covariance_data` is for estimator lmmse; got estimator ls.",
+        ),
+        (
+            ["run", "--estimator", "lmmse", "--cnr-db", "3", "--covariance-data", "nowhere.npz"],
+            "`covariance_data`: `data` must be a shipped data set",
+        ),
         (["load", "--codec", "float"], "`link` of codec float must be ideal; got digital:bsc."),
     ],
 )
@@ -94,6 +108,22 @@ def test_a_run_prints_a_row_for_each_codec_and_snr(command: Command, station: Ba
     code, out, _ = command(*arguments)
     assert code == 0
     assert f"{rows[1]['nmse_db']:.2f}" in out
+
+
+def test_a_run_with_an_estimator_says_which(command: Command, station: BaseStationProcess) -> None:
+    arguments = ("run", "--bs", bs(station), "--num-reports", "5", "--estimator", "additive", "--cnr-db", "-2.5")
+    code, out, _ = command(*arguments)
+    assert code == 0
+    assert "estimator: additive at a CNR of -2.5 dB" in out
+
+
+def test_statistics_of_channels_of_another_shape_are_refused(command: Command, tmp_path: Path) -> None:
+    narrow = tmp_path / "narrow.npz"
+    np.savez(narrow, x=np.ones((2, 32, 16), dtype=np.complex64))
+    code, out, err = command("run", "--estimator", "lmmse", "--cnr-db", "3", "--covariance-data", str(narrow))
+    assert (code, out) == (1, "")
+    found = "narrow holds angular-delay [1, 32, 16]"
+    assert err == f"csi-ue: `covariance_data` must hold angular-delay [1, 32, 32], as `data` does; {found}.\n"
 
 
 def test_a_load_test_of_two_sessions_and_two_codecs_prints_its_figures(

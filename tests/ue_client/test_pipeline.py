@@ -11,8 +11,10 @@ from shared.channels.file import load_file
 from shared.codecs import EncodeContext
 from shared.coding.bits import unpack
 from shared.errors import InvalidArgumentError
+from shared.estimation.ls import LsEstimator
 from shared.model_files import load_model
 from shared.rng import Randomness
+from shared.transforms import normalize_power
 from shared.wire.payload import unpack_received
 from ue_client.config import DEFAULT_RATE
 from ue_client.pipeline import TruthBy, make_pipeline
@@ -100,3 +102,32 @@ def test_reports_of_several_ues_and_snrs_are_the_same_in_one_frame_as_each_alone
         one = slice(i, i + 1)
         alone = ue.frame(session_id, 0, int(ue_id[i]), sequence[one], index[one], float(snr_db[i]), "index")
         np.testing.assert_array_equal(values[one], unpack_received(alone, np.arange(1)).values)
+
+
+def test_the_encoder_gets_the_estimate_at_unit_power_and_the_truth_stays_the_channel(indoor: ChannelSet) -> None:
+    sequence, index = np.arange(4), np.array([3, 1, 4, 15])
+    perfect = make_pipeline(load_model("float"), indoor, "ideal", None, 5)
+    ls = make_pipeline(load_model("float"), indoor, "ideal", None, 5, LsEstimator(indoor.shape), 0.0)
+    frames = [ue.frame(str(uuid.uuid4()), 0, 9, sequence, index, 2.0, "channel") for ue in (perfect, ls)]
+    randomness = Randomness(5, np.full(4, 9), sequence)
+    h_est = LsEstimator(indoor.shape).estimate(indoor.h[index], np.zeros(4), randomness)
+    assert (h_est.abs().square().mean(dim=(1, 2, 3)) > 1.8).all()
+    for ue, frame, wanted in zip((perfect, ls), frames, (indoor.h[index], normalize_power(h_est)), strict=True):
+        payload = ue.encoder.encode(wanted, EncodeContext(ue.rate, frame.snr_db, randomness))
+        np.testing.assert_array_equal(unpack_received(frame, np.arange(4)).values, payload.bits)
+        assert frame.truth is not None
+        assert frame.truth.h is not None
+        torch.testing.assert_close(torch.from_numpy(frame.truth.h).view(4, 1, 32, 32), indoor.h[index])
+
+
+def test_a_session_is_asked_for_with_its_estimator_and_cnr(indoor: ChannelSet) -> None:
+    session_id = str(uuid.uuid4())
+    perfect = make_pipeline(load_model("klt"), indoor, "ideal", 128, 5).session_request(session_id)
+    ls = make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, LsEstimator(indoor.shape), -2.5)
+    assert (perfect.estimator, perfect.cnr_db) == ("perfect", None)
+    assert (ls.session_request(session_id).estimator, ls.session_request(session_id).cnr_db) == ("ls", -2.5)
+
+
+def test_an_estimator_without_its_cnr_is_refused(indoor: ChannelSet) -> None:
+    with pytest.raises(InvalidArgumentError, match="`cnr_db` must be given with estimator ls; got none"):
+        make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, LsEstimator(indoor.shape))

@@ -6,7 +6,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class OpenSessionRequest(_message.Message):
-    __slots__ = ("protocol_version", "session_id", "codec", "model_sha256", "domain", "num_rx_ant", "num_tx_ant", "num_subcarriers", "link", "dataset_sha256")
+    __slots__ = ("protocol_version", "session_id", "codec", "model_sha256", "domain", "num_rx_ant", "num_tx_ant", "num_subcarriers", "link", "dataset_sha256", "estimator", "cnr_db")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,8 @@ class OpenSessionRequest(_message.Message):
     NUM_SUBCARRIERS_FIELD_NUMBER: _ClassVar[int]
     LINK_FIELD_NUMBER: _ClassVar[int]
     DATASET_SHA256_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATOR_FIELD_NUMBER: _ClassVar[int]
+    CNR_DB_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     session_id: str
     codec: str
@@ -27,7 +29,9 @@ class OpenSessionRequest(_message.Message):
     num_subcarriers: int
     link: str
     dataset_sha256: str
-    def __init__(self, protocol_version: _Optional[int] = ..., session_id: _Optional[str] = ..., codec: _Optional[str] = ..., model_sha256: _Optional[str] = ..., domain: _Optional[str] = ..., num_rx_ant: _Optional[int] = ..., num_tx_ant: _Optional[int] = ..., num_subcarriers: _Optional[int] = ..., link: _Optional[str] = ..., dataset_sha256: _Optional[str] = ...) -> None: ...
+    estimator: str
+    cnr_db: float
+    def __init__(self, protocol_version: _Optional[int] = ..., session_id: _Optional[str] = ..., codec: _Optional[str] = ..., model_sha256: _Optional[str] = ..., domain: _Optional[str] = ..., num_rx_ant: _Optional[int] = ..., num_tx_ant: _Optional[int] = ..., num_subcarriers: _Optional[int] = ..., link: _Optional[str] = ..., dataset_sha256: _Optional[str] = ..., estimator: _Optional[str] = ..., cnr_db: _Optional[float] = ...) -> None: ...
 
 class OpenSessionResponse(_message.Message):
     __slots__ = ("session_id", "dataset_held", "max_reports_per_frame", "server_version")

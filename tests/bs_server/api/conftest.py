@@ -28,7 +28,7 @@ class Sent:
 
 @pytest.fixture(scope="session")
 def sent(station: BaseStationProcess, make_ue: Callable[..., Pipeline]) -> tuple[Sent, Sent]:
-    """One session with truth, and one of which half comes without."""
+    """One session with truth, and one of a UE that estimates its channel, of which half comes without."""
     sessions = (
         Sent(str(uuid.uuid4()), "klt", "digital:bsc", 2 * NUM_REPORTS),
         Sent(str(uuid.uuid4()), "angular-topk", "digital:hard", 2 * NUM_REPORTS),
@@ -37,7 +37,8 @@ def sent(station: BaseStationProcess, make_ue: Callable[..., Pipeline]) -> tuple
     async def send() -> None:
         sender = Sender(f"127.0.0.1:{station.grpc_port}")
         for session in sessions:
-            ue = make_ue(session.codec, session.link)
+            ls_cnr_db = 12.5 if session.codec == "angular-topk" else None
+            ue = make_ue(session.codec, session.link, ls_cnr_db=ls_cnr_db)
             await sender.open_session(ue.session_request(session.session_id))
             for i, snr_db in enumerate((0.0, 2.5)):
                 sequence = np.arange(i * NUM_REPORTS, (i + 1) * NUM_REPORTS)

@@ -76,8 +76,16 @@ async def store(url: str) -> AsyncIterator[Store]:
     await store.close()
 
 
-def session_row(codec: str = "klt", link: str = "ideal", opened_at: float = 1.5) -> SessionRow:
-    return SessionRow(str(uuid.uuid4()), codec, "a" * 64, SHAPE, link, "b" * 64, opened_at)
+def session_row(
+    codec: str = "klt",
+    link: str = "ideal",
+    opened_at: float = 1.5,
+    estimator: str = "perfect",
+    cnr_db: float | None = None,
+) -> SessionRow:
+    return SessionRow(
+        str(uuid.uuid4()), codec, "a" * 64, SHAPE, link, "b" * 64, opened_at, estimator=estimator, cnr_db=cnr_db
+    )
 
 
 def report_row(session: SessionRow, sequence: int, ue_id: int = 0, nmse: float | None = 0.5) -> ReportRow:
@@ -96,9 +104,9 @@ async def everything(store: Store, where: ReportFilter | None = None) -> list[Re
 
 class TestSessions:
     async def test_a_session_comes_back_as_it_was_added(self, store: Store) -> None:
-        row = session_row()
-        await store.add_session(row)
-        assert await store.session(row.session_id) == row
+        for row in (session_row(), session_row(estimator="ls", cnr_db=-2.3)):
+            await store.add_session(row)
+            assert await store.session(row.session_id) == row
         assert await store.session(str(uuid.uuid4())) is None
         assert await store.session("\0") is None
 
@@ -126,12 +134,12 @@ class TestSessions:
 
 class TestAppending:
     async def test_a_report_comes_back_as_it_was_added(self, store: Store) -> None:
-        session = session_row(codec="angular-topk", link="digital:bsc")
+        session = session_row(codec="angular-topk", link="digital:bsc", estimator="ls", cnr_db=10.1)
         await store.add_session(session)
         largest = report_row(session, sequence=2**63 - 1, ue_id=2**32 - 1, nmse=None)
         await store.append([report_row(session, 0), largest], [])
         found = await everything(store)
-        names = partial(replace, codec="angular-topk", link="digital:bsc")
+        names = partial(replace, codec="angular-topk", link="digital:bsc", estimator="ls", cnr_db=10.1)
         assert found == [
             names(report_row(session, 0), report_id=found[0].report_id),
             names(largest, report_id=found[1].report_id),
@@ -217,7 +225,7 @@ class TestReading:
             assert await store.newest_report_id() == (await everything(store))[-1].report_id
 
     async def test_a_filter_means_its_column_and_nothing_else(self, store: Store) -> None:
-        one, two = session_row("klt", "ideal"), session_row("float", "digital:bsc")
+        one, two = session_row("klt", "ideal"), session_row("float", "digital:bsc", estimator="ls", cnr_db=10.1)
         await store.add_session(one)
         await store.add_session(two)
         rows = [
@@ -237,6 +245,10 @@ class TestReading:
             ReportFilter(ue_id=7): {4},
             ReportFilter(ue_id=0, rate=256): {2},
             ReportFilter(snr_db=10.1): {3},
+            ReportFilter(estimator="ls"): {1},
+            ReportFilter(estimator="perfect"): {0, 2, 3, 4},
+            ReportFilter(cnr_db=10.1): {1},
+            ReportFilter(estimator="perfect", cnr_db=10.1): set(),
             ReportFilter(codec="klt", link="digital:bsc"): set(),
             ReportFilter(session_id="\0", codec="\0"): set(),
         }
@@ -284,14 +296,40 @@ class TestOpening:
         await administer(
             url, "CREATE TABLE schema_info (version INTEGER PRIMARY KEY)", "INSERT INTO schema_info VALUES (99)"
         )
-        with pytest.raises(DataFileError, match="must hold schema version 1; found 99"):
+        with pytest.raises(DataFileError, match="must hold schema version 1 to 2; found 99"):
             await make_store(url, KEEP).open()
         with pytest.raises(Exception, match="sessions"):
             await administer(url, "SELECT * FROM sessions")
 
+    @pytest.mark.parametrize("already", [(), ("estimator",), ("estimator", "cnr_db")])
+    async def test_a_database_of_version_1_gets_what_it_lacks_and_keeps_what_it_holds(
+        self, url: str, already: tuple[str, ...]
+    ) -> None:
+        """Also one whose upgrade was cut off after some columns."""
+        store, session = make_store(url, KEEP), session_row()
+        await store.open()
+        await store.add_session(session)
+        await store.append([report_row(session, 0)], [])
+        await store.close()
+        lacking = [name for name in ("estimator", "cnr_db") if name not in already]
+        drops = [f"ALTER TABLE sessions DROP COLUMN {name}" for name in lacking]
+        await administer(url, *drops, "UPDATE schema_info SET version = 1")
+        for _ in range(2):  # the second time it is up to date
+            await store.open()
+            assert await store.session(session.session_id) == replace(session, num_reports=1)
+            assert [row.estimator for row in await everything(store)] == ["perfect"]
+            other = session_row(estimator="ls", cnr_db=3.0)
+            await store.add_session(other)
+            assert await store.session(other.session_id) == other
+            await store.close()
+
 
 COLUMNS: tuple[GroupColumn, ...] = get_args(GroupColumn)
-SESSIONS = (("klt", "ideal"), ("klt", "digital:bsc"), ("float", "ideal"))
+SESSIONS: tuple[tuple[str, str, str, float | None], ...] = (
+    ("klt", "ideal", "perfect", None),
+    ("klt", "digital:bsc", "ls", -3.0),
+    ("float", "ideal", "ls", 10.1),
+)
 scores = st.tuples(
     st.floats(0, 1e6).filter(lambda value: value == 0 or value > 1e-100), st.floats(0, 1), st.integers(0, 128)
 )
@@ -340,7 +378,7 @@ class TestTotals:
                 )
             )
         rows = await self.add(store, drawn)
-        combinations = [group_by for size in range(6) for group_by in itertools.combinations(COLUMNS, size)]
+        combinations = [group_by for size in range(4) for group_by in itertools.combinations(COLUMNS, size)]
         remainders = set()
         for group_by in [*combinations, COLUMNS[::-1]]:
             wanted = reference(rows, group_by)
@@ -350,7 +388,7 @@ class TestTotals:
 
     @staticmethod
     async def add(store: Store, drawn: list[DrawnReport], ue_id: int = 0) -> list[ReportRow]:
-        sessions = [session_row(codec, link) for codec, link in SESSIONS]
+        sessions = [session_row(codec, link, 1.5, estimator, cnr_db) for codec, link, estimator, cnr_db in SESSIONS]
         for session in sessions:
             await store.add_session(session)
         rows = []
@@ -358,20 +396,21 @@ class TestTotals:
             session = sessions[number]
             scores = scored or (None, None, None)
             row = ReportRow(session.session_id, ue_id, sequence, 0.0, rate, snr_db, *scores, *rest)
-            rows.append(replace(row, codec=session.codec, link=session.link))
+            of_session = {name: getattr(session, name) for name in ("codec", "link", "estimator", "cnr_db")}
+            rows.append(replace(row, **of_session))
         if rows:
             await store.append(rows, [])
         return rows
 
 
 def reference(rows: list[ReportRow], group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
-    groups: dict[tuple[str | int | float, ...], list[ReportRow]] = {}
+    groups: dict[tuple[str | int | float | None, ...], list[ReportRow]] = {}
     for row in rows:
-        values: dict[str, str | int | float] = {"codec": row.codec, "rate": row.rate, "snr_db": row.snr_db}
-        values |= {"link": row.link, "session": row.session_id}
+        names = {"session": "session_id"}
+        values = {column: getattr(row, names.get(column, column)) for column in COLUMNS}
         groups.setdefault(tuple(values[column] for column in group_by), []).append(row)
     totals = []
-    for key, members in sorted(groups.items()):
+    for key, members in sorted(groups.items(), key=lambda item: [(value is not None, value) for value in item[0]]):
         scored = [row for row in members if row.nmse is not None]
         nmse = np.array([row.nmse for row in scored], dtype=np.float64)
         totals.append(

@@ -21,6 +21,7 @@ T = TypeVar("T", bound=np.generic)
 
 text = st.text(max_size=8)
 float32 = st.floats(width=32, allow_nan=False)
+finite = st.floats(allow_nan=False)
 
 
 def same(a: object, b: object) -> bool:
@@ -107,7 +108,10 @@ def test_an_acknowledgement_comes_back_from_the_wire(ack: FrameAck) -> None:
     assert same(serde.frame_ack_from_proto(frame_pb2.FrameAck.FromString(content)), ack)
 
 
-@given(st.builds(SessionRequest, uint32, text, text, text, shapes, text, text))
+estimators = st.text(min_size=1, max_size=8)
+
+
+@given(st.builds(SessionRequest, uint32, text, text, text, shapes, text, text, estimators, st.none() | finite))
 def test_a_session_request_comes_back_from_the_wire(request: SessionRequest) -> None:
     content = serde.session_request_to_proto(request).SerializeToString()
     assert serde.session_request_from_proto(feedback_pb2.OpenSessionRequest.FromString(content)) == request
@@ -166,3 +170,8 @@ def test_a_message_that_contradicts_itself_is_refused(changes: dict[str, object]
 def test_a_domain_that_is_not_ours_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="`domain` must be angular-delay or spatial-frequency; got 'time'"):
         serde.session_request_from_proto(feedback_pb2.OpenSessionRequest(domain="time"))
+
+
+def test_a_ue_that_names_no_estimator_estimates_perfectly() -> None:
+    request = serde.session_request_from_proto(feedback_pb2.OpenSessionRequest(domain="angular-delay"))
+    assert (request.estimator, request.cnr_db) == ("perfect", None)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, t
 
-GROUPINGS = [["codec", "rate", "snr_db", "link"], ["session"], ["snr_db", "codec"], ["rate"]]
+GROUPINGS = [["codec", "rate", "snr_db", "link"], ["session"], ["estimator", "snr_db", "cnr_db"], ["rate"]]
+DEFAULT = ["codec", "rate", "snr_db", "link", "estimator", "cnr_db"]
 
 
 def db(ratio: float) -> float:
@@ -65,15 +66,28 @@ def test_the_summary_is_what_its_reports_add_up_to(
             continue
         for name, value in expected(members).items():
             assert group[name] == pytest.approx(value, rel=1e-9, abs=1e-12), name
-        assert all(group[name] is None for name in {"codec", "rate", "snr_db", "link", "session"} - set(group_by))
+        assert all(group[name] is None for name in {*DEFAULT, "session"} - set(group_by))
 
 
-def test_a_summary_groups_by_codec_rate_snr_and_link_unless_told(rest: httpx.Client, scored: str) -> None:
+def test_a_summary_groups_by_codec_rate_snr_link_and_estimation_unless_told(rest: httpx.Client, scored: str) -> None:
     summary = rest.get("/v1/metrics/summary", params={"session": scored}).json()
-    assert summary["group_by"] == ["codec", "rate", "snr_db", "link"]
+    assert summary["group_by"] == DEFAULT
     assert [group["snr_db"] for group in summary["groups"]] == [0.0, 2.5]
     assert summary["groups"][0]["ber"] > summary["groups"][1]["ber"] > 0
 
 
 def test_a_summary_of_nothing_has_no_groups(rest: httpx.Client) -> None:
     assert rest.get("/v1/metrics/summary", params={"codec": "csinet"}).json()["groups"] == []
+
+
+def test_a_perfect_estimate_and_each_cnr_are_groups_of_their_own(
+    rest: httpx.Client, scored: str, half_scored: str
+) -> None:
+    def groups(session: str, **where: str | float) -> list[tuple[str, float | None, int]]:
+        params = {"session": session, "group_by": ["cnr_db", "estimator"], **where}
+        found = rest.get("/v1/metrics/summary", params=params).json()["groups"]
+        return [(group["estimator"], group["cnr_db"], group["num_reports"]) for group in found]
+
+    assert groups(scored) == [("perfect", None, 50)]
+    assert groups(half_scored) == groups(half_scored, estimator="ls", cnr_db=12.5) == [("ls", 12.5, 50)]
+    assert groups(scored, estimator="ls") == groups(half_scored, cnr_db=12) == []
