@@ -47,7 +47,7 @@ def main(
         estimators[f"lmmse, {others.name}"] = make_estimator("lmmse", others.shape, others.h)
     typer.echo("| estimator | CNR, dB | NMSE, dB | closed form, dB | measured / closed form | at unit power, dB |")
     typer.echo("|---|---|---|---|---|---|")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, estimator in estimators.items():
         for cnr_db in CNR_DB:
             runs = range(len(rows) * draws, (len(rows) + 1) * draws)  # every row has noise of its own
