@@ -2,6 +2,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import cast
 
 import pytest
@@ -149,14 +150,17 @@ async def test_a_topic_ends_with_its_last_listener_and_begins_anew(
         assert num_reports(await anext(third)) == 2
 
 
+def _has_made(store: CountingStore, num_totals: int) -> bool:
+    return store.num_totals == num_totals
+
+
 async def test_a_listener_that_leaves_while_the_sums_are_made_leaves_the_store_usable(
     feed: SummaryFeed, store: CountingStore, writer: GroupWriter, eventually: Eventually
 ) -> None:
     await writer.write([report_row(sequence) for sequence in range(2000)], [])
-    for _ in range(5):
-        before = store.num_totals
-        waiting = asyncio.create_task(anext(listening(feed)))  # type: ignore[arg-type]  # an async generator's
-        await eventually(lambda before=before: store.num_totals > before)
+    for num_totals in range(1, 6):
+        waiting = asyncio.create_task(anext(listening(feed)))
+        await eventually(partial(_has_made, store, num_totals))
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
     await eventually(lambda: feed.num_listeners == 0)
