@@ -119,7 +119,7 @@ def test_a_run_with_an_estimator_says_which(command: Command, station: BaseStati
 
 def test_statistics_of_channels_of_another_shape_are_refused(command: Command, tmp_path: Path) -> None:
     narrow = tmp_path / "narrow.npz"
-    np.savez(narrow, x=np.ones((2, 32, 16), dtype=np.complex64))
+    np.savez(narrow, x=(np.random.default_rng(1).normal(size=(2, 32, 16)) * 0.5 ** np.arange(16)).astype(np.complex64))
     code, out, err = command("run", "--estimator", "lmmse", "--cnr-db", "3", "--covariance-data", str(narrow))
     assert (code, out) == (1, "")
     found = "narrow holds angular-delay [1, 32, 16]"

@@ -43,11 +43,11 @@ def test_a_rate_that_is_not_given_is_the_only_one_of_the_codec_or_the_default(in
     assert make_pipeline(load_model("klt"), indoor, "ideal", None, run=1).rate == DEFAULT_RATE
 
 
-def test_channels_of_another_shape_or_domain_are_refused(tmp_path: Path) -> None:
+def test_channels_of_another_shape_or_domain_are_refused(indoor: ChannelSet, tmp_path: Path) -> None:
     narrow = tmp_path / "narrow.npz"
-    np.savez(narrow, x=np.ones((2, 32, 16), dtype=np.complex64))
+    np.savez(narrow, x=indoor.h[:2, 0, :, :16].numpy())
     wide = tmp_path / "wide.npy"
-    np.save(wide, np.ones((2, 32, 32), dtype=np.complex64))
+    np.save(wide, indoor.h[:2, 0].numpy())
     for channels in (load_channels(str(narrow)), load_file(wide, "spatial-frequency")):
         with pytest.raises(InvalidArgumentError, match=f"`data` for codec klt must hold .*; {channels.name} holds"):
             make_pipeline(load_model("klt"), channels, "ideal", 128, run=1)

@@ -51,7 +51,9 @@ def test_the_reports_are_those_of_json_column_for_column(
             assert [name for name in row if not same(row[name], report[name])] == []
 
 
-@pytest.mark.parametrize("group_by", [["codec", "rate", "snr_db", "link"], ["session"], ["snr_db", "codec"]])
+@pytest.mark.parametrize(
+    "group_by", [["codec", "rate", "snr_db", "link", "estimator", "cnr_db"], ["session"], ["snr_db", "codec"]]
+)
 def test_the_summary_is_that_of_json_figure_for_figure(
     rest: httpx.Client, scored: str, half_scored: str, group_by: list[str]
 ) -> None:
@@ -61,7 +63,7 @@ def test_the_summary_is_that_of_json_figure_for_figure(
         rows = rows_of(rest.get("/v1/metrics/summary.csv", params=where))
         assert len(rows) == len(wanted)
         for row, group in zip(rows, wanted, strict=True):
-            keys = {"codec", "rate", "snr_db", "link", "session"}
+            keys = {"codec", "rate", "snr_db", "link", "estimator", "cnr_db", "session"}
             assert row.keys() & keys == set(group_by)
             unscored = (
                 {name for name in row if name.startswith(("nmse_", "bler_"))} if group.get("nmse", 0) is None else ()
