@@ -26,6 +26,7 @@ from shared.model_files import ModelFile, NetworkSettings
 from shared.types import CsiShape, Payload, Reconstruction
 
 SHAPE = CsiShape("angular-delay", 1, SIDE, SIDE)
+DTYPES = (torch.float32, torch.complex64, torch.int64)  # of the tensors in a model file
 
 Build = Callable[[NetworkSettings], nn.Module]
 
@@ -79,13 +80,23 @@ class _Half:
     """What both sides have: card, settings, quantiser, and their half of the network."""
 
     def __init__(self, model: ModelFile, device: torch.device, builders: Mapping[str, Build], half: str) -> None:
-        self.card = model.card
-        if model.card.network is None or model.card.shape != SHAPE:
-            raise DataFileError(f"model {model.card.name} must be a network for {SHAPE}; its card says otherwise.")
-        self.settings = model.card.network
+        self.card = card = model.card
+        if card.network is None or card.shape != SHAPE:
+            raise DataFileError(f"model {card.name} must be a network for {SHAPE}; its card says otherwise.")
+        self.settings = card.network
+        low, high = rate_range(self.settings)
+        if not low <= card.min_rate <= card.max_rate <= high:
+            found = f"{card.min_rate} ... {card.max_rate}"
+            raise DataFileError(f"rates of model {card.name} must be in [{low}, {high}] bits; its card says {found}.")
+        for name, tensor in model.tensors.items():
+            if tensor.dtype not in DTYPES or not torch.isfinite(tensor).all():
+                wanted = " or ".join(str(dtype) for dtype in DTYPES)
+                raise DataFileError(f"tensor {name} of model {card.name} must be finite {wanted}; it is not.")
         self.device = device
-        self.quantizer = LatentQuantizer.load(self.settings.quantizer, model.tensors, device)
-        self.network = builders[model.card.codec](self.settings)
+        self.quantizer = LatentQuantizer.load(self.settings.quantizer, self.settings.num_latents, model.tensors, device)
+        with torch.device("meta"):  # initial weights would cost time and draws of torch's global generator
+            network = builders[card.codec](self.settings)
+        self.network = network.to_empty(device="cpu")
         load_half(self.network, model, half)
         self.network.eval().requires_grad_(requires_grad=False).to(device)
 
@@ -130,7 +141,11 @@ class AutoencoderDecoder(_Half):
 
     def __init__(self, model: ModelFile, device: torch.device) -> None:
         super().__init__(model, device, DECODERS, "decoder")
-        self.mean_csi = model.tensors["mean"].to(device)
+        mean = model.tensors["mean"]
+        if tuple(mean.shape) != SHAPE.dims or mean.dtype != torch.complex64:
+            found = f"{list(mean.shape)} {mean.dtype}"
+            raise DataFileError(f"`mean` of model {model.card.name} must be {list(SHAPE.dims)} complex64; got {found}.")
+        self.mean_csi = mean.to(device)
 
     @torch.no_grad()
     def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
@@ -168,4 +183,5 @@ def load_half(network: nn.Module, model: ModelFile, half: str) -> None:
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise DataFileError(f"model {model.card.name} is no {model.card.codec} {half}: {error}") from error
+        what = f"model {model.card.name} is no {model.card.codec} {half}"
+        raise DataFileError(f"{what}: {' '.join(str(error).split())}") from error  # torch's message has many lines
