@@ -7,7 +7,15 @@ import torch
 
 from shared.codecs import make_decoder, make_encoder
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.model_files import ModelFile, load_model, save_model, zoo_names
+from shared.model_files import (
+    ModelFile,
+    NetworkSettings,
+    TrainingRecord,
+    count_parameters,
+    load_model,
+    save_model,
+    zoo_names,
+)
 
 
 @pytest.fixture
@@ -28,6 +36,51 @@ def test_a_saved_model_comes_back_with_digest_and_count_filled_in(saved: Path) -
     assert torch.equal(model.tensors["mean"], torch.arange(6.0).reshape(2, 3))
     assert model.card.num_parameters == 6
     assert model.card.sha256 != load_model("klt").card.sha256
+
+
+def test_the_weights_of_networks_are_counted_without_the_statistics_of_their_norms() -> None:
+    tensors = {
+        "network.encoder.1.weight": torch.zeros(3, 4),
+        "network.encoder.1.running_mean": torch.zeros(100),
+        "network.encoder.1.running_var": torch.zeros(100),
+        "network.encoder.1.num_batches_tracked": torch.tensor(0),
+        "network.decoder.bias": torch.zeros(7),
+        "quantizer.centre": torch.zeros(1000),
+        "mean": torch.zeros(1000),
+    }
+    assert count_parameters(tensors) == 12 + 7
+    assert count_parameters({"basis": torch.zeros(4, 5), "mean": torch.zeros(3)}) == 23
+    assert count_parameters({}) == 0
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"num_latents": 0, "scaling": "power", "quantizer": "uniform"},
+        {"num_latents": 4, "scaling": "other", "quantizer": "uniform"},
+        {"num_latents": 4, "scaling": "power"},
+        {"num_latents": 4, "scaling": "power", "quantizer": "uniform", "norm_axis": "angle"},
+        {"num_latents": 4, "scaling": "power", "quantizer": "uniform", "surprise": 1},
+    ],
+)
+def test_settings_of_a_network_that_are_wrong_or_not_ours_are_refused(saved: Path, network: dict[str, Any]) -> None:
+    change_card(saved, network=network)
+    with pytest.raises(DataFileError, match=r"is not a codec card(.|\n)*network"):
+        load_model(str(saved))
+
+
+def test_a_training_record_without_its_nmse_is_refused(saved: Path) -> None:
+    change_card(saved, training={"loss": "nmse", "epochs": 1, "samples_seen": 1})
+    with pytest.raises(DataFileError, match=r"is not a codec card(.|\n)*unquantized_nmse_db"):
+        load_model(str(saved))
+
+
+def test_settings_and_record_of_a_network_come_back_from_the_card(saved: Path) -> None:
+    settings = NetworkSettings(num_latents=4, scaling="peak", quantizer="mu-law", norm_axis="delay", final_norm=False)
+    record = TrainingRecord(loss="mse", epochs=None, samples_seen=None, unquantized_nmse_db=-3.5)
+    card = load_model(str(saved)).card.model_copy(update={"network": settings, "training": record})
+    save_model(ModelFile(card, {"network.x": torch.zeros(2)}), saved.parent)
+    assert (load_model(str(saved)).card.network, load_model(str(saved)).card.training) == (settings, record)
 
 
 def test_the_zoo_holds_the_models_of_the_first_release() -> None:
@@ -89,7 +142,7 @@ def test_a_model_of_an_unknown_codec_or_without_a_tensor_of_it_builds_no_codec(s
     lacking = load_model(str(saved))
     unknown = ModelFile(lacking.card.model_copy(update={"codec": "nope"}), {})
     for make in (make_encoder, make_decoder):
-        with pytest.raises(DataFileError, match="must be one of klt, angular-topk, float; got 'nope'"):
+        with pytest.raises(DataFileError, match="must be one of klt, angular-topk, csinet, crnet, float; got 'nope'"):
             make(unknown, torch.device("cpu"))
         with pytest.raises(DataFileError, match="must hold tensor 'basis' of codec klt"):
             make(lacking, torch.device("cpu"))

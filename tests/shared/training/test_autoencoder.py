@@ -139,5 +139,5 @@ def test_the_quantiser_has_the_moments_of_the_latents_and_no_clip_does_better(
 
 
 def test_a_quantiser_is_not_designed_on_a_single_channel(untrained: Autoencoder, indoor: ChannelSet) -> None:
-    with pytest.raises(InvalidArgumentError, match="`data` must hold at least 2 channels .*; got 1"):
+    with pytest.raises(InvalidArgumentError, match=r"`data` must hold at least 2 channels .*; got 1"):
         fit_latent_quantizer("uniform", untrained, indoor.h[:1])

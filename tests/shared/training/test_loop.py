@@ -164,7 +164,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_in_one_sentence(tmp_path: Pa
         contents.append(path.read_bytes())
     for content in contents:
         path.write_bytes(content)
-        with pytest.raises(DataFileError, match="c.pt` is not a checkpoint: .*. Remove it to train anew.") as error:
+        with pytest.raises(DataFileError, match=r"c.pt` is not a checkpoint: .*\. Remove it to train anew.") as error:
             train(path)
         assert "\n" not in str(error.value)
 
@@ -237,7 +237,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_a_sentence_and_without
     def bad(trained: nn.Module, batch: Tensor) -> Tensor:
         return loss(trained, batch) * torch.nan
 
-    with pytest.raises(InvalidArgumentError, match="`learning_rate` 0.01 is too high: the loss is nan"):
+    with pytest.raises(InvalidArgumentError, match=r"`learning_rate` 0.01 is too high: the loss is nan"):
         train(tmp_path / "c.pt", loss=bad)
     assert not (tmp_path / "c.pt").exists()
 
@@ -264,5 +264,5 @@ def test_the_largest_seed_is_one_that_torch_takes(tmp_path: Path) -> None:
 
 
 def test_more_reports_a_step_than_there_are_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="`batch_size` must be at most the 128 channels; got 129."):
+    with pytest.raises(InvalidArgumentError, match=r"`batch_size` must be at most the 128 channels; got 129."):
         train(tmp_path / "c.pt", replace(SCHEDULE, batch_size=129))

@@ -1,0 +1,102 @@
+"""A network trained, quantised, measured and saved as a codec."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from shared.channels import ChannelSet
+from shared.errors import DataFileError, InvalidArgumentError
+from shared.model_files import ModelFile, load_model
+from shared.training.autoencoder import NetworkOptions
+from shared.training.fit import measure_nmse_db
+from shared.training.loop import Epoch, Schedule
+from shared.training.train import NETWORKS, train_codec
+
+OPTIONS = NetworkOptions(
+    num_latents=4, quantizer="mu-law", schedule=Schedule(epochs=1, batch_size=30, precision="float32")
+)
+
+
+def split(indoor: ChannelSet) -> tuple[ChannelSet, ChannelSet]:
+    train = replace(indoor, name="mine", sha256="1" * 64, h=indoor.h[:100])
+    return train, replace(indoor, name="other", sha256="2" * 64, h=indoor.h[100:150])
+
+
+def train(codec: str, indoor: ChannelSet, folder: Path, options: NetworkOptions = OPTIONS) -> ModelFile:
+    return train_codec(codec, *split(indoor), options, folder, "the command", None, lambda *_: None)
+
+
+@pytest.mark.parametrize("codec", NETWORKS)
+def test_a_trained_network_is_saved_as_a_codec_with_record_and_manifest(
+    codec: str, indoor: ChannelSet, tmp_path: Path
+) -> None:
+    model = train(codec, indoor, tmp_path)
+    loaded = load_model(str(tmp_path / f"{codec}.safetensors"))
+    assert loaded.card == model.card
+    assert all(torch.equal(loaded.tensors[name], model.tensors[name]) for name in model.tensors)
+    card = loaded.card
+    assert card.network is not None
+    assert card.training is not None
+    assert (card.network.num_latents, card.network.quantizer) == (4, "mu-law")
+    assert (card.training.loss, card.training.epochs, card.training.samples_seen) == ("nmse", 1, 90)
+    assert [point.rate for point in card.measured] == [4, 8, 12, 16, 20, 24, 28, 32]
+    assert card.measured[-1].nmse_db == measure_nmse_db(loaded, split(indoor)[1], 32)
+    assert card.measured[-1].nmse_db == pytest.approx(card.training.unquantized_nmse_db, abs=0.1)
+    torch.testing.assert_close(loaded.tensors["mean"], indoor.h[:100].mean(dim=0))
+    manifest = json.loads((tmp_path / f"{codec}.manifest.json").read_text())
+    assert manifest["command"] == card.recipe == "the command"
+    assert manifest["training_data"] == card.training_data == f"mine, 100 channels, sha256 {'1' * 64}"
+    assert manifest["test_data"] == card.test_data == f"other, 50 channels, sha256 {'2' * 64}"
+    assert manifest["options"]["schedule"]["seed"] == OPTIONS.schedule.seed
+    assert [epoch["epoch"] for epoch in manifest["epochs"]] == [1]
+
+
+def test_the_same_command_gives_the_same_file_also_after_an_interruption(indoor: ChannelSet, tmp_path: Path) -> None:
+    options = replace(OPTIONS, schedule=replace(OPTIONS.schedule, epochs=2))
+    whole = train("csinet", indoor, tmp_path / "whole", options)
+
+    class StopError(Exception):
+        pass
+
+    def stop(done: int, total: int, epoch: Epoch | None) -> None:
+        if epoch:
+            raise StopError
+
+    with pytest.raises(StopError):
+        train_codec("csinet", *split(indoor), options, tmp_path / "parts", "the command", None, stop)
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["csinet.checkpoint.pt"]
+    parts = train("csinet", indoor, tmp_path / "parts", options)
+    assert parts.card == whole.card  # its digest is the file's
+
+
+def test_a_checkpoint_of_other_data_or_another_size_is_refused(indoor: ChannelSet, tmp_path: Path) -> None:
+    train("csinet", indoor, tmp_path)
+    with pytest.raises(DataFileError, match=r"is of another training: wanted num_latents 5 \(found 4\)"):
+        train("csinet", indoor, tmp_path, replace(OPTIONS, num_latents=5))
+    mine, other = split(indoor)
+    with pytest.raises(DataFileError, match="is of another training: wanted training_data '3333"):
+        train_codec(
+            "csinet", replace(mine, sha256="3" * 64), other, OPTIONS, tmp_path, "", None, lambda *_: None
+        )
+    train("csinet", indoor, tmp_path, replace(OPTIONS, quantizer="uniform"))  # designed after the training
+
+
+def test_what_cannot_be_trained_is_refused_before_the_first_step(indoor: ChannelSet, tmp_path: Path) -> None:
+    mine, other = split(indoor)
+    shape = replace(indoor.shape, domain="spatial-frequency")
+
+    def never(done: int, total: int, epoch: Epoch | None) -> None:
+        raise AssertionError
+
+    for codec, data, test, sentence in (
+        ("klt", mine, other, "`codec` must be one of csinet, crnet; got 'klt'"),
+        ("csinet", mine, mine, "`test` must be another file"),
+        ("csinet", replace(mine, shape=shape), replace(other, shape=shape), "`data` for csinet must hold angular-delay"),
+        ("csinet", replace(mine, h=mine.h[:29]), other, "`batch_size` must be at most the 29 channels; got 30"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=sentence):
+            train_codec(codec, data, test, OPTIONS, tmp_path, "", None, never)
+    assert list(tmp_path.iterdir()) == []
