@@ -61,6 +61,20 @@ class Autoencoder:
             decoder.scale_output(1 / scaling.POWER_SLOPE)
         return cls(ENCODERS[codec](settings), decoder, settings.scaling)
 
+    @classmethod
+    def load(cls, model: ModelFile) -> "Autoencoder":
+        """Make the network of a model file, in evaluation mode on the host.
+
+        Raises:
+            DataFileError: If the model is no network, or its tensors are not the network's.
+        """
+        settings = _require_network(model)
+        network = cls(ENCODERS[model.card.codec](settings), DECODERS[model.card.codec](settings), settings.scaling)
+        for module, half in ((network.encoder, "encoder"), (network.decoder, "decoder")):
+            load_half(module, model, half)
+            module.eval().requires_grad_(requires_grad=False)
+        return network
+
     def encode(self, x: Tensor) -> Tensor:
         """Return the latents of ``x: [batch, 1, 32, 32] complex64``."""
         z: Tensor = self.encoder(scaling.network_input(x, self.scaling))
@@ -80,9 +94,7 @@ class _Half:
 
     def __init__(self, model: ModelFile, device: torch.device, builders: Mapping[str, Build], half: str) -> None:
         self.card = model.card
-        if model.card.network is None or model.card.shape != SHAPE:
-            raise DataFileError(f"model {model.card.name} must be a network for {SHAPE}; its card says otherwise.")
-        self.settings = model.card.network
+        self.settings = _require_network(model)
         self.device = device
         self.quantizer = LatentQuantizer.load(self.settings.quantizer, model.tensors, device)
         self.network = builders[model.card.codec](self.settings)
@@ -144,6 +156,13 @@ class AutoencoderDecoder(_Half):
         output = self.network(self.quantizer.value(index, widths[-num_latents:]))
         h_hat = scaling.network_output(output, self.settings.scaling, peaks)
         return Reconstruction(h_hat, np.ones(len(h_hat), dtype=np.bool_))
+
+
+def _require_network(model: ModelFile) -> NetworkSettings:
+    card = model.card
+    if card.codec not in ENCODERS or card.network is None or card.shape != SHAPE:
+        raise DataFileError(f"model {card.name} must be {' or '.join(ENCODERS)} for {SHAPE}; its card says otherwise.")
+    return card.network
 
 
 def peak_bits(settings: NetworkSettings) -> int:
