@@ -56,7 +56,7 @@ async def test_frames_are_no_larger_than_the_base_station_takes(local: StationSe
 async def test_more_reports_than_channels_start_over_with_other_noise(local: StationSettings, tmp_path: Path) -> None:
     data = tmp_path / "three.npz"
     rng = np.random.default_rng(1)
-    np.savez(data, x=(rng.normal(size=(3, 32, 32)) + 1j).astype(np.complex64))
+    np.savez(data, x=rng.normal(size=(3, 32, 32)) * 0.7 ** np.arange(32) * (1 + 1j))
     rows = await rows_of(replace(local, data=(str(data),)), Settings(data=str(data)))
     assert [row["reports"] for row in rows] == [12, 12]
     with closing(sqlite3.connect(local.database_url.removeprefix("sqlite:///"))) as database:

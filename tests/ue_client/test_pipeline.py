@@ -43,7 +43,7 @@ def test_a_rate_that_is_not_given_is_the_only_one_of_the_codec_or_the_default(in
 
 def test_channels_of_another_shape_or_domain_are_refused(tmp_path: Path) -> None:
     narrow = tmp_path / "narrow.npz"
-    np.savez(narrow, x=np.ones((2, 32, 16), dtype=np.complex64))
+    np.savez(narrow, x=np.eye(32, 16, dtype=np.complex64)[None, ::-1] * 0.7 ** np.arange(16))
     wide = tmp_path / "wide.npy"
     np.save(wide, np.ones((2, 32, 32), dtype=np.complex64))
     for channels in (load_channels(str(narrow)), load_file(wide, "spatial-frequency")):

@@ -42,7 +42,8 @@ def test_the_bytes_of_the_shipped_data_set_are_those_of_its_channels(tmp_path: P
     with np.load(shipped_datasets()[name]) as file:
         pairs = torch.from_numpy(file["x_re_im"]).float()
     assert (
-        write_channels(tmp_path / "x.npz", torch.split(torch.view_as_complex(pairs), 256), 2400) == load_channels(name).sha256
+        write_channels(tmp_path / "x.npz", torch.split(torch.view_as_complex(pairs), 256), 2400)
+        == load_channels(name).sha256
     )
 
 
