@@ -48,6 +48,15 @@ def eventually() -> Callable[[Callable[[], object]], Awaitable[None]]:
 
 
 @pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real data beside the repository; without it the test skips."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def indoor() -> ChannelSet:
     """The shipped test split."""
     return load_channels("indoor-open-office")

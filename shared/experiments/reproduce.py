@@ -1,7 +1,7 @@
 """Measure networks beside a KLT of as many reals, on one test split and without quantisation.
 
-    training split -> KLT (real and imaginary parts as one vector of reals, mean removed)
-    model files    -> networks                                                           -> NMSE of each on the test split
+training split -> KLT (real and imaginary parts as one vector of reals, mean removed)
+model files    -> networks                                                           -> NMSE of each on the test split
 """
 
 from dataclasses import asdict, dataclass
