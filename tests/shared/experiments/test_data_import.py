@@ -142,7 +142,7 @@ def test_splits_are_read_in_their_order() -> None:
 
 
 def test_eight_times_the_channels_take_no_more_memory(tmp_path: Path) -> None:
-    few, many = 4096, 8 * 4096
+    few, many = 4096, 8 * 4096  # 4 pieces, 32 pieces
     for count in (few, many):
         rows = np.lib.format.open_memmap(tmp_path / f"{count}.npy", "w+", np.float16, (count, 2048))
         rows[:] = 0.5
