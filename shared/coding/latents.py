@@ -53,17 +53,27 @@ class LatentQuantizer:
     clip: Tensor
 
     @classmethod
-    def load(cls, companding: str, tensors: dict[str, Tensor], device: torch.device) -> "LatentQuantizer":
+    def load(
+        cls, companding: str, num_latents: int, tensors: dict[str, Tensor], device: torch.device
+    ) -> "LatentQuantizer":
         """Make the quantiser of a model file, from its tensors `quantizer.centre`, `.scale` and `.clip`.
 
         Raises:
-            DataFileError: If there is no such companding.
+            DataFileError: If there is no such companding, or a tensor is not what the class wants.
             KeyError: If a tensor is missing.
         """
         if companding not in COMPANDINGS:
             raise DataFileError(f"`quantizer` must be one of {', '.join(COMPANDINGS)}; got {companding!r}.")
-        centre, scale, clip = (tensors[f"quantizer.{name}"].to(device) for name in ("centre", "scale", "clip"))
-        return cls(COMPANDINGS[COMPANDINGS.index(companding)], centre, scale, clip)
+        loaded = []
+        for name, size in (("centre", num_latents), ("scale", num_latents), ("clip", MAX_WIDTH)):
+            tensor = tensors[f"quantizer.{name}"]
+            if tuple(tensor.shape) != (size,) or tensor.dtype != torch.float32:
+                found = f"{list(tensor.shape)} {tensor.dtype}"
+                raise DataFileError(f"`quantizer.{name}` must be [{size}] float32; got {found}.")
+            if name != "centre" and not (tensor > 0).all():
+                raise DataFileError(f"`quantizer.{name}` must be positive; its least entry is {float(tensor.min())}.")
+            loaded.append(tensor.to(device))
+        return cls(COMPANDINGS[COMPANDINGS.index(companding)], *loaded)
 
     def index(self, z: Tensor, widths: NDArray[np.int64]) -> Tensor:
         """Quantise.

@@ -8,6 +8,7 @@ from shared.model_files import count_parameters, load_model
 from shared.training.fit import measure_nmse_db
 
 TOLERANCE_DB = 0.1
+EXACT_DB = -200.0  # what an exact reconstruction counts as here: below the rounding of float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class Verification:
         codec: Its name.
         sha256: Digest of the file, equal to the card's (loading refuses any other).
         num_parameters: Counted in the file.
-        nmse_off_db: Largest distance of a measured NMSE from the card's; None where the test split is not here.
+        nmse_off_db: Largest distance of a measured NMSE from the card's; None where the test split is not here, or the
+            card has none.
         verdict: ``ok``, or what is wrong.
     """
 
@@ -53,13 +55,20 @@ def verify_codec(name_or_path: str, data: str | None = None) -> Verification:
     test = load_channels(data or name)
     if not card.test_data.endswith(test.sha256):
         raise InvalidArgumentError(f"`data` of {card.name} must be {card.test_data}; got sha256 {test.sha256}.")
-    off = 0.0
-    for point in card.measured:
-        measured = measure_nmse_db(model, test, point.rate)
-        same = measured == point.nmse_db
-        off = max(off, 0.0 if same else abs((measured or 0.0) - (point.nmse_db or 0.0)))
-    if count != card.num_parameters:
-        verdict = f"parameters: {card.num_parameters} in the card, {count} in the file"
-    else:
-        verdict = "ok" if off <= TOLERANCE_DB else f"NMSE: more than {TOLERANCE_DB} dB from the card"
-    return Verification(card.name, card.sha256, count, off, verdict)
+    off = {point.rate: _distance(measure_nmse_db(model, test, point.rate), point.nmse_db) for point in card.measured}
+    far = [str(rate) for rate, distance in off.items() if distance > TOLERANCE_DB]
+    wrong = [
+        *(
+            [f"parameters: {card.num_parameters} in the card, {count} in the file"]
+            if count != card.num_parameters
+            else []
+        ),
+        *([f"NMSE: more than {TOLERANCE_DB} dB from the card at {', '.join(far)} bits"] if far else []),
+        *([] if off else ["NMSE: none in the card"]),
+    ]
+    return Verification(card.name, card.sha256, count, max(off.values(), default=None), "; ".join(wrong) or "ok")
+
+
+def _distance(measured_db: float | None, card_db: float | None) -> float:
+    found, wanted = (EXACT_DB if value is None else value for value in (measured_db, card_db))
+    return abs(found - wanted)

@@ -18,6 +18,7 @@ from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
 from shared.model_files import NetworkSettings
 from shared.training.loop import Epoch, Schedule, train_network
+from shared.types import CsiShape
 
 Loss = Literal["nmse", "mse"]
 
@@ -72,9 +73,11 @@ def train_autoencoder(
         report: See `train_network`.
 
     Raises:
-        InvalidArgumentError: If the channels are not of the network's shape.
+        InvalidArgumentError: If the device is not there, or see `train_network`.
+        DataFileError: See `train_network`.
     """
-    require_network_shape(h, codec)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise InvalidArgumentError("`device` must be one this machine has; got cuda, and torch finds no CUDA device.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.schedule.seed)
         built = Autoencoder.build(codec, options.settings)
@@ -106,14 +109,14 @@ def train_autoencoder(
     return model(averaged), history
 
 
-def require_network_shape(h: Tensor, codec: str) -> None:
-    """Raise unless ``h`` is what the networks take.
+def require_network_shape(shape: CsiShape, codec: str) -> None:
+    """Raise unless channels of ``shape`` are what the networks take.
 
     Raises:
         InvalidArgumentError: Naming the wanted and the found shape.
     """
-    if tuple(h.shape[1:]) != SHAPE.dims:
-        raise InvalidArgumentError(f"`data` for {codec} must hold {SHAPE}; got {list(h.shape[1:])}.")
+    if shape != SHAPE:
+        raise InvalidArgumentError(f"`data` for {codec} must hold {SHAPE}; got {shape}.")
 
 
 @torch.no_grad()
@@ -132,7 +135,12 @@ def fit_latent_quantizer(companding: Companding, model: Autoencoder, h: Tensor) 
         companding: ``uniform`` or ``mu-law``.
         model: The trained network.
         h: [num_channels, 1, 32, 32] complex64, training split.
+
+    Raises:
+        InvalidArgumentError: If there are fewer than two channels, which have no deviation.
     """
+    if len(h) < 2:
+        raise InvalidArgumentError(f"`data` must hold at least 2 channels to design a quantiser on; got {len(h)}.")
     some = h[:: -(-len(h) // DESIGN_SAMPLES)]
     z = torch.cat([model.encode(chunk) for chunk in torch.split(some, CHUNK)])
     centre, scale = z.mean(dim=0), z.std(dim=0).clamp(min=1e-6)

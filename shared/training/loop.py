@@ -22,6 +22,8 @@ from shared.errors import DataFileError, InvalidArgumentError
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
+LARGEST_SEED = 2**32  # the order of an epoch is seeded by 2^20 seed + epoch, and torch takes 64 bits
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -55,6 +57,8 @@ class Schedule:
         if not 0 < self.final_learning_rate <= self.learning_rate < 1:
             wanted = f"in [`final_learning_rate` = {self.final_learning_rate:g}, 1)"
             raise InvalidArgumentError(f"`learning_rate` must be {wanted}; got {self.learning_rate:g}.")
+        if not 0 <= self.seed < LARGEST_SEED:
+            raise InvalidArgumentError(f"`seed` must be in [0, {LARGEST_SEED}); got {self.seed}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +209,10 @@ def _resume(
         return []
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["identity"]
+        found = dict(state["identity"])
     except Exception as error:  # a cut-off file: zipfile, pickle and torch each raise their own
-        raise DataFileError(f"`{path}` is not a checkpoint: {error}. Remove it to train anew.") from error
+        why = " ".join(str(error).split())
+        raise DataFileError(f"`{path}` is not a checkpoint: {why}. Remove it to train anew.") from error
     if found != identity:
         different = [key for key in identity | found if identity.get(key) != found.get(key)]
         wanted = ", ".join(f"{key} {identity.get(key)!r} (found {found.get(key)!r})" for key in different)

@@ -43,6 +43,8 @@ def run_manifest(
 
 def git_revision() -> str | None:
     """Return the commit of the source tree, ``-dirty`` where it was changed; None outside a repository."""
+    if not (ROOT / ".git").exists():  # installed: a repository further up is not csilink's
+        return None
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603

@@ -31,6 +31,8 @@ from shared.training.train import as_codec
 
 State = dict[str, Tensor]
 
+LARGEST_ARRAY = NUM_REALS * NUM_REALS  # a dense layer that compresses nothing; a small file can claim terabytes
+
 KERAS_CONVS = ("encoder.0", *(f"decoder.{block}.body.{i}" for block in (2, 3) for i in (0, 3, 6)), "decoder.4")
 KERAS_NORMS = ("encoder.1", *(f"decoder.{block}.body.{i}" for block in (2, 3) for i in (1, 4, 7)))
 KERAS_DENSES = ("encoder.4", "decoder.0")
@@ -67,7 +69,10 @@ def read_published(path: Path, quantizer: Companding) -> Published:
     readers: dict[str, Callable[[Path, Companding], Published]] = {".h5": _read_keras, ".pth": _read_crnet}
     if path.suffix not in readers or not path.is_file():
         raise DataFileError(f"`weights` must be a file ending in {' or '.join(readers)}; got {str(path)!r}.")
-    return readers[path.suffix](path, quantizer)
+    try:
+        return readers[path.suffix](path, quantizer)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:  # a tensor that is not there or another thing
+        raise DataFileError(f"`{path}` does not hold the weights of a known network: {error!r}") from error
 
 
 def import_codec(
@@ -89,7 +94,7 @@ def import_codec(
         InvalidArgumentError: If the channels are not of the network's shape, or the splits do not fit together.
     """
     require_splits(design, test)
-    require_network_shape(design.h, "csinet, crnet")
+    require_network_shape(design.shape, "csinet and crnet")
     published = read_published(path, quantizer)
     record = TrainingRecord(
         loss=f"{published.source}, sha256 {sha256_of(path)}",
@@ -120,12 +125,13 @@ def _read_keras(path: Path, quantizer: Companding) -> Published:
     if not over_delay:  # row (angle, delay, re/im) of theirs is row (re/im, angle, delay) of ours
         order = order.reshape(SIDE, SIDE, 2).permute(2, 0, 1).flatten()
     encoder, decoder = denses
-    if encoder["kernel2"].shape[0] != NUM_REALS or decoder["kernel2"].shape[1] != NUM_REALS:
+    num_latents = encoder["kernel2"].shape[1]
+    if encoder["kernel2"].shape[0] != NUM_REALS or decoder["kernel2"].shape[1] != NUM_REALS or not num_latents:
         raise DataFileError(f"`{path}` must hold dense layers of {NUM_REALS} reals; found {_shapes(denses)}.")
     state |= {"encoder.4.weight": encoder["kernel2"][order].T, "encoder.4.bias": encoder["bias"]}
     state |= {"decoder.0.weight": decoder["kernel2"][:, order].T, "decoder.0.bias": decoder["bias"][order]}
     settings = NetworkSettings(
-        num_latents=encoder["kernel2"].shape[1],
+        num_latents=num_latents,
         scaling="peak",
         quantizer=quantizer,
         norm_axis="delay" if over_delay else "channel",
@@ -164,6 +170,8 @@ def _arrays(group: Any) -> State:
 
     def visit(name: str, item: Any) -> None:
         if hasattr(item, "shape"):
+            if item.size > LARGEST_ARRAY:
+                raise ValueError(f"an array of {item.size} numbers is no layer of CsiNet.")
             array = torch.from_numpy(np.asarray(item, dtype=np.float32))
             key = Path(name).name.partition(":")[0]
             found[f"kernel{array.dim()}" if key == "kernel" else key] = array
@@ -177,8 +185,11 @@ def _read_crnet(path: Path, quantizer: Companding) -> Published:
         contents = torch.load(path, map_location="cpu", weights_only=True)
         weights: State = contents.get("state_dict", contents)
         num_latents = len(weights["encoder_fc.bias"])
+        if not num_latents:
+            raise ValueError("a codeword of no numbers")
     except Exception as error:  # a damaged file: zipfile, pickle and torch each raise their own
-        raise DataFileError(f"`{path}` cannot be read as CRNet's weights: {error}") from error
+        why = " ".join(str(error).split())
+        raise DataFileError(f"`{path}` cannot be read as CRNet's weights: {why}") from error
     state = {
         f"{'decoder' if name.startswith('decoder') else 'encoder'}.{name}": value for name, value in weights.items()
     }
@@ -188,13 +199,17 @@ def _read_crnet(path: Path, quantizer: Companding) -> Published:
 
 def _fill(path: Path, codec: str, settings: NetworkSettings, state: State) -> Autoencoder:
     """Build the network and copy the weights into it."""
-    network = Autoencoder.build(codec, settings)
+    with torch.device("meta"):  # initial weights would cost time and draws of torch's global generator
+        network = Autoencoder.build(codec, settings)
     try:
         for half in ("encoder", "decoder"):
             mine = {k.removeprefix(f"{half}."): v.contiguous() for k, v in state.items() if k.startswith(f"{half}.")}
-            getattr(network, half).load_state_dict(mine)
+            getattr(network, half).to_empty(device="cpu").load_state_dict(mine)
+        if not all(torch.isfinite(value).all() for value in state.values()):
+            raise DataFileError(f"`{path}` must hold finite weights; they are not.")
     except RuntimeError as error:
-        raise DataFileError(f"`{path}` does not hold the weights of {codec}: {error}") from error
+        why = " ".join(str(error).split())  # torch's message has many lines
+        raise DataFileError(f"`{path}` does not hold the weights of {codec}: {why}") from error
     network.encoder.eval().requires_grad_(requires_grad=False)
     network.decoder.eval().requires_grad_(requires_grad=False)
     return network

@@ -13,7 +13,13 @@ from shared.codecs.autoencoder.codec import SHAPE, Autoencoder, peak_bits
 from shared.coding.latents import MAX_WIDTH, Companding
 from shared.errors import InvalidArgumentError
 from shared.model_files import ModelFile, NetworkSettings, TrainingRecord
-from shared.training.autoencoder import NetworkOptions, fit_latent_quantizer, train_autoencoder, unquantized_nmse_db
+from shared.training.autoencoder import (
+    NetworkOptions,
+    fit_latent_quantizer,
+    require_network_shape,
+    train_autoencoder,
+    unquantized_nmse_db,
+)
 from shared.training.fit import Fitted, require_splits, save_codec
 from shared.training.loop import Epoch
 from shared.training.macs import count_macs
@@ -65,6 +71,7 @@ def train_codec(
     if codec not in NETWORKS:
         raise InvalidArgumentError(f"`codec` must be one of {', '.join(NETWORKS)}; got {codec!r}.")
     require_splits(train, test)
+    require_network_shape(train.shape, codec)
     name = name or codec
     identity = {"training_data": train.sha256}
     checkpoint = folder / f"{name}.checkpoint.pt"

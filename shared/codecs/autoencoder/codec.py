@@ -26,6 +26,7 @@ from shared.model_files import ModelFile, NetworkSettings
 from shared.types import CsiShape, Payload, Reconstruction
 
 SHAPE = CsiShape("angular-delay", 1, SIDE, SIDE)
+DTYPES = (torch.float32, torch.complex64, torch.int64)  # of the tensors in a model file
 
 Build = Callable[[NetworkSettings], nn.Module]
 
@@ -69,11 +70,8 @@ class Autoencoder:
             DataFileError: If the model is no network, or its tensors are not the network's.
         """
         settings = _require_network(model)
-        network = cls(ENCODERS[model.card.codec](settings), DECODERS[model.card.codec](settings), settings.scaling)
-        for module, half in ((network.encoder, "encoder"), (network.decoder, "decoder")):
-            load_half(module, model, half)
-            module.eval().requires_grad_(requires_grad=False)
-        return network
+        encoder = _load_half(model, settings, ENCODERS, "encoder")
+        return cls(encoder, _load_half(model, settings, DECODERS, "decoder"), settings.scaling)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latents of ``x: [batch, 1, 32, 32] complex64``."""
@@ -93,13 +91,19 @@ class _Half:
     """What both sides have: card, settings, quantiser, and their half of the network."""
 
     def __init__(self, model: ModelFile, device: torch.device, builders: Mapping[str, Build], half: str) -> None:
-        self.card = model.card
+        self.card = card = model.card
         self.settings = _require_network(model)
+        low, high = rate_range(self.settings)
+        if not low <= card.min_rate <= card.max_rate <= high:
+            found = f"{card.min_rate} ... {card.max_rate}"
+            raise DataFileError(f"rates of model {card.name} must be in [{low}, {high}] bits; its card says {found}.")
+        for name, tensor in model.tensors.items():
+            if tensor.dtype not in DTYPES or not torch.isfinite(tensor).all():
+                wanted = " or ".join(str(dtype) for dtype in DTYPES)
+                raise DataFileError(f"tensor {name} of model {card.name} must be finite {wanted}; it is not.")
         self.device = device
-        self.quantizer = LatentQuantizer.load(self.settings.quantizer, model.tensors, device)
-        self.network = builders[model.card.codec](self.settings)
-        load_half(self.network, model, half)
-        self.network.eval().requires_grad_(requires_grad=False).to(device)
+        self.quantizer = LatentQuantizer.load(self.settings.quantizer, self.settings.num_latents, model.tensors, device)
+        self.network = _load_half(model, self.settings, builders, half).to(device)
 
     def widths(self, rate: int) -> NDArray[np.int64]:
         """Return the bits of each field of a report: the peak's, where there is one, then each latent's."""
@@ -142,7 +146,11 @@ class AutoencoderDecoder(_Half):
 
     def __init__(self, model: ModelFile, device: torch.device) -> None:
         super().__init__(model, device, DECODERS, "decoder")
-        self.mean_csi = model.tensors["mean"].to(device)
+        mean = model.tensors["mean"]
+        if tuple(mean.shape) != SHAPE.dims or mean.dtype != torch.complex64:
+            found = f"{list(mean.shape)} {mean.dtype}"
+            raise DataFileError(f"`mean` of model {model.card.name} must be {list(SHAPE.dims)} complex64; got {found}.")
+        self.mean_csi = mean.to(device)
 
     @torch.no_grad()
     def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
@@ -176,15 +184,20 @@ def rate_range(settings: NetworkSettings) -> tuple[int, int]:
     return settings.num_latents + fixed, MAX_WIDTH * settings.num_latents + fixed
 
 
-def load_half(network: nn.Module, model: ModelFile, half: str) -> None:
-    """Copy the tensors ``network.<half>.*`` of a model file into a network.
+def _load_half(model: ModelFile, settings: NetworkSettings, builders: Mapping[str, Build], half: str) -> nn.Module:
+    """Make one half of a network, in evaluation mode, from the tensors ``network.<half>.*`` of a model file.
 
     Raises:
         DataFileError: If they are not exactly the network's.
     """
+    with torch.device("meta"):  # initial weights would cost time and draws of torch's global generator
+        network = builders[model.card.codec](settings)
+    network = network.to_empty(device="cpu")
     prefix = f"network.{half}."
     state = {name.removeprefix(prefix): value for name, value in model.tensors.items() if name.startswith(prefix)}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise DataFileError(f"model {model.card.name} is no {model.card.codec} {half}: {error}") from error
+        what = f"model {model.card.name} is no {model.card.codec} {half}"
+        raise DataFileError(f"{what}: {' '.join(str(error).split())}") from error  # torch's message has many lines
+    return network.eval().requires_grad_(requires_grad=False)

@@ -25,6 +25,13 @@ def print_card(title: str, fields: dict[str, object]) -> None:
 
 
 def command_line() -> str:
-    """Return the command as typed, with file names in the place of paths, for cards and manifests."""
-    words = [Path(word).name if "/" in word and "=" not in word else word for word in sys.argv[1:]]
-    return shlex.join(["csi-lab", *words])
+    """Return the command as typed, with file names in the place of paths, for cards and manifests.
+
+    Cards are passed on; where somebody keeps their files is not.
+    """
+    return shlex.join(["csi-lab", *map(_without_folders, sys.argv[1:])])
+
+
+def _without_folders(word: str) -> str:
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{equals}{Path(value).name if '/' in value else value}"

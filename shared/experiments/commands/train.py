@@ -1,5 +1,6 @@
 """`csi-lab train`: fit or train a codec."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,10 +8,24 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import command_line, print_card
+
+NETWORK_OPTIONS = (
+    "num_latents",
+    "loss",
+    "quantizer",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "seed",
+    "precision",
+    "device",
+)
 
 
 def train(
+    context: typer.Context,
     codec: Annotated[str, typer.Argument(help="klt, angular-topk, float: closed form. csinet, crnet: networks.")],
     data: Annotated[str, typer.Option(help="Training split: a file.")],
     test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
@@ -34,16 +49,20 @@ def train(
 ) -> None:
     """Fit or train a codec on a training split and measure it on a test split.
 
-    A training that was interrupted goes on when the same command runs again.
+    The options of networks are refused with a codec of closed form. A training that was interrupted goes on when the
+    same command runs again.
     """
     from shared.channels import load_channels  # noqa: PLC0415  (keeps `csi-lab --help` quick)
     from shared.training.autoencoder import NetworkOptions  # noqa: PLC0415
     from shared.training.fit import CLOSED_FORM, fit_codec  # noqa: PLC0415
     from shared.training.loop import Epoch, Schedule  # noqa: PLC0415
-    from shared.training.train import train_codec  # noqa: PLC0415
+    from shared.training.train import NETWORKS, train_codec  # noqa: PLC0415
 
     command = command_line()
+    if codec not in (*CLOSED_FORM, *NETWORKS):
+        raise InvalidArgumentError(f"`codec` must be one of {', '.join((*CLOSED_FORM, *NETWORKS))}; got {codec!r}.")
     if codec in CLOSED_FORM:
+        _refuse_network_options(context, codec)
         model = fit_codec(codec, load_channels(data), load_channels(test), out, command, name)
         print_card(model.card.name, model.card.model_dump())
         return
@@ -53,10 +72,13 @@ def train(
     options = NetworkOptions(num_latents, loss, quantizer, schedule, device)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
+    with ExitStack() as stack:
+        bar = Progress(*columns, console=console)
         task = bar.add_task("steps", total=None)
 
         def report(done: int, total: int, epoch: Epoch | None) -> None:
+            if not bar.live.is_started:  # not earlier: what is wrong before the first step is one sentence alone
+                stack.enter_context(bar)
             bar.update(task, completed=done, total=total)
             if epoch:
                 bar.console.print(
@@ -66,3 +88,16 @@ def train(
 
         model = train_codec(codec, load_channels(data), load_channels(test), options, out, command, name, report)
     print_card(model.card.name, model.card.model_dump())
+
+
+def _refuse_network_options(context: typer.Context, codec: str) -> None:
+    """Raise if an option was given that a codec of closed form would not heed.
+
+    Raises:
+        InvalidArgumentError: Naming the options.
+    """
+    sources = {name: context.get_parameter_source(name) for name in NETWORK_OPTIONS}
+    given = [name for name, source in sources.items() if source and source.name != "DEFAULT"]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise InvalidArgumentError(f"`codec` must be a network for {options}; got {codec}, which is of closed form.")
