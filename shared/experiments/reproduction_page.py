@@ -19,6 +19,18 @@ paper or a specification says, what we measured, on which data, after how many e
 10 log10 of the mean over reports of the ratio, with its 95 % interval over the test split's reports.
 """
 
+RECIPES = """## Recipes, not run
+
+Trainings of the papers' length, for a machine with a GPU; the tables above say how many epochs were run.
+
+```
+csi-lab train csinet --num-latents 64 --epochs 1000 --batch-size 200 --device cuda --data cost2100-indoor-train.npz --test HT_val.npy
+csi-lab train crnet --num-latents 64 --epochs 1000 --batch-size 200 --device cuda --data cost2100-indoor-train.npz --test HT_val.npy
+csi-lab train csinet --num-latents 64 --epochs 1000 --loss mse --batch-size 200 --device cuda --data cost2100-indoor-train.npz --test HT_val.npy
+csi-lab train crnet --num-latents 512 --epochs 1000 --batch-size 200 --device cuda --data cost2100-indoor-train.npz --test HT_val.npy
+```
+"""  # noqa: E501  (commands are one line each)
+
 
 def render(results: Path = RESULTS) -> str:
     """Return the page.
@@ -30,7 +42,7 @@ def render(results: Path = RESULTS) -> str:
     parts += [networks_table(json.loads(path.read_text())) for path in sorted((results / "networks").glob("*.json"))]
     parts.append(_estimation(json.loads((results / "estimation.json").read_text())))
     parts.append(_profile(json.loads((results / "tr38901_profile.json").read_text())))
-    return "\n".join(parts)
+    return "\n".join([*parts, RECIPES])
 
 
 def networks_table(result: dict[str, Any]) -> str:

@@ -40,9 +40,9 @@ class Schedule:
         precision: Of the forward pass. ``auto`` takes bfloat16 where the hardware computes in it, else float32.
     """
 
-    epochs: int = 30
+    epochs: int = 20
     batch_size: int = 100
-    learning_rate: float = 3e-3
+    learning_rate: float = 5e-3
     final_learning_rate: float = 1e-5
     warmup_steps: int = 300
     ema_decay: float = 0.999
