@@ -1,4 +1,4 @@
-"""The two networks as codecs, with random weights: what the contract test holds of trained ones, and bad model files."""
+"""The two networks as codecs, with random weights: what the contract test holds of trained ones; bad model files."""
 
 from typing import Any, Literal
 
