@@ -31,26 +31,26 @@ class Row:
         num_reals: Codeword size.
         compression_ratio: ``num_reals`` over the reals of a channel.
         nmse_db: 10 log10 of the mean over reports of the ratio; latents not quantised.
-        low_db: Lower end of its 95 % interval.
+        low_db: Lower end of its 95 % interval; None where it reaches 0, which has no value in dB.
         high_db: Upper end.
         published_db: What the paper has for its own data; None where it has none.
         loss: What it was trained on; None for a closed form.
         epochs: Passes over the training split; None for a closed form or published weights.
         samples_seen: Channels seen in training.
-        command: What made it.
+        command: What made the model; None for a KLT, which is fitted where it is measured.
     """
 
     method: str
     num_reals: int
     compression_ratio: str
     nmse_db: float
-    low_db: float
+    low_db: float | None
     high_db: float
     published_db: float | None
     loss: str | None
     epochs: float | None
     samples_seen: int | None
-    command: str
+    command: str | None
 
 
 def measure_networks(train: ChannelSet, test: ChannelSet, models: list[str], published: bool) -> dict[str, Any]:
@@ -74,8 +74,7 @@ def measure_networks(train: ChannelSet, test: ChannelSet, models: list[str], pub
     rows = []
     reals = 2 * test.shape.num_complex
     for num_reals, ratios in klt_errors(train.h, test.h, [n for n in KLT_REALS if n < reals]).items():
-        command = f"csi-lab reproduce networks, fitted on {train.name}"
-        rows.append(_row("klt", num_reals, reals, ratios, None, None, None, None, command))
+        rows.append(_row("klt", num_reals, reals, ratios, None, None, None, None, None))
     for name in models:
         model = load_model(name)
         network, card = Autoencoder.load(model), model.card
@@ -130,17 +129,18 @@ def _row(
     loss: str | None,
     epochs: float | None,
     samples_seen: int | None,
-    command: str,
+    command: str | None,
 ) -> Row:
     mean = float(ratios.mean())
     interval = mean_interval(mean, float(ratios.square().sum()), len(ratios))
     low, high = (interval.low, interval.high) if interval else (mean, mean)
+    low_db = to_db(low)
     return Row(
         method=method,
         num_reals=num_reals,
         compression_ratio=str(Fraction(num_reals, reals)),
         nmse_db=round(to_db(mean) or 0.0, 3),
-        low_db=round(to_db(low) or 0.0, 3),
+        low_db=None if low_db is None else round(low_db, 3),
         high_db=round(to_db(high) or 0.0, 3),
         published_db=published_db,
         loss=loss,
