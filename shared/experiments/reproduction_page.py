@@ -69,7 +69,7 @@ def networks_table(result: dict[str, Any]) -> str:
             "",
             result["text"],
             "",
-            f"* Training: {result['training_data']}",
+            *([f"* Training: {result['training_data']}"] if result["training_data"] else []),
             f"* Test: {result['test_data']}",
             f"* Command: `{result['command']}`",
             "",
