@@ -35,11 +35,11 @@ class NetworkSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    num_latents: int = Field(ge=1, description="Codeword size, in reals.")
+    num_latents: int = Field(ge=1, le=2048, description="Codeword size, in reals.")
     scaling: Literal["peak", "power"] = Field(
         description="`peak`: CsiNet's 0.5 / max|x| about 0.5, the peak sent in 8 bits. `power`: unit mean power."
     )
-    quantizer: str = Field(description="`uniform` or `mu-law`, 1 to 8 bits a latent.")
+    quantizer: Literal["uniform", "mu-law"] = Field(description="Of the latents, 1 to 8 bits each.")
     norm_axis: Literal["channel", "delay"] = Field(default="channel", description="What batch norm has a mean for.")
     final_norm: bool = Field(default=True, description="Whether batch norm follows csinet's last convolution.")
 

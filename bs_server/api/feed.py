@@ -4,7 +4,8 @@
        ^                                |
        '--- not before interval_s, or as long as the sums took, whichever is longer
 
-A topic lives while somebody listens to it.
+A topic lives while somebody listens to it. Sums that are being made are left to finish when the last listener goes: a
+query that is cancelled costs the store its connection.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from shared.errors import OverloadedError, UnavailableError
 log = logging.getLogger(__name__)
 
 MAX_LISTENERS = 100  # each holds a connection open, and may ask for sums of its own
+CLOSE_S = 2.0  # for sums to finish when the service shuts down
 
 
 async def summarise(store: Store, where: ReportFilter, group_by: list[GroupColumn]) -> Summary:
@@ -55,6 +57,7 @@ class SummaryFeed:
         self._store = store
         self._writer = writer
         self._channels: dict[Topic, _Channel] = {}
+        self._summing: dict[Topic, asyncio.Task[tuple[int, Summary]]] = {}
         self._closed = False
 
     @property
@@ -71,7 +74,8 @@ class SummaryFeed:
         """
         if self._closed:
             raise UnavailableError("The base station is shutting down.")
-        if self.num_listeners >= MAX_LISTENERS:
+        abandoned = self._summing.keys() - self._channels.keys()
+        if self.num_listeners + len(abandoned) >= MAX_LISTENERS:
             raise OverloadedError(
                 f"At most {MAX_LISTENERS} clients may listen to summaries at a time; come back later.",
                 retry_delay_ms=1000,
@@ -107,6 +111,12 @@ class SummaryFeed:
         for topic, channel in channels.items():
             self._end(topic, channel)
         await asyncio.gather(*(channel.producer for channel in channels.values()), return_exceptions=True)
+        summing = list(self._summing.values())
+        if summing:
+            _, late = await asyncio.wait(summing, timeout=CLOSE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _end(self, topic: Topic, channel: "_Channel") -> None:
         """End a topic; who comes next begins it anew."""
@@ -118,14 +128,24 @@ class SummaryFeed:
         """Tell the summary after every change, until the topic ends; a failing store ends it."""
         try:
             while True:
-                num_commits, start_s = self._writer.num_commits, time.monotonic()
-                summary = await summarise(self._store, topic.where, list(topic.group_by))
+                start_s = time.monotonic()
+                if topic not in self._summing:
+                    self._summing[topic] = asyncio.create_task(self._sum(topic))
+                num_commits, summary = await asyncio.shield(self._summing[topic])
                 channel.tell(summary.model_dump_json())
                 await asyncio.sleep(max(topic.interval_s, time.monotonic() - start_s))
                 await self._writer.wait_for_commit(after=num_commits)
         except Exception:
             log.exception("a summary could not be computed")
             self._end(topic, channel)
+
+    async def _sum(self, topic: Topic) -> tuple[int, Summary]:
+        """Return the summary, and how many commits it holds at least."""
+        try:
+            num_commits = self._writer.num_commits
+            return num_commits, await summarise(self._store, topic.where, list(topic.group_by))
+        finally:
+            del self._summing[topic]
 
 
 class _Channel:

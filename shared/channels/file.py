@@ -19,7 +19,6 @@ from torch import Tensor
 from shared.channels.card import DatasetCard, read_dataset_card
 from shared.channels.deepmimo import read_deepmimo
 from shared.channels.hdf5 import open_hdf5
-from shared.channels.layout_check import checked
 from shared.channels.layouts import interpret
 from shared.channels.mat5 import Cells, is_mat5, open_mat5
 from shared.channels.numpy_files import open_npy, open_npz
@@ -121,8 +120,7 @@ def open_stream(path: Path, options: ReadOptions | None = None) -> ChannelStream
     if isinstance(arrays.get("channels"), Cells):
         return read_deepmimo(path, arrays, options)
     stored = {name: array for name, array in arrays.items() if isinstance(array, StoredArray)}
-    stream = interpret(path, stored, options)
-    return stream if options.trust_layout else checked(stream)
+    return interpret(path, stored, options)
 
 
 def _open_mat(path: Path) -> dict[str, StoredArray | Cells]:

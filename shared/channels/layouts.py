@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shared.channels.layout_check import checked
 from shared.channels.path_files import PATH_ARRAYS, read_paths
 from shared.channels.stored import Array, StoredArray
 from shared.channels.stream import ChannelStream, Chunk, ReadOptions
@@ -72,7 +73,9 @@ def _complex(path: Path, array: StoredArray, options: ReadOptions, domain: Domai
     _require_domain(path, domain, options)
     _require_complex(path, array.name, array)
     dims = _dims(path, array.shape)
-    return _stream(path, f"complex {domain} array", CsiShape(domain, *dims), array, lambda rows: _tensor(rows, dims))
+    shape = CsiShape(domain, *dims)
+    stream = _stream(path, f"complex {domain} array", shape, array, lambda rows: _tensor(rows, dims))
+    return stream if options.trust_layout else checked(stream)
 
 
 def _pairs(path: Path, array: StoredArray, options: ReadOptions, domain: Domain) -> ChannelStream:
@@ -103,7 +106,9 @@ def _csinet(path: Path, array: StoredArray, options: ReadOptions) -> ChannelStre
             raise DataFileError(f"`{path}` must hold `HT` in [0, 1] around {CSINET_OFFSET}; found {found}.")
         return from_csinet_rows(torch.from_numpy(rows.reshape(len(rows), -1).astype(np.float32)))
 
-    return _stream(path, "CsiNet HT", CsiShape("angular-delay", 1, CSINET_SIDE, CSINET_SIDE), array, convert)
+    csi = CsiShape("angular-delay", 1, CSINET_SIDE, CSINET_SIDE)
+    stream = _stream(path, "CsiNet HT", csi, array, convert)
+    return stream if options.trust_layout else checked(stream, from_reals=True)
 
 
 def _csinet_truth(path: Path, array: StoredArray, options: ReadOptions) -> ChannelStream:

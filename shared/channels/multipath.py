@@ -26,6 +26,7 @@ from shared.transforms import to_angles
 
 CHUNK_ELEMENTS = 400_000  # padded path x path (or path x tap) entries computed at once: tens of MB
 MAX_CHUNK = 512
+SAME = 1e-10  # phase step between two paths below which they count as one: 0 / 0 in double precision is near
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,17 @@ def _dirichlet(t: Tensor, size: int) -> Tensor:
 
 def _energy(sine: Tensor, turns: Tensor, amplitude: Tensor, sampling: Sampling) -> Tensor:
     """Return [n] float64, the energy over all antennas and subcarriers."""
-    over_antennas = _dirichlet((sine[:, :, None] - sine[:, None, :]) * (sampling.num_tx_ant / 2), sampling.num_tx_ant)
-    over_subcarriers = _dirichlet(turns[:, :, None] - turns[:, None, :], sampling.num_subcarriers)
-    gram = over_antennas * over_subcarriers
-    energy = torch.einsum("np,npq,nq->n", amplitude, gram, amplitude.conj()).real
+    first, second = torch.triu_indices(sine.shape[1], sine.shape[1], offset=1)
+    cross = amplitude[:, first] * amplitude[:, second].conj()
+    cross *= _between(0.5 * sampling.num_tx_ant * sine, sampling.num_tx_ant, first, second)
+    cross *= _between(turns, sampling.num_subcarriers, first, second)
+    energy = amplitude.abs().square().sum(dim=1) + 2 * cross.sum(dim=1).real
     return energy * (sampling.num_tx_ant * sampling.num_subcarriers)
+
+
+def _between(t: Tensor, size: int, first: Tensor, second: Tensor) -> Tensor:
+    """Return `_dirichlet` of t[first] - t[second], as a quotient that takes no sine for each pair."""
+    step, whole = _phasor(t / size), _phasor(t)
+    denominator = 1 - step[:, first] * step[:, second].conj()
+    kernel = (1 - whole[:, first] * whole[:, second].conj()) / (denominator * size)
+    return torch.where(denominator.abs() < SAME, torch.ones_like(kernel), kernel)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shared.errors import DataFileError
 
 Array = NDArray[np.generic]
-PIECE_BYTES = 16 * 2**20
+PIECE_BYTES = 4 * 2**20  # what is computed from a piece takes some ten times as much
 
 
 @dataclass(frozen=True, slots=True)

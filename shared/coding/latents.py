@@ -54,16 +54,14 @@ class LatentQuantizer:
 
     @classmethod
     def load(
-        cls, companding: str, num_latents: int, tensors: dict[str, Tensor], device: torch.device
+        cls, companding: Companding, num_latents: int, tensors: dict[str, Tensor], device: torch.device
     ) -> "LatentQuantizer":
         """Make the quantiser of a model file, from its tensors `quantizer.centre`, `.scale` and `.clip`.
 
         Raises:
-            DataFileError: If there is no such companding, or a tensor is not what the class wants.
+            DataFileError: If a tensor is not what the class wants.
             KeyError: If a tensor is missing.
         """
-        if companding not in COMPANDINGS:
-            raise DataFileError(f"`quantizer` must be one of {', '.join(COMPANDINGS)}; got {companding!r}.")
         loaded = []
         for name, size in (("centre", num_latents), ("scale", num_latents), ("clip", MAX_WIDTH)):
             tensor = tensors[f"quantizer.{name}"]
@@ -73,7 +71,7 @@ class LatentQuantizer:
             if name != "centre" and not (tensor > 0).all():
                 raise DataFileError(f"`quantizer.{name}` must be positive; its least entry is {float(tensor.min())}.")
             loaded.append(tensor.to(device))
-        return cls(COMPANDINGS[COMPANDINGS.index(companding)], *loaded)
+        return cls(companding, *loaded)
 
     def index(self, z: Tensor, widths: NDArray[np.int64]) -> Tensor:
         """Quantise.

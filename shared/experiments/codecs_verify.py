@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 
 from shared.channels import load_channels, shipped_datasets
-from shared.errors import InvalidArgumentError
-from shared.model_files import count_parameters, load_model
+from shared.errors import DataFileError, InvalidArgumentError
+from shared.model_files import ModelFile, count_parameters, load_model
 from shared.training.fit import measure_nmse_db
 
 TOLERANCE_DB = 0.1
@@ -17,16 +17,16 @@ class Verification:
 
     Attributes:
         codec: Its name.
-        sha256: Digest of the file, equal to the card's (loading refuses any other).
-        num_parameters: Counted in the file.
+        sha256: Digest of the file, equal to the card's (loading refuses any other); None for one that does not load.
+        num_parameters: Counted in the file; None for one that does not load.
         nmse_off_db: Largest distance of a measured NMSE from the card's; None where the test split is not here, or the
             card has none.
         verdict: ``ok``, or what is wrong.
     """
 
     codec: str
-    sha256: str
-    num_parameters: int
+    sha256: str | None
+    num_parameters: int | None
     nmse_off_db: float | None
     verdict: str
 
@@ -42,11 +42,16 @@ def verify_codec(name_or_path: str, data: str | None = None) -> Verification:
         name_or_path: Name in the zoo, or a .safetensors file.
         data: The test split; None for the data set of the card's name, where it ships.
 
-    Raises:
-        DataFileError: If the file cannot be loaded, or is not the one of its card.
-        InvalidArgumentError: If ``data`` is not the card's test split.
+    Returns:
+        What came of it; a file that cannot be loaded, or ``data`` that is not the card's test split, is a verdict.
     """
-    model = load_model(name_or_path)
+    try:
+        return _verify(load_model(name_or_path), data)
+    except (DataFileError, InvalidArgumentError) as error:
+        return Verification(name_or_path, None, None, None, str(error))
+
+
+def _verify(model: ModelFile, data: str | None) -> Verification:
     card = model.card
     count = count_parameters(model.tensors)
     name = card.test_data.split(",")[0]

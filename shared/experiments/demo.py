@@ -1,4 +1,4 @@
-"""The demo: a base station and a UE as two processes, both codecs over SNR, the summary asked over REST.
+"""The demo: a base station and a UE as two processes, four codecs over SNR, the summary asked over REST.
 
 csi-bs serve  <==gRPC==  csi-ue run        then  GET /v1/metrics/summary  ->  table, plot, summary.json
 """
@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.errors import UnavailableError
+from shared.errors import InvalidArgumentError, UnavailableError
 from shared.experiments.plots import Group, plot_nmse_and_bler
+from shared.model_files import load_model
 
+CODECS = ("klt", "angular-topk", "csinet", "crnet")
 START_S = 60.0
 STOP_S = 30.0
 
@@ -85,7 +87,7 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
     Args:
         folder: Where database, logs, plot and summary go.
         num_reports: Reports for each codec and SNR.
-        rate: Information bits of a report.
+        rate: Information bits of a report; a codec that does not have it is left out.
         snr_db: SNRs, as ``csi-ue run`` takes them.
         keep: Leave the base station running.
 
@@ -94,14 +96,16 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
 
     Raises:
         UnavailableError: If one of the two processes fails.
+        InvalidArgumentError: If no codec has the rate.
     """
     _require_unused(folder)
+    codecs = codecs_at(rate)
     for old in ("csilink.db", "csilink.db-wal", "csilink.db-shm"):
         (folder / old).unlink(missing_ok=True)
     station = start_base_station(folder, ["--keep-reconstructions", "5000"])
     try:
         options = ["--seed", "1", "--rate", str(rate), "--num-reports", str(num_reports), "--snr-db", snr_db]
-        groups = _measure(station, folder, options)
+        groups = _measure(station, folder, codecs, options)
         title = f"CSI feedback over uncoded BPSK/AWGN, {num_reports} reports a point, TR 38.901 indoor open office"
         plot_nmse_and_bler(groups, title, folder / "nmse_bler.png")
         still_running = _addresses(station, groups) if keep else None
@@ -114,6 +118,20 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
     return groups, still_running
 
 
+def codecs_at(rate: int) -> list[str]:
+    """Return the demo's codecs that have a rate.
+
+    Raises:
+        InvalidArgumentError: If none has.
+    """
+    cards = [load_model(name).card for name in CODECS]
+    names = [card.name for card in cards if card.min_rate <= rate <= card.max_rate]
+    if not names:
+        low, high = min(card.min_rate for card in cards), max(card.max_rate for card in cards)
+        raise InvalidArgumentError(f"`rate` must be in [{low}, {high}] bits; got {rate}.")
+    return names
+
+
 def _require_unused(folder: Path) -> None:
     """Raise if the base station of an earlier demo still works on the folder's database."""
     try:
@@ -124,12 +142,12 @@ def _require_unused(folder: Path) -> None:
     raise UnavailableError(f"`out` {folder} is in use by a base station; stop it (kill {pid}) or give another folder.")
 
 
-def _measure(station: BaseStationProcess, folder: Path, options: list[str]) -> list[Group]:
+def _measure(station: BaseStationProcess, folder: Path, codecs: list[str], options: list[str]) -> list[Group]:
     """Run the UE, and ask the summary."""
     command = [sys.executable, "-m", "ue_client", "run", "--bs", f"127.0.0.1:{station.grpc_port}", "--json"]
     with (folder / "ue.json").open("wb") as stream:
         ue = subprocess.run(  # noqa: S603  (our own command)
-            [*command, *options, "--codec", "klt", "--codec", "angular-topk"], stdout=stream, check=False
+            [*command, *options, *(word for codec in codecs for word in ("--codec", codec))], stdout=stream, check=False
         )
     if ue.returncode:
         raise UnavailableError(f"csi-ue ended with exit code {ue.returncode}; the base station's log is {station.log}.")
@@ -143,7 +161,7 @@ def _addresses(station: BaseStationProcess, groups: list[Group]) -> str:
     """Say where a base station that is left running can be asked."""
     address = f"http://127.0.0.1:{station.rest_port}"
     best = max(group["snr_db"] for group in groups)
-    page = station.get(f"/v1/reports?codec=angular-topk&snr_db={best}&limit=1000")
+    page = station.get(f"/v1/reports?codec={groups[0]['codec']}&snr_db={best}&limit=1000")
     kept = [report["report_id"] for report in page["reports"] if report["has_reconstruction"]]
     lines = [
         f"The base station still runs (stop it: kill {station.process.pid}):",

@@ -55,7 +55,7 @@ def plot_nmse_and_bler(groups: Sequence[Group], title: str, path: Path) -> None:
 def _estimation(group: Group) -> str:
     """Say how the UE estimated its channel."""
     cnr_db = group["cnr_db"]
-    return str(group["estimator"]) if cnr_db is None else f"{group['estimator']} at {cnr_db:g} dB"
+    return str(group["estimator"]) if cnr_db is None else f"{group['estimator']} at CNR {cnr_db:g} dB"
 
 
 def _line(ax: Any, snr_db: np.ndarray, values: list[list[float]], label: str, style: str) -> None:

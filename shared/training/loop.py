@@ -40,9 +40,9 @@ class Schedule:
         precision: Of the forward pass. ``auto`` takes bfloat16 where the hardware computes in it, else float32.
     """
 
-    epochs: int = 30
+    epochs: int = 20
     batch_size: int = 100
-    learning_rate: float = 3e-3
+    learning_rate: float = 5e-3
     final_learning_rate: float = 1e-5
     warmup_steps: int = 300
     ema_decay: float = 0.999
@@ -117,9 +117,10 @@ def train_network(
     optimizer = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
     steps_per_epoch = len(h) // schedule.batch_size
     num_steps = steps_per_epoch * schedule.epochs
-    identity = identity | asdict(schedule)
+    bfloat16 = _uses_bfloat16(schedule.precision, device)
+    identity = identity | asdict(schedule) | {"precision": "bfloat16" if bfloat16 else "float32"}
     history = _resume(checkpoint, identity, network, average, optimizer)
-    dtype = torch.bfloat16 if _uses_bfloat16(schedule.precision, device) else None
+    dtype = torch.bfloat16 if bfloat16 else None
     for epoch in range(len(history), schedule.epochs):
         start_s, total = time.monotonic(), 0.0
         order = torch.randperm(len(h), generator=torch.Generator().manual_seed((schedule.seed << 20) + epoch))

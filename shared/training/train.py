@@ -10,7 +10,7 @@ from torch import Tensor
 
 from shared.channels import ChannelSet
 from shared.codecs.autoencoder.codec import SHAPE, Autoencoder, peak_bits
-from shared.coding.latents import MAX_WIDTH, Companding
+from shared.coding.latents import MAX_WIDTH
 from shared.errors import InvalidArgumentError
 from shared.model_files import ModelFile, NetworkSettings, TrainingRecord
 from shared.training.autoencoder import (
@@ -73,7 +73,7 @@ def train_codec(
     require_splits(train, test)
     require_network_shape(train.shape, codec)
     name = name or codec
-    identity = {"training_data": train.sha256}
+    identity = {"training_data": train.sha256, "test_data": test.sha256}
     checkpoint = folder / f"{name}.checkpoint.pt"
     network, history = train_autoencoder(codec, train.h, test.h, options, checkpoint, identity, report)
     seen = len(history) * (len(train.h) // options.schedule.batch_size) * options.schedule.batch_size
@@ -87,6 +87,7 @@ def train_codec(
     model = save_codec(codec, fitted, train.identity, test, folder, command, name)
     manifest = run_manifest(command, train.identity, test.identity, options, history)
     (folder / f"{name}.manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    checkpoint.unlink()  # what it is for is done; the model file has the weights
     return model
 
 
@@ -108,8 +109,7 @@ def as_codec(
         record: How the weights came to be.
         described: Title and source; None for those of the codec.
     """
-    quantizer_: Companding = "mu-law" if settings.quantizer == "mu-law" else "uniform"
-    quantizer = fit_latent_quantizer(quantizer_, network, h)
+    quantizer = fit_latent_quantizer(settings.quantizer, network, h)
     tensors = {
         **{f"network.encoder.{key}": value for key, value in network.encoder.state_dict().items()},
         **{f"network.decoder.{key}": value for key, value in network.decoder.state_dict().items()},

@@ -21,7 +21,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 ROOT = Path(__file__).parents[2]
-CODECS = ("klt", "angular-topk")
+CODECS = ("klt", "angular-topk", "csinet", "crnet")
 PROFILE = ("--profile", "postgres")
 REPORTS_PER_UE = 9 * 200  # of each codec: the SNR points and --num-reports in docker-compose.yml
 DEADLINE_S = 300.0

@@ -62,6 +62,17 @@ class Autoencoder:
             decoder.scale_output(1 / scaling.POWER_SLOPE)
         return cls(ENCODERS[codec](settings), decoder, settings.scaling)
 
+    @classmethod
+    def load(cls, model: ModelFile) -> "Autoencoder":
+        """Make the network of a model file, in evaluation mode on the host.
+
+        Raises:
+            DataFileError: If the model is no network, or its tensors are not the network's.
+        """
+        settings = _require_network(model)
+        encoder = _load_half(model, settings, ENCODERS, "encoder")
+        return cls(encoder, _load_half(model, settings, DECODERS, "decoder"), settings.scaling)
+
     def encode(self, x: Tensor) -> Tensor:
         """Return the latents of ``x: [batch, 1, 32, 32] complex64``."""
         z: Tensor = self.encoder(scaling.network_input(x, self.scaling))
@@ -81,9 +92,7 @@ class _Half:
 
     def __init__(self, model: ModelFile, device: torch.device, builders: Mapping[str, Build], half: str) -> None:
         self.card = card = model.card
-        if card.network is None or card.shape != SHAPE:
-            raise DataFileError(f"model {card.name} must be a network for {SHAPE}; its card says otherwise.")
-        self.settings = card.network
+        self.settings = _require_network(model)
         low, high = rate_range(self.settings)
         if not low <= card.min_rate <= card.max_rate <= high:
             found = f"{card.min_rate} ... {card.max_rate}"
@@ -94,11 +103,7 @@ class _Half:
                 raise DataFileError(f"tensor {name} of model {card.name} must be finite {wanted}; it is not.")
         self.device = device
         self.quantizer = LatentQuantizer.load(self.settings.quantizer, self.settings.num_latents, model.tensors, device)
-        with torch.device("meta"):  # initial weights would cost time and draws of torch's global generator
-            network = builders[card.codec](self.settings)
-        self.network = network.to_empty(device="cpu")
-        load_half(self.network, model, half)
-        self.network.eval().requires_grad_(requires_grad=False).to(device)
+        self.network = _load_half(model, self.settings, builders, half).to(device)
 
     def widths(self, rate: int) -> NDArray[np.int64]:
         """Return the bits of each field of a report: the peak's, where there is one, then each latent's."""
@@ -161,6 +166,13 @@ class AutoencoderDecoder(_Half):
         return Reconstruction(h_hat, np.ones(len(h_hat), dtype=np.bool_))
 
 
+def _require_network(model: ModelFile) -> NetworkSettings:
+    card = model.card
+    if card.codec not in ENCODERS or card.network is None or card.shape != SHAPE:
+        raise DataFileError(f"model {card.name} must be {' or '.join(ENCODERS)} for {SHAPE}; its card says otherwise.")
+    return card.network
+
+
 def peak_bits(settings: NetworkSettings) -> int:
     """Return the bits of a report that are not of a latent."""
     return scaling.PEAK_BITS if settings.scaling == "peak" else 0
@@ -172,12 +184,15 @@ def rate_range(settings: NetworkSettings) -> tuple[int, int]:
     return settings.num_latents + fixed, MAX_WIDTH * settings.num_latents + fixed
 
 
-def load_half(network: nn.Module, model: ModelFile, half: str) -> None:
-    """Copy the tensors ``network.<half>.*`` of a model file into a network.
+def _load_half(model: ModelFile, settings: NetworkSettings, builders: Mapping[str, Build], half: str) -> nn.Module:
+    """Make one half of a network, in evaluation mode, from the tensors ``network.<half>.*`` of a model file.
 
     Raises:
         DataFileError: If they are not exactly the network's.
     """
+    with torch.device("meta"):  # initial weights would cost time and draws of torch's global generator
+        network = builders[model.card.codec](settings)
+    network = network.to_empty(device="cpu")
     prefix = f"network.{half}."
     state = {name.removeprefix(prefix): value for name, value in model.tensors.items() if name.startswith(prefix)}
     try:
@@ -185,3 +200,4 @@ def load_half(network: nn.Module, model: ModelFile, half: str) -> None:
     except RuntimeError as error:
         what = f"model {model.card.name} is no {model.card.codec} {half}"
         raise DataFileError(f"{what}: {' '.join(str(error).split())}") from error  # torch's message has many lines
+    return network.eval().requires_grad_(requires_grad=False)

@@ -87,7 +87,8 @@ def codecs_verify(
             table.add_column(column)
         for result in results:
             off = "not measured" if result.nmse_off_db is None else f"{result.nmse_off_db:.3f}"
-            table.add_row(result.codec, result.sha256[:12], f"{result.num_parameters:,}", off, result.verdict)
+            count = "-" if result.num_parameters is None else f"{result.num_parameters:,}"
+            table.add_row(result.codec, (result.sha256 or "-")[:12], count, off, result.verdict)
         console.print(table)
     if any(result.verdict != "ok" for result in results):
         raise typer.Exit(1)

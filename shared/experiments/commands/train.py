@@ -38,9 +38,9 @@ def train(
     quantizer: Annotated[
         Literal["uniform", "mu-law"], typer.Option(help="Networks: quantiser of the latents, 1 to 8 bits each.")
     ] = "uniform",
-    epochs: Annotated[int, typer.Option(min=1, help="Networks: passes over the training split.")] = 30,
+    epochs: Annotated[int, typer.Option(min=1, help="Networks: passes over the training split.")] = 20,
     batch_size: Annotated[int, typer.Option(min=2, help="Networks: reports a step.")] = 100,
-    learning_rate: Annotated[float, typer.Option(help="Networks: Adam's, before the cosine.")] = 3e-3,
+    learning_rate: Annotated[float, typer.Option(help="Networks: Adam's, before the cosine.")] = 5e-3,
     seed: Annotated[int, typer.Option(min=0, help="Networks: initial weights and order of the reports.")] = 1,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="Networks: auto is bfloat16 where hardware has it.")

@@ -1,5 +1,6 @@
 """Every reader, on the right file and on wrong ones."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,19 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.io import savemat
 
 from shared.channels import load_channels
-from shared.channels.file import load_file
+from shared.channels.file import load_file, open_stream
+from shared.channels.stream import ReadOptions
 from shared.channels.writing import write_channels
 from shared.errors import DataFileError
-from shared.transforms import normalize_power
+from shared.transforms import from_csinet_rows, normalize_power, to_angles
 from shared.types import Domain
 
 
 def random_channels(*shape: int) -> NDArray[np.complex64]:
-    return torch.randn(*shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(1)).numpy() * 3
+    """Draw channels with the power-delay profile that an angular-delay file must have."""
+    x = torch.randn(*shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+    return (3 * x * 0.7 ** torch.arange(shape[-1])).numpy()
 
 
 def csinet_rows(x: NDArray[np.complex64]) -> NDArray[np.float64]:
@@ -61,7 +67,11 @@ def test_csinet_rows_are_read_as_angle_by_delay_from_npy_and_mat(tmp_path: Path)
     np.save(tmp_path / "ht.npy", csinet_rows(x).astype(np.float32))
     savemat(tmp_path / "ht.mat", {"HT": csinet_rows(x)})
     savemat(tmp_path / "small.mat", {"HT": csinet_rows(x), "other": np.zeros(3)}, do_compression=True)
-    for name in ("ht.npy", "ht.mat", "small.mat"):
+    np.save(tmp_path / "images.npy", csinet_rows(x).reshape(3, 2, 32, 32))
+    np.save(tmp_path / "columns.npy", np.asfortranarray(csinet_rows(x)))
+    np.savez(tmp_path / "ht.npz", HT=csinet_rows(x))
+    np.savez(tmp_path / "columns.npz", HT=np.asfortranarray(csinet_rows(x)))
+    for name in ("ht.npy", "ht.mat", "small.mat", "images.npy", "columns.npy", "ht.npz", "columns.npz"):
         channels = load_file(tmp_path / name)
         assert channels.shape.domain == "angular-delay"
         assert same_up_to_scale(channels.h, x[:, None])
@@ -125,6 +135,15 @@ UNUSABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "mat without HT": (write(HT, ".mat", "ht"), r"must hold an array .*`HT`.*found \['ht'\]"),
     "HT of cells": (write(np.array([["a", 1]], dtype=object), ".mat", "HT"), r"must hold an array .*found \[\]"),
     "HT too narrow": (write(HT[:, :-1]), r"must hold `HT` as \[N, 2048\] real; found \[2, 2047\]"),
+    "HT transposed": (write(HT.T), r"found \[2048, 2\] float32. It looks transposed"),
+    "HT of integers": (write((HT * 255).astype(np.uint8)), "must be complex; found uint8"),
+    "HF transposed": (write(np.ones((4000, 2), np.complex64)), r"must hold `HF_all` as \[N, 4000\].*looks transposed"),
+    "HF real": (write(np.ones((2, 4000)), ".npz", "HF_all"), r"must hold `HF_all` as \[N, 4000\] complex; found"),
+    "pairs of integers": (write(np.ones((2, 1, 8, 6, 2), int), ".npz", "x_re_im"), r"must be \[..., 2\] real"),
+    "longer than its header": (
+        alter(write(H), lambda content: content + b"1"),
+        "its header wants 768 bytes of data; found",
+    ),
     "HT without offset": (write(HT - 0.5), r"must hold `HT` in \[0, 1\] around 0.5"),
     "HT not finite": (write(np.where(HT > 0.9, np.nan, HT)), r"must hold `HT` in \[0, 1\]"),
 }
@@ -192,3 +211,38 @@ def test_one_altered_byte_of_a_carded_file_is_refused(carded: Path) -> None:
 def test_a_name_that_is_neither_data_set_nor_file_is_refused() -> None:
     with pytest.raises(DataFileError, match=r"shipped data set \(indoor-open-office, umi-nlos\) or a file; got 'nope'"):
         load_channels("nope")
+
+
+def test_the_truth_of_csinet_is_read_as_spatial_frequency(tmp_path: Path) -> None:
+    angles = random_channels(3, 32, 125)
+    np.save(tmp_path / "hf.npy", angles.reshape(3, -1))
+    channels = load_file(tmp_path / "hf.npy")
+    assert (channels.shape.domain, channels.shape.dims) == ("spatial-frequency", (1, 32, 125))
+    assert same_up_to_scale(to_angles(channels.h), angles[:, None])
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 400), change=st.binary(max_size=4), cut=st.integers(0, 600))
+def test_damaged_bytes_give_a_sentence_or_channels_and_nothing_else(
+    tmp_path: Path, suffix: str, at: int, change: bytes, cut: int
+) -> None:
+    path = write(HT, suffix, "HT")(tmp_path)
+    content = path.read_bytes()
+    at %= len(content)
+    content = content[:at] + change + content[at + len(change) :]
+    path.write_bytes(content[: len(content) - cut] if cut < 300 else content)
+    with contextlib.suppress(DataFileError):
+        assert load_file(path).h.isfinite().all()
+
+
+def test_a_large_file_is_read_in_pieces(tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).random((5000, 2048), dtype=np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    np.savez(tmp_path / "rows.npz", HT=rows)
+    np.save(tmp_path / "columns.npy", np.asfortranarray(rows))
+    wanted = from_csinet_rows(torch.from_numpy(rows))
+    for name in ("rows.npy", "rows.npz", "columns.npy"):
+        chunks = [chunk for chunk, _ in open_stream(tmp_path / name, ReadOptions(trust_layout=True)).chunks()]
+        assert [len(chunk) for chunk in chunks] == [512] * 9 + [392]
+        assert torch.allclose(torch.cat(chunks), normalize_power(wanted), atol=1e-6)

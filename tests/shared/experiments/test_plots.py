@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -20,7 +21,7 @@ def group(codec: str, snr_db: float, estimator: str, cnr_db: float | None) -> di
         ([("ls", 10.0)], ["klt, 128 bits"]),
         (
             [("perfect", None), ("ls", 10.0), ("ls", 2.5)],
-            ["klt, 128 bits, ls at 10 dB", "klt, 128 bits, ls at 2.5 dB", "klt, 128 bits, perfect"],
+            ["klt, 128 bits, ls at CNR 10 dB", "klt, 128 bits, ls at CNR 2.5 dB", "klt, 128 bits, perfect"],
         ),
     ],
 )
@@ -42,6 +43,8 @@ def test_each_codec_and_estimate_has_a_line_and_the_legend_names_estimates_where
     plot_nmse_and_bler(groups, "title", tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 10_000
     axes = drawn[0].axes[0]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == labels
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == labels
     curves = [line for line in axes.get_lines() if line.get_marker() in {"o", "s", "^"}]
-    assert [list(line.get_xdata()) for line in curves] == [[0.0, 5.0]] * len(labels)
+    assert [np.asarray(line.get_xdata()).tolist() for line in curves] == [[0.0, 5.0]] * len(labels)

@@ -1,0 +1,72 @@
+"""`csi-lab data`, as a user calls it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from shared.channels import ChannelSet, load_channels, shipped_datasets
+from shared.experiments.__main__ import app
+from shared.transforms import to_csinet_rows
+
+
+def output_of(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_file_is_imported_shown_and_verified(tmp_path: Path, indoor: ChannelSet) -> None:
+    source, out, picture = tmp_path / "ht.npy", tmp_path / "mine.npz", tmp_path / "mine.png"
+    np.save(source, to_csinet_rows(indoor.h[:50]).numpy())
+    assert "CsiNet HT, imported: 50 channels" in " ".join(output_of("data", "import", source, "--out", out).split())
+    assert load_channels(str(out)).shape == indoor.shape
+    shown = output_of("data", "info", out, "--plot", picture)
+    for title in ("Power over delay", "Power over angle", "every second channel"):
+        assert title in " ".join(shown.split())
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "is the file of its card: mine, 50 channels" in output_of("data", "verify", out)
+
+
+def test_json_of_import_is_a_list_of_cards(tmp_path: Path, indoor: ChannelSet) -> None:
+    np.savez(tmp_path / "x.npz", x=indoor.h[:5].numpy())
+    result = CliRunner().invoke(
+        app, ["data", "import", str(tmp_path / "x.npz"), "--out", str(tmp_path / "o.npz"), "--name", "n", "--json"]
+    )
+    (card,) = json.loads(result.stdout)
+    assert (card["name"], card["num_channels"], card["file"]) == ("n", 5, "o.npz")
+
+
+def test_verify_names_each_file_and_exits_with_1_where_one_is_unknown(tmp_path: Path) -> None:
+    shipped = shipped_datasets()["indoor-open-office"]
+    (tmp_path / "DATA_Htestin.mat").write_bytes(b"no")
+    result = CliRunner().invoke(app, ["data", "verify", str(shipped), str(tmp_path / "DATA_Htestin.mat"), "--json"])
+    assert result.exit_code == 1
+    known, unknown = json.loads(result.stdout)
+    assert (known["known"], unknown["known"], unknown["original"]) == (True, False, None)
+    assert "285,973,959 bytes wanted, 2 found" in unknown["sentence"]
+
+
+def test_a_folder_of_deepmimo_is_imported_by_base_station(tmp_path: Path, shared_data: Path) -> None:
+    out = tmp_path / "la.npz"
+    output_of("data", "import", shared_data / "deepmimo/LA", "--base-station", 3, "--out", out, "--num-tx-ant", 16)
+    channels = load_channels(str(out))
+    assert (len(channels.h), channels.shape.dims) == (718, (1, 16, 32))
+    assert channels.card is not None
+    assert channels.card.configuration["users_without_coverage_of_TX3-1_RX4.mat"] == 4617 - 718
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "--plot", "x.jpg"], "`plot` must end in .png; got 'x.jpg'"),
+        (["import", "none.npy", "--out", "o.npz"], "`none.npy` is not a file"),
+        (["import", "none.npy", "--out", "o.npz", "--split", "test"], "`split` must be name=share"),
+        (["verify", "none.mat"], "`none.mat` is not a file"),
+    ],
+)
+def test_what_cannot_be_done_is_an_error_of_ours(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["data", *arguments])
+    assert message in str(result.exception)
