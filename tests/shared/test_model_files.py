@@ -57,6 +57,8 @@ def test_the_weights_of_networks_are_counted_without_the_statistics_of_their_nor
     "network",
     [
         {"num_latents": 0, "scaling": "power", "quantizer": "uniform"},
+        {"num_latents": 2049, "scaling": "power", "quantizer": "uniform"},
+        {"num_latents": 4, "scaling": "power", "quantizer": "a-law"},
         {"num_latents": 4, "scaling": "other", "quantizer": "uniform"},
         {"num_latents": 4, "scaling": "power"},
         {"num_latents": 4, "scaling": "power", "quantizer": "uniform", "norm_axis": "angle"},

@@ -128,8 +128,3 @@ def test_the_quantiser_of_a_model_file_is_loaded() -> None:
 def test_a_tensor_that_is_no_quantisers_is_refused(name: str, tensor: torch.Tensor, sentence: str) -> None:
     with pytest.raises(DataFileError, match=sentence):
         LatentQuantizer.load("uniform", 3, tensors_of() | {f"quantizer.{name}": tensor}, CPU)
-
-
-def test_an_unknown_companding_is_refused() -> None:
-    with pytest.raises(DataFileError, match="`quantizer` must be one of uniform, mu-law; got 'a-law'"):
-        LatentQuantizer.load("a-law", 3, tensors_of(), CPU)

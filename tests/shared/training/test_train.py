@@ -54,33 +54,38 @@ def test_a_trained_network_is_saved_as_a_codec_with_record_and_manifest(
     assert [epoch["epoch"] for epoch in manifest["epochs"]] == [1]
 
 
+class StopError(Exception):
+    pass
+
+
+def stop(done: int, total: int, epoch: Epoch | None) -> None:
+    if epoch:
+        raise StopError
+
+
 def test_the_same_command_gives_the_same_file_also_after_an_interruption(indoor: ChannelSet, tmp_path: Path) -> None:
     options = replace(OPTIONS, schedule=replace(OPTIONS.schedule, epochs=2))
     whole = train("csinet", indoor, tmp_path / "whole", options)
-
-    class StopError(Exception):
-        pass
-
-    def stop(done: int, total: int, epoch: Epoch | None) -> None:
-        if epoch:
-            raise StopError
-
     with pytest.raises(StopError):
         train_codec("csinet", *split(indoor), options, tmp_path / "parts", "the command", None, stop)
     assert [path.name for path in (tmp_path / "parts").iterdir()] == ["csinet.checkpoint.pt"]
     parts = train("csinet", indoor, tmp_path / "parts", options)
     assert parts.card == whole.card  # its digest is the file's
+    assert not list(tmp_path.glob("*/*.pt"))  # done with
 
 
 def test_a_checkpoint_of_other_data_or_another_size_is_refused(indoor: ChannelSet, tmp_path: Path) -> None:
-    train("csinet", indoor, tmp_path)
+    mine, other = split(indoor)
+    with pytest.raises(StopError):
+        train_codec("csinet", mine, other, OPTIONS, tmp_path, "", None, stop)
     with pytest.raises(DataFileError, match=r"is of another training: wanted num_latents 5 \(found 4\)"):
         train("csinet", indoor, tmp_path, replace(OPTIONS, num_latents=5))
-    mine, other = split(indoor)
-    with pytest.raises(DataFileError, match="is of another training: wanted training_data '3333"):
-        train_codec(
-            "csinet", replace(mine, sha256="3" * 64), other, OPTIONS, tmp_path, "", None, lambda *_: None
-        )
+    for data, test, key in (
+        (replace(mine, sha256="3" * 64), other, "training_data"),
+        (mine, replace(other, sha256="3" * 64), "test_data"),
+    ):
+        with pytest.raises(DataFileError, match=f"is of another training: wanted {key} '3333"):
+            train_codec("csinet", data, test, OPTIONS, tmp_path, "", None, stop)
     train("csinet", indoor, tmp_path, replace(OPTIONS, quantizer="uniform"))  # designed after the training
 
 
@@ -94,7 +99,12 @@ def test_what_cannot_be_trained_is_refused_before_the_first_step(indoor: Channel
     for codec, data, test, sentence in (
         ("klt", mine, other, "`codec` must be one of csinet, crnet; got 'klt'"),
         ("csinet", mine, mine, "`test` must be another file"),
-        ("csinet", replace(mine, shape=shape), replace(other, shape=shape), "`data` for csinet must hold angular-delay"),
+        (
+            "csinet",
+            replace(mine, shape=shape),
+            replace(other, shape=shape),
+            "`data` for csinet must hold angular-delay",
+        ),
         ("csinet", replace(mine, h=mine.h[:29]), other, "`batch_size` must be at most the 29 channels; got 30"),
     ):
         with pytest.raises(InvalidArgumentError, match=sentence):

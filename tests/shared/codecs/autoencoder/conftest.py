@@ -2,20 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import pytest
 import torch
 
 from shared.channels import ChannelSet
 from shared.codecs.autoencoder.codec import Autoencoder
+from shared.codecs.autoencoder.scaling import Scaling
+from shared.coding.latents import Companding
 from shared.model_files import ModelFile, NetworkSettings, TrainingRecord
 from shared.training.fit import save_codec
 from shared.training.train import as_codec
 
 NUM_LATENTS = 6
 
-MakeModel = Callable[[str, Literal["peak", "power"], str], ModelFile]
+MakeModel = Callable[[str, Scaling, Companding], ModelFile]
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +25,7 @@ def make_model(indoor: ChannelSet, tmp_path_factory: pytest.TempPathFactory) -> 
     few = ChannelSet("few", "0" * 64, indoor.h[:40], indoor.shape, None)
     made: dict[tuple[str, str, str], ModelFile] = {}
 
-    def make(codec: str, scaling: Literal["peak", "power"], quantizer: str) -> ModelFile:
+    def make(codec: str, scaling: Scaling, quantizer: Companding) -> ModelFile:
         key = (codec, scaling, quantizer)
         if key not in made:
             settings = NetworkSettings(num_latents=NUM_LATENTS, scaling=scaling, quantizer=quantizer)
