@@ -1,4 +1,4 @@
-"""A codec from a model file outside the zoo, over real sockets between two processes, against the same computed here."""
+"""A codec that does not ship, over real sockets between two processes, against the same computed here."""
 
 import json
 import subprocess
@@ -45,14 +45,9 @@ def own_station(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def run_ue(station: BaseStationProcess, codec: str, data: Path, rate: int) -> subprocess.CompletedProcess[str]:
     options = ["--bs", f"127.0.0.1:{station.grpc_port}", "--codec", codec, "--data", str(data), "--rate", str(rate)]
-    command = [sys.executable, "-m", "ue_client", "run", *options, "--link", "ideal", "--snr-db", "5"]
-    return subprocess.run(
-        [*command, "--num-reports", str(NUM_REPORTS), "--json"],
-        capture_output=True,
-        timeout=120,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "ue_client", "run", *options, "--link", "ideal", "--snr-db", "5", "--json"]
+    command += ["--num-reports", str(NUM_REPORTS)]
+    return subprocess.run(command, capture_output=True, timeout=120, text=True, check=False)
 
 
 def test_an_imported_codec_gives_over_the_link_what_it_gives_in_process(
@@ -66,7 +61,7 @@ def test_an_imported_codec_gives_over_the_link_what_it_gives_in_process(
     [row] = json.loads(end.stdout)
     h = load_channels(str(tmp_path / "data.npz")).h
     snr_db = np.full(NUM_REPORTS, 5, dtype=np.float32)
-    context = EncodeContext(rate, snr_db, Randomness(0, np.zeros(NUM_REPORTS), np.arange(NUM_REPORTS)))
+    context = EncodeContext(rate, snr_db, Randomness(0, np.zeros(NUM_REPORTS, dtype=np.uint32), np.arange(NUM_REPORTS)))
     payload = make_encoder(model, torch.device("cpu")).encode(h, context)
     h_hat = make_decoder(model, torch.device("cpu")).decode(payload, DecodeContext(rate, snr_db)).h_hat
     expected = nmse(h_hat, h).numpy()
