@@ -88,7 +88,11 @@ def codecs_verify(
         for result in results:
             off = "not measured" if result.nmse_off_db is None else f"{result.nmse_off_db:.3f}"
             count = "-" if result.num_parameters is None else f"{result.num_parameters:,}"
-            table.add_row(result.codec, (result.sha256 or "-")[:12], count, off, result.verdict)
+            verdict = result.verdict if result.verdict == "ok" else "not ok"
+            table.add_row(Path(result.codec).name, (result.sha256 or "-")[:12], count, off, verdict)
         console.print(table)
+        for result in results:
+            if result.verdict != "ok":
+                typer.echo(f"{result.codec}: {result.verdict}")
     if any(result.verdict != "ok" for result in results):
         raise typer.Exit(1)

@@ -21,7 +21,7 @@ def unit_quantizer(companding: Companding, num_latents: int = 1, clip: float = 1
 
 def half_step(companding: Companding, u: float, width: int) -> float:
     """Return half the width of the step that holds ``u``, and half its wider neighbour's at most."""
-    half = 1 / 2**width
+    half = 2.0**-width
     if companding == "uniform":
         return half
     compressed = min(1.0, math.log1p(MU * abs(u)) / math.log1p(MU) + 2 * half)

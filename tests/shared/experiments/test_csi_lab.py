@@ -45,11 +45,15 @@ def test_the_tables_name_what_the_json_does() -> None:
     assert "indoor-open-office" in output_of("data", "info")
 
 
-def test_a_codec_is_trained_from_a_file_into_a_folder(tmp_path: Path, indoor: ChannelSet) -> None:
+def test_a_codec_is_trained_from_a_file_into_a_folder_and_its_card_tells_no_folders(
+    tmp_path: Path, indoor: ChannelSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_channels(tmp_path / "mine.npz", [indoor.h[:4]], 4)
-    output_of("train", "float", "--data", str(tmp_path / "mine.npz"), "--out", str(tmp_path / "models"))
+    arguments = ["train", "float", f"--data={tmp_path}/mine.npz", "--out", str(tmp_path / "models")]
+    monkeypatch.setattr(sys, "argv", ["csi-lab", *arguments])
+    output_of(*arguments)
     card = load_model(str(tmp_path / "models/float.safetensors")).card
-    assert card.recipe == "csi-lab train float --data mine.npz --test indoor-open-office"
+    assert card.recipe == "csi-lab train float --data=mine.npz --out models"
     assert card.training_data == "none"
 
 
@@ -58,7 +62,8 @@ def test_a_codec_is_trained_from_a_file_into_a_folder(tmp_path: Path, indoor: Ch
     [
         (["codecs", "show", "nope"], "csi-lab: `codec` must be a model of the zoo"),
         (["data", "info", "nope"], "csi-lab: `data` must be a shipped data set"),
-        (["train", "nope", "--data", "nope.npz"], "csi-lab: `data` must be a shipped data set"),
+        (["train", "nope", "--data", "nope.npz"], "csi-lab: `codec` must be one of klt, angular-topk, float, csinet,"),
+        (["train", "klt", "--data", "nope.npz"], "csi-lab: `data` must be a shipped data set"),
         (["train", "klt", "--data", "indoor-open-office"], "csi-lab: `test` must be another file"),
     ],
 )

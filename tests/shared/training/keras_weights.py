@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.signal import correlate
 
 Layout = Literal["original", "channels last"]
-Arrays = dict[str, NDArray[np.float32]]
+Array = NDArray[np.float64]
+Arrays = dict[str, Array]
 
 NUM_LATENTS = 5
 CONVS = [(2, 2), (2, 8), (8, 16), (16, 2), (2, 8), (8, 16), (16, 2), (2, 2)]
@@ -22,16 +23,16 @@ def random_layers(layout: Layout, seed: int = 1) -> dict[str, Arrays]:
     """Return the arrays of each layer by its name, in the order of the network."""
     rng = np.random.default_rng(seed)
 
-    def normal(*shape: int) -> NDArray[np.float32]:
-        return rng.normal(size=shape).astype(np.float32)
+    def normal(*shape: int) -> Array:
+        return rng.normal(size=shape)
 
     def conv(i: int) -> Arrays:
         num_in, num_out = CONVS[i]
-        return {"kernel": normal(3, 3, num_in, num_out) / np.float32(3 * num_in**0.5), "bias": normal(num_out)}
+        return {"kernel": normal(3, 3, num_in, num_out) / (3 * num_in**0.5), "bias": normal(num_out)}
 
     def norm(i: int) -> Arrays:
         size = 32 if layout == "original" else CONVS[i][1]
-        variance = rng.uniform(0.5, 2, size).astype(np.float32)
+        variance = rng.uniform(0.5, 2, size)
         return {
             "gamma": 1 + normal(size) / 4,
             "beta": normal(size) / 4,
@@ -56,16 +57,16 @@ def write_keras(path: Path, layers: dict[str, Arrays], under: str = "/") -> None
             group = root.create_group(name)
             group.attrs["weight_names"] = [f"{name}/{key}:0".encode() for key in arrays]
             for key, array in arrays.items():
-                group.create_dataset(f"{name}/{key}:0", data=array)
+                group.create_dataset(f"{name}/{key}:0", data=array.astype(np.float32))
 
 
-def keras_latents(layers: dict[str, Arrays], layout: Layout, x: NDArray[np.float64]) -> NDArray[np.float64]:
+def keras_latents(layers: dict[str, Arrays], layout: Layout, x: Array) -> Array:
     """Return the codeword of one report ``x: [2, angle, delay]`` in [0, 1]."""
     y = x if layout == "original" else np.moveaxis(x, 0, -1)
     return _dense(_leaky(_conv_norm(layers, layout, 1, y)).reshape(-1), layers["dense_1"])
 
 
-def keras_output(layers: dict[str, Arrays], layout: Layout, z: NDArray[np.float64]) -> NDArray[np.float64]:
+def keras_output(layers: dict[str, Arrays], layout: Layout, z: Array) -> Array:
     """Return the output ``[2, angle, delay]`` in [0, 1] of a codeword."""
     x = _dense(z, layers["dense_2"]).reshape((2, 32, 32) if layout == "original" else (32, 32, 2))
     for first in (2, 5):
@@ -76,15 +77,15 @@ def keras_output(layers: dict[str, Arrays], layout: Layout, z: NDArray[np.float6
     return out if layout == "original" else np.moveaxis(out, -1, 0)
 
 
-def _conv_norm(layers: dict[str, Arrays], layout: Layout, i: int, x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _conv_norm(layers: dict[str, Arrays], layout: Layout, i: int, x: Array) -> Array:
     norm = layers[f"batch_normalization_{i}"]
     y = _conv(x, layers[f"conv2d_{i}"], layout) - norm["moving_mean"]  # the last axis: channels, or delay
     return y / np.sqrt(norm["moving_variance"] + 1e-3) * norm["gamma"] + norm["beta"]
 
 
-def _conv(x: NDArray[np.float64], layer: Arrays, layout: Layout) -> NDArray[np.float64]:
+def _conv(x: Array, layer: Arrays, layout: Layout) -> Array:
     last = np.moveaxis(x, 0, -1) if layout == "original" else x
-    kernel = layer["kernel"].astype(np.float64)
+    kernel = layer["kernel"]
     planes = [
         sum(correlate(last[:, :, i], kernel[:, :, i, o], mode="same") for i in range(kernel.shape[2]))
         for o in range(kernel.shape[3])
@@ -93,10 +94,10 @@ def _conv(x: NDArray[np.float64], layer: Arrays, layout: Layout) -> NDArray[np.f
     return np.moveaxis(y, -1, 0) if layout == "original" else y
 
 
-def _dense(x: NDArray[np.float64], layer: Arrays) -> NDArray[np.float64]:
-    y: NDArray[np.float64] = x @ layer["kernel"].astype(np.float64) + layer["bias"]
+def _dense(x: Array, layer: Arrays) -> Array:
+    y: Array = x @ layer["kernel"] + layer["bias"]
     return y
 
 
-def _leaky(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _leaky(x: Array) -> Array:
     return np.where(x > 0, x, 0.3 * x)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.training import loop
 from shared.training.loop import Epoch, Schedule, learning_rate, train_network
 
 CPU = torch.device("cpu")
@@ -27,7 +26,8 @@ def network() -> nn.Module:
 
 
 def loss(trained: nn.Module, batch: Tensor) -> Tensor:
-    return (trained(batch) - batch @ WANTED.T).square().mean()
+    error: Tensor = trained(batch) - batch @ WANTED.T
+    return error.square().mean()
 
 
 def measure(trained: nn.Module) -> float:
@@ -181,7 +181,7 @@ def test_a_killed_write_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypa
         target.write_bytes(target.read_bytes()[:100])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop.torch, "save", killed_half_way)
+    monkeypatch.setattr(torch, "save", killed_half_way)
     with pytest.raises(KeyboardInterrupt):
         train(path)
     assert path.read_bytes() == kept
@@ -209,7 +209,7 @@ def test_the_optimiser_steps_with_the_rate_of_the_schedule(tmp_path: Path, monke
             used.append(self.param_groups[0]["lr"])
             super().step(closure)
 
-    monkeypatch.setattr(loop.torch.optim, "Adam", Watched)
+    monkeypatch.setattr(torch.optim, "Adam", Watched)
     train(tmp_path / "c.pt")
     assert used == [learning_rate(SCHEDULE, step, 32) for step in range(32)]
 

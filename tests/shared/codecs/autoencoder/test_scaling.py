@@ -74,7 +74,7 @@ def test_the_edges_of_the_peak_take_the_outermost_steps_and_so_does_what_lies_be
 
 def test_the_peak_of_a_report_of_unit_mean_power_lies_between_one_and_thirty_two(indoor: ChannelSet) -> None:
     single = torch.zeros(1, 1, 32, 32, dtype=torch.complex64)
-    single[0, 0, 3, 5] = 32j
+    single[0, 0, 3, 5] = torch.tensor(32j)
     flat = torch.ones(1, 1, 32, 32, dtype=torch.complex64)
     assert peak(torch.cat([single, flat])).tolist() == [32, 1]
     assert 1 <= float(peak(indoor.h).min()) <= float(peak(indoor.h).max()) <= 32

@@ -1,0 +1,96 @@
+"""`csi-lab codecs import` and `verify`, as a user calls them."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from shared.channels import ChannelSet
+from shared.channels.writing import write_channels
+from shared.experiments.__main__ import app, main
+from shared.model_files import ZOO, load_model
+
+from ...training.keras_weights import NUM_LATENTS, random_layers, write_keras
+
+
+@pytest.fixture
+def splits(indoor: ChannelSet, tmp_path: Path) -> list[str]:
+    write_channels(tmp_path / "design.npz", [indoor.h[:60]], 60)
+    write_channels(tmp_path / "test.npz", [indoor.h[60:90]], 30)
+    return ["--data", str(tmp_path / "design.npz"), "--test", str(tmp_path / "test.npz")]
+
+
+def test_published_weights_are_imported_and_verified(
+    splits: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_keras(tmp_path / "weights.h5", random_layers("channels last"))
+    arguments = ["codecs", "import", str(tmp_path / "weights.h5"), *splits, "--name", "mine", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["csi-lab", *arguments, "--quantizer", "mu-law"])
+    result = CliRunner().invoke(app, [*arguments, "--quantizer", "mu-law"])
+    assert result.exit_code == 0, result.output
+    assert "published Keras weights" in result.stdout
+    card = load_model(str(tmp_path / "mine.safetensors")).card
+    assert card.recipe.startswith("csi-lab codecs import weights.h5 --data design.npz --test test.npz --name mine")
+    assert card.num_parameters == 4097 * NUM_LATENTS + 2048 + 3404
+    verified = CliRunner().invoke(app, ["codecs", "verify", str(tmp_path / "mine.safetensors"), "--data", splits[3]])
+    assert verified.exit_code == 0, verified.output
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("weights.h5", b"no weights", "cannot be read as a Keras weight file"),
+        ("weights.pth", b"no weights", "cannot be read as CRNet's weights"),
+        ("weights.onnx", b"", "`weights` must be a file ending in .h5 or .pth"),
+    ],
+)
+def test_a_bad_weight_file_is_one_sentence_and_exit_code_1(
+    name: str,
+    content: bytes,
+    sentence: str,
+    splits: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    arguments = ["codecs", "import", str(tmp_path / name), *splits, "--name", "mine", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["csi-lab", *arguments])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("csi-lab: ")
+    assert sentence in captured.err
+    assert captured.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_verify_goes_through_all_models_and_says_which_is_wrong(tmp_path: Path) -> None:
+    """A wrong count, an altered file and a whole one: exit code 1, and the verdicts in the order of the models."""
+    paths = []
+    for name in ("miscounted", "altered", "whole"):
+        path = tmp_path / f"{name}.safetensors"
+        shutil.copyfile(ZOO / "float.safetensors", path)
+        card = json.loads((ZOO / "float.card.json").read_text()) | {"name": name}
+        if name == "miscounted":
+            card["num_parameters"] += 1
+        path.with_suffix(".card.json").write_text(json.dumps(card))
+        paths.append(str(path))
+    with Path(paths[1]).open("ab") as file:
+        file.write(b"\0")
+    result = CliRunner().invoke(app, ["codecs", "verify", *paths, "--json"])
+    assert result.exit_code == 1
+    verdicts = [row["verdict"] for row in json.loads(result.stdout)]
+    assert verdicts[0] == "parameters: 1 in the card, 0 in the file"
+    assert "altered.safetensors` is not the file of its card" in verdicts[1]
+    assert verdicts[2] == "ok"
+    table = CliRunner().invoke(app, ["codecs", "verify", *paths])
+    assert table.exit_code == 1
+    assert "\nmiscounted: parameters: 1 in the card, 0 in the file\n" in table.stdout
+    assert f"\n{paths[1]}: `{paths[1]}` is not the file of its card" in table.stdout
+    assert "\nwhole: " not in table.stdout
+    assert CliRunner().invoke(app, ["codecs", "verify", paths[2]]).exit_code == 0

@@ -1,0 +1,88 @@
+"""`csi-lab train` of a network, as a user calls it."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from shared.channels import ChannelSet
+from shared.channels.writing import write_channels
+from shared.experiments.__main__ import app, main
+from shared.model_files import load_model
+
+OPTIONS = ["--num-latents", "4", "--epochs", "1", "--batch-size", "50", "--precision", "float32", "--seed", "5"]
+
+
+@pytest.fixture
+def files(indoor: ChannelSet, tmp_path: Path) -> list[str]:
+    """Training and test split of a user, as arguments."""
+    write_channels(tmp_path / "mine.npz", [indoor.h[:150]], 150)
+    write_channels(tmp_path / "other.npz", [indoor.h[150:200]], 50)
+    return ["--data", str(tmp_path / "mine.npz"), "--test", str(tmp_path / "other.npz")]
+
+
+def test_a_network_is_trained_shown_and_verified(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "models"
+    arguments = ["train", "csinet", *files, "--out", str(out), *OPTIONS]
+    monkeypatch.setattr(sys, "argv", ["csi-lab", *arguments])
+    trained = CliRunner().invoke(app, arguments)
+    assert trained.exit_code == 0, trained.output
+    assert "epoch 1/1  loss" in trained.stderr
+    assert "epoch 1/1" not in trained.stdout
+    assert sorted(path.name for path in out.iterdir()) == [
+        "csinet.card.json",
+        "csinet.manifest.json",
+        "csinet.safetensors",
+    ]
+    path = str(out / "csinet.safetensors")
+    card = load_model(path).card
+    assert card.recipe == f"csi-lab train csinet --data mine.npz --test other.npz --out models {' '.join(OPTIONS)}"
+    manifest = json.loads((out / "csinet.manifest.json").read_text())
+    assert manifest["command"] == card.recipe
+    assert manifest["options"]["schedule"]["seed"] == 5
+    assert str(tmp_path) not in (out / "csinet.manifest.json").read_text()
+    shown = CliRunner().invoke(app, ["codecs", "show", path, "--json"])
+    assert json.loads(shown.stdout) == card.model_dump()
+    assert "num_latents" in CliRunner().invoke(app, ["codecs", "show", path]).stdout
+    verified = CliRunner().invoke(app, ["codecs", "verify", path, "--data", files[3], "--json"])
+    assert verified.exit_code == 0, verified.output
+    assert [(row["codec"], row["verdict"]) for row in json.loads(verified.stdout)] == [("csinet", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["klt", "--epochs", "2"],
+            "csi-lab: `codec` must be a network for --epochs; got klt, which is of closed form.",
+        ),
+        (
+            ["float", "--num-latents=64", "--device", "cpu"],
+            "csi-lab: `codec` must be a network for --num-latents, --dev",
+        ),
+        (["csinet", "--batch-size", "151"], "csi-lab: `batch_size` must be at most the 150 channels; got 151."),
+        (["crnet", "--learning-rate", "2"], "csi-lab: `learning_rate` must be in ["),
+        (["csinet", "--seed", str(2**40)], "csi-lab: `seed` must be in [0, 4294967296); got 1099511627776."),
+    ],
+)
+def test_what_cannot_be_trained_is_one_sentence_and_leaves_nothing(
+    arguments: list[str],
+    sentence: str,
+    files: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["csi-lab", "train", *arguments, *files, "--out", str(tmp_path / "models")])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith(sentence)
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert not (tmp_path / "models").exists()
