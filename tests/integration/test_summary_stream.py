@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -14,6 +15,7 @@ import httpx
 import numpy as np
 import pytest
 
+from bs_server.api import feed
 from bs_server.api.routes import metrics
 from bs_server.app import running
 from bs_server.config import Settings
@@ -137,6 +139,50 @@ async def test_listeners_that_leave_are_not_kept(local: Settings, eventually: Ev
                     assert (await anext(told[-1]))["groups"] == []
                 assert await num_listeners(rest) == 8
             await eventually(nobody)
+
+
+async def test_listeners_that_come_at_the_same_time_are_no_more_than_the_limit(
+    local: Settings, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    monkeypatch.setattr(feed, "MAX_LISTENERS", 10)
+    async with asyncio.timeout(60), running(local) as addresses, connect(addresses.rest_port) as rest:
+
+        async def nobody() -> bool:
+            return await num_listeners(rest) == 0
+
+        for _ in range(2):  # the second time all seats are free again
+            async with AsyncExitStack() as listeners:
+
+                async def status(client: httpx.AsyncClient) -> int:
+                    return (await listeners.enter_async_context(client.stream("GET", STREAM))).status_code
+
+                crowd = await listeners.enter_async_context(connect(addresses.rest_port))
+                statuses = await asyncio.gather(*(status(crowd) for _ in range(60)))
+                assert Counter(statuses) == {200: 10, 429: 50}
+            await eventually(nobody)
+
+
+async def test_who_leaves_before_the_first_event_keeps_no_seat(
+    local: Settings, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    monkeypatch.setattr(feed, "MAX_LISTENERS", 4)
+    request = f"GET {STREAM} HTTP/1.1\r\nHost: bs\r\n\r\n".encode()
+    async with asyncio.timeout(60), running(local) as addresses, connect(addresses.rest_port) as rest:
+
+        async def nobody() -> bool:
+            return await num_listeners(rest) == 0
+
+        for _ in range(40):
+            _, writer = await asyncio.open_connection("127.0.0.1", addresses.rest_port)
+            writer.write(request)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+        await eventually(nobody)
+        async with AsyncExitStack() as listeners:
+            for wanted in (200, 200, 200, 200, 429):
+                answer = await listeners.enter_async_context(rest.stream("GET", STREAM))
+                assert answer.status_code == wanted
 
 
 async def test_a_stop_ends_the_streams_well_and_is_not_held_up_by_them(tmp_path: Path) -> None:
