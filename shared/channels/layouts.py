@@ -87,7 +87,8 @@ def _pairs(path: Path, array: StoredArray, options: ReadOptions, domain: Domain)
     def convert(rows: Array) -> Tensor:
         return torch.view_as_complex(torch.from_numpy(rows.astype(np.float32)))
 
-    return _stream(path, f"csilink {domain}", CsiShape(domain, *dims), array, convert)
+    stream = _stream(path, f"csilink {domain}", CsiShape(domain, *dims), array, convert)
+    return stream if options.trust_layout else checked(stream)
 
 
 def _csinet(path: Path, array: StoredArray, options: ReadOptions) -> ChannelStream:
