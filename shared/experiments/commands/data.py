@@ -81,12 +81,13 @@ def data_info(
 ) -> None:
     """Show what a data set holds: card, power over delay and angle, strongest entries, NMSE of a KLT."""
     from shared.experiments.data_info import describe  # noqa: PLC0415
-    from shared.experiments.data_plot import plot_data  # noqa: PLC0415
 
     if plot and plot.suffix != ".png":
         raise InvalidArgumentError(f"`plot` must end in .png; got {plot.name!r}.")
     info = describe(data, train, domain)
     if plot:
+        from shared.experiments.data_plot import plot_data  # noqa: PLC0415  (needs matplotlib, extra `lab`)
+
         plot_data(info, plot)
     if as_json:
         fields = asdict(info)
