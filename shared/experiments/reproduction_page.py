@@ -36,17 +36,17 @@ csi-lab train crnet --num-latents 512 --epochs 1000 --batch-size 200 --device cu
 SECTIONS = {
     "cost2100-indoor": (
         "CsiNet and CRNet on COST 2100 indoor",
-        """Channels of the official COST 2100 model (indoor hall, 5.3 GHz, 20 MHz), generated again: not the papers' files.
-The test split is of other environments. Latents are not quantised, as in the papers. 1,000 epochs there, 5 or 10 here:
-**not converged**. All with seed 1 but those at 1/64: with seed 1 `csinet` stayed at the KLT's level there (-2.5 dB after four
-epochs) and was stopped; both rows at 1/64 are seed 2. At 1/4 no network was trained: the KLT is far ahead of the papers'
-networks on these data.""",
+        """Channels of the official COST 2100 model (indoor hall, 5.3 GHz, 20 MHz), generated again: not the papers'
+files. The test split is of other environments. Latents are not quantised, as in the papers. 1,000 epochs
+there, 5 or 10 here: **not converged**. All with seed 1 but those at 1/64: with seed 1 `csinet` stayed at
+the KLT's level there (-2.5 dB after four epochs) and was stopped; both rows at 1/64 are seed 2. At 1/4 no
+network was trained: the KLT is far ahead of the papers' networks on these data.""",
     ),
     "indoor-open-office": (
         "CsiNet and CRNet on TR 38.901, indoor open office",
         """The shipped scenario, 20,000 channels for training. **Not converged**: 20 epochs at 1/64, 8 at 1/32 and 1/16.
-What ships is trained on the NMSE; the row `mse` is CsiNet's loss on the same samples. Quantised, at equal bits and beside
-`klt` and `angular-topk`: [codecs.md](codecs.md).""",
+What ships is trained on the NMSE; the row `mse` is CsiNet's loss on the same samples. Quantised, at equal bits and
+beside `klt` and `angular-topk`: [codecs.md](codecs.md).""",
     ),
     "published-weights": (
         "Published weights on COST 2100 indoor",
