@@ -20,6 +20,7 @@ from bs_server.api.routes import metrics
 from bs_server.app import running
 from bs_server.config import Settings
 from shared.channels import ChannelSet
+from shared.estimation.ls import LsEstimator
 from shared.experiments.demo import BaseStationProcess, start_base_station
 from shared.model_files import load_model
 from ue_client.pipeline import Pipeline, make_pipeline
@@ -99,6 +100,30 @@ async def test_each_event_is_the_summary_as_it_is_asked_for_with_the_same_filter
                 summary = await anext(told)
                 assert [group["num_reports"] for group in summary["groups"]] == [num_reports]
                 assert summary == (await rest.get(f"/v1/metrics/summary?{where}")).json()
+
+
+async def test_an_event_names_the_estimator_and_the_cnr_and_is_filtered_by_them(
+    station: BaseStationProcess, ue: Pipeline, indoor: ChannelSet
+) -> None:
+    cnr_db = -7.25  # of no other test
+    noisy = make_pipeline(load_model("klt"), indoor, "digital:bsc", 128, 1, LsEstimator(indoor.shape), cnr_db)
+    async with (
+        asyncio.timeout(60),
+        connect(station.rest_port) as rest,
+        Ue(ue, station.grpc_port) as one,
+        Ue(noisy, station.grpc_port) as other,
+    ):
+        await one.send(3)
+        await other.send(4)
+        for where in ("", f"session={one.session_id}", f"estimator=ls&cnr_db={cnr_db}"):
+            async with rest.stream("GET", f"{STREAM}?group_by=estimator&group_by=cnr_db&{where}") as answer:
+                groups = (await anext(events(answer)))["groups"]
+            counts = {(group["estimator"], group["cnr_db"]): group["num_reports"] for group in groups}
+            if where:
+                assert counts == ({("perfect", None): 3} if "session" in where else {("ls", cnr_db): 4})
+            else:
+                assert counts[("ls", cnr_db)] == 4
+                assert counts[("perfect", None)] >= 3
 
 
 async def test_events_come_no_sooner_than_the_interval_and_end_with_the_latest(
