@@ -97,7 +97,7 @@ def test_a_wrong_layout_of_a_band_is_refused_unless_it_is_trusted(
 
     def save(h: Tensor) -> Path:
         h = h.resolve_conj()
-        np.savez(tmp_path / "h.npz", **{name: (h if name == "h" else torch.view_as_real(h)).numpy()})
+        np.savez(tmp_path / "h.npz", **{name: (h if name == "h" else torch.view_as_real(h)).numpy()})  # type: ignore[arg-type]
         return tmp_path / "h.npz"
 
     for right in (from_angular_delay(late), _wide(late)):
