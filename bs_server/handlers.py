@@ -25,7 +25,7 @@ from bs_server.store import GroupWriter, ReconstructionRow, ReportRow, SessionRo
 from shared.channels import ChannelSet
 from shared.errors import InvalidArgumentError, ModelMismatchError, NotFoundError, UnavailableError
 from shared.estimation import require_estimation
-from shared.frame import PROTOCOL_VERSION, Frame, FrameAck, SessionGrant, SessionRequest
+from shared.frame import FIRST_PROTOCOL_VERSION, PROTOCOL_VERSION, Frame, FrameAck, SessionGrant, SessionRequest
 from shared.links import make_link
 from shared.model_files import CodecCard
 
@@ -188,8 +188,13 @@ class BaseStation:
 
     def _paired(self, request: SessionRequest) -> CodecCard:
         """Return the card of the model that both sides hold."""
-        if request.protocol_version != PROTOCOL_VERSION:
-            raise ModelMismatchError(f"`protocol_version` must be {PROTOCOL_VERSION}; got {request.protocol_version}.")
+        first, last, version = FIRST_PROTOCOL_VERSION, PROTOCOL_VERSION, request.protocol_version
+        if not first <= version <= last:
+            raise ModelMismatchError(f"`protocol_version` must be {first} or {last}; got {version}.")
+        if version == first and (request.estimator, request.cnr_db) != ("perfect", None):
+            raise InvalidArgumentError(
+                f"`protocol_version` must be {last} with an estimator other than perfect or a `cnr_db`; got {version}."
+            )
         if not _is_uuid(request.session_id):
             raise InvalidArgumentError(f"`session_id` must be a UUID; got {request.session_id[:64]!r}.")
         if not re.fullmatch("([0-9a-f]{64})?", request.dataset_sha256):

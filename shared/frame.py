@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from shared.errors import InvalidArgumentError
 from shared.types import CsiShape, ReceivedKind
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2  # brought `estimator` and `cnr_db`
+FIRST_PROTOCOL_VERSION = 1  # knows perfect estimates only, and skips those two fields
 SNR_DB_RANGE = (-40.0, 80.0)
 
 
@@ -23,7 +24,7 @@ class SessionRequest:
     """What a UE asks for when it opens a session.
 
     Attributes:
-        protocol_version: `PROTOCOL_VERSION` of the UE.
+        protocol_version: The lowest that says all of the request, so that older base stations take what they can.
         session_id: UUID chosen by the UE.
         codec: Name of the model.
         model_sha256: Digest of its file.

@@ -18,7 +18,7 @@ from shared.coding.bits import pack
 from shared.errors import InvalidArgumentError
 from shared.estimation import Estimator, require_estimation
 from shared.estimation.perfect import PerfectEstimator
-from shared.frame import PROTOCOL_VERSION, Frame, SessionRequest, SimTruth
+from shared.frame import FIRST_PROTOCOL_VERSION, PROTOCOL_VERSION, Frame, SessionRequest, SimTruth
 from shared.links import Link, make_link
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
@@ -59,7 +59,7 @@ class Pipeline:
     def session_request(self, session_id: str) -> SessionRequest:
         """Return what to ask the base station for."""
         return SessionRequest(
-            PROTOCOL_VERSION,
+            FIRST_PROTOCOL_VERSION if self.cnr_db is None else PROTOCOL_VERSION,
             session_id,
             self.card.name,
             self.card.sha256,

@@ -11,7 +11,8 @@ query that is cancelled costs the store its connection.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bs_server.api.schemas import Group, Summary
@@ -58,28 +59,37 @@ class SummaryFeed:
         self._writer = writer
         self._channels: dict[Topic, _Channel] = {}
         self._summing: dict[Topic, asyncio.Task[tuple[int, Summary]]] = {}
+        self._num_listeners = 0
         self._closed = False
 
     @property
     def num_listeners(self) -> int:
-        """Who listens now."""
-        return sum(channel.num_listeners for channel in self._channels.values())
+        """How many seats are taken."""
+        return self._num_listeners
 
-    def require_room(self) -> None:
-        """Refuse a listener too many.
+    @contextmanager
+    def seat(self) -> Iterator[None]:
+        """Hold one of the `MAX_LISTENERS` seats; whoever answers a listener holds it around the whole answer.
+
+        Not part of `listen`: a listener that leaves before its first summary never begins to iterate.
 
         Raises:
-            OverloadedError: If there are `MAX_LISTENERS`.
+            OverloadedError: If all are taken.
             UnavailableError: If the service shuts down.
         """
         if self._closed:
             raise UnavailableError("The base station is shutting down.")
         abandoned = self._summing.keys() - self._channels.keys()
-        if self.num_listeners + len(abandoned) >= MAX_LISTENERS:
+        if self._num_listeners + len(abandoned) >= MAX_LISTENERS:
             raise OverloadedError(
                 f"At most {MAX_LISTENERS} clients may listen to summaries at a time; come back later.",
                 retry_delay_ms=1000,
             )
+        self._num_listeners += 1
+        try:
+            yield
+        finally:
+            self._num_listeners -= 1
 
     async def listen(self, topic: Topic) -> AsyncIterator[str]:
         """Yield the summary as JSON: one at once, then each that differs from the one before, until `close`."""

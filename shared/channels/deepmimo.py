@@ -16,7 +16,7 @@ from shared.channels.mat5 import Cells
 from shared.channels.multipath import Paths
 from shared.channels.path_files import paths_stream
 from shared.channels.stored import Array, StoredArray
-from shared.channels.stream import ChannelStream, Configuration, ReadOptions
+from shared.channels.stream import ChannelStream, Configuration, ReadOptions, in_its_folder
 from shared.errors import DataFileError, InvalidArgumentError
 
 ROWS = 8
@@ -52,7 +52,7 @@ def read_deepmimo(path: Path, arrays: Mapping[str, StoredArray | Cells], options
     )
     covered = int((counts > 0).sum())
     configuration: Configuration = {
-        f"users_without_coverage_of_{path.name}": len(counts) - covered,
+        f"users_without_coverage_of_{in_its_folder(path)}": len(counts) - covered,
         "array_axis": options.array_axis,
         "angles": "azimuth from x, elevation from z; phase of antenna n exp(+j pi n cos(angle to the array's axis))",
     }

@@ -24,8 +24,7 @@ def open_hdf5(path: Path, reversed_axes: bool) -> dict[str, StoredArray]:
         reversed_axes: Whether MATLAB wrote it.
 
     Raises:
-        ImportError: If h5py is not installed.
-        DataFileError: If it is not a whole HDF5 file.
+        DataFileError: If h5py is not installed, or it is not a whole HDF5 file.
     """
     h5py = _h5py()
     arrays = {}
@@ -60,7 +59,5 @@ def _h5py() -> Any:
     try:
         import h5py  # noqa: PLC0415  (extra `lab`)
     except ImportError as error:
-        raise ImportError(
-            "Reading .h5 and MATLAB v7.3 needs h5py: pip install h5py, or csilink with its extra `lab`."
-        ) from error
+        raise DataFileError("HDF5 needs h5py: pip install h5py, or csilink with its extra `lab`.") from error
     return h5py

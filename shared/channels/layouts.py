@@ -81,13 +81,16 @@ def _complex(path: Path, array: StoredArray, options: ReadOptions, domain: Domai
 def _pairs(path: Path, array: StoredArray, options: ReadOptions, domain: Domain) -> ChannelStream:
     _require_domain(path, domain, options)
     if array.shape[-1:] != (2,) or array.dtype.kind != "f":
-        raise DataFileError(f"`x_re_im` of `{path}` must be [..., 2] real; found {list(array.shape)} {array.dtype}.")
+        raise DataFileError(
+            f"`{array.name}` of `{path}` must be [..., 2] real; found {list(array.shape)} {array.dtype}."
+        )
     dims = _dims(path, array.shape[:-1])
 
     def convert(rows: Array) -> Tensor:
         return torch.view_as_complex(torch.from_numpy(rows.astype(np.float32)))
 
-    return _stream(path, f"csilink {domain}", CsiShape(domain, *dims), array, convert)
+    stream = _stream(path, f"csilink {domain}", CsiShape(domain, *dims), array, convert)
+    return stream if options.trust_layout else checked(stream)
 
 
 def _csinet(path: Path, array: StoredArray, options: ReadOptions) -> ChannelStream:

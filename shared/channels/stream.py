@@ -77,6 +77,11 @@ class ChannelStream:
             raise DataFileError(f"`{self.path}` must hold {self.num_channels} channels; found {start}.")
 
 
+def in_its_folder(path: Path) -> str:
+    """Return folder/name of a file, for cards: the files of two cities have the same names."""
+    return f"{path.parent.name}/{path.name}".removeprefix("/")
+
+
 def _named(path: Path, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     """Yield the chunks; whatever a library raises over damaged data becomes a sentence with the file's name."""
     try:

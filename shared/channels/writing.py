@@ -2,8 +2,9 @@
 
     chunks -> float16 pairs -> x_re_im.npy (or h_re_im.npy) in a .npz beside `path` -> renamed to `path` when complete
 
-The bytes depend on the channels alone: no time stamp, and the same whatever the size of the chunks. Memory holds one
-chunk, never the file.
+The bytes depend on the channels alone: no time stamp, and the same whatever the size of the chunks. Up to
+`COMPRESSED_UP_TO` they are deflated, and then depend on the build of zlib too: another may make another file, with
+another digest, of the same channels. Memory holds one chunk, never the file.
 """
 
 import os

@@ -14,7 +14,7 @@ from shared.channels import DatasetCard
 from shared.channels.card import write_dataset_card
 from shared.channels.deepmimo import base_station_files
 from shared.channels.file import open_stream
-from shared.channels.stream import ChannelStream, Configuration, ReadOptions, cropped, joined, selected
+from shared.channels.stream import ChannelStream, Configuration, ReadOptions, cropped, in_its_folder, joined, selected
 from shared.channels.writing import ARRAY_OF, write_channels
 from shared.digests import sha256_of
 from shared.errors import InvalidArgumentError
@@ -74,7 +74,7 @@ def import_channels(job: ImportJob, progress: Callable[[int, int], None]) -> lis
     files = [file for source in job.sources for file in _files(source, job.options)]
     stream = joined([open_stream(file, job.options) for file in files])
     stream = stream if job.num_taps is None else cropped(stream, job.num_taps)
-    digests: Configuration = {f"sha256_of_{file.name}": sha256_of(file) for file in files}
+    digests: Configuration = {f"sha256_of_{in_its_folder(file)}": sha256_of(file) for file in files}
     done, cards = 0, []
 
     def report(n: int) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -50,8 +51,9 @@ def plan(out: Path, num_channels: int, seed: int, splits: list[str]) -> list[Spl
     """
     if out.suffix != ".npz":
         raise InvalidArgumentError(f"`out` must end in .npz; got {out.name!r}.")
+    file = shlex.quote(out.name)
     if not splits:
-        return [Split(out, num_channels, seed, f"--num-channels {num_channels} --seed {seed} --out {out.name}")]
+        return [Split(out, num_channels, seed, f"--num-channels {num_channels} --seed {seed} --out {file}")]
     planned = {}
     for split in splits:
         match = re.fullmatch(r"([A-Za-z0-9_-]+)=([0-9]{1,8})", split)
@@ -61,7 +63,7 @@ def plan(out: Path, num_channels: int, seed: int, splits: list[str]) -> list[Spl
         if name in planned:
             raise InvalidArgumentError(f"`split` must name each split once; got {name!r} twice.")
         path = out.with_name(f"{out.stem}-{name}.npz")
-        planned[name] = Split(path, count, split_seed(seed, name), f"--split {split} --seed {seed} --out {out.name}")
+        planned[name] = Split(path, count, split_seed(seed, name), f"--split {split} --seed {seed} --out {file}")
     return list(planned.values())
 
 

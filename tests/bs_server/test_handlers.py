@@ -84,13 +84,34 @@ class TestOpening:
             other = replace(request, session_id=str(uuid.uuid4()), dataset_sha256="")
             assert not (await station.open_session(other)).dataset_held
 
+    async def test_a_session_of_either_protocol_version_is_granted_and_goes_on_in_the_other(
+        self, start_station: StartStation, make_ue: MakeUe
+    ) -> None:
+        perfect, ls = make_ue(), make_ue(ls_cnr_db=-2.5)
+        async with start_station() as station:
+            request = perfect.session_request(str(uuid.uuid4()))
+            for version in (1, 2):
+                await station.open_session(replace(request, protocol_version=version))
+            await station.open_session(ls.session_request(str(uuid.uuid4())))
+
     @pytest.mark.parametrize(
         ("changes", "kind", "sentence"),
         [
-            ({"protocol_version": 2}, ModelMismatchError, "`protocol_version` must be 1; got 2"),
+            ({"protocol_version": 0}, ModelMismatchError, "`protocol_version` must be 1 or 2; got 0"),
+            ({"protocol_version": 3}, ModelMismatchError, "`protocol_version` must be 1 or 2; got 3"),
+            (
+                {"protocol_version": 1, "estimator": "ls", "cnr_db": 3.0},
+                InvalidArgumentError,
+                "`protocol_version` must be 2 with an estimator other than perfect or a `cnr_db`; got 1",
+            ),
+            (
+                {"protocol_version": 1, "cnr_db": 3.0},
+                InvalidArgumentError,
+                "`protocol_version` must be 2 with an estimator other than perfect or a `cnr_db`; got 1",
+            ),
             ({"session_id": "one"}, InvalidArgumentError, "`session_id` must be a UUID; got 'one'"),
             ({"session_id": "{" + str(uuid.UUID(int=1)) + "}"}, InvalidArgumentError, "`session_id` must be a UUID"),
-            ({"codec": "csinet"}, ModelMismatchError, "'csinet' .* not held here; held: angular-topk, float, klt"),
+            ({"codec": "semaphore"}, ModelMismatchError, "'semaphore' .* not held here; held: angular-topk, .*klt"),
             ({"model_sha256": "f" * 64}, ModelMismatchError, "'f{64}' is not held here; held: klt {klt}"),
             (
                 {"codec": "angular-topk"},
@@ -121,7 +142,8 @@ class TestOpening:
         sentence: str,
     ) -> None:
         ue = make_ue()
-        request: SessionRequest = replace(ue.session_request(str(uuid.uuid4())), **changes)  # type: ignore[arg-type]
+        good = replace(ue.session_request(str(uuid.uuid4())), protocol_version=2)
+        request: SessionRequest = replace(good, **changes)  # type: ignore[arg-type]
         async with start_station() as station:
             with pytest.raises(kind, match=sentence.replace("{klt}", ue.card.sha256)):
                 await station.open_session(request)
@@ -144,7 +166,7 @@ class TestOpening:
                 await station.open_session(request)
                 others = [
                     replace(request, link="ideal"),
-                    replace(request, estimator="ls", cnr_db=3.0),
+                    replace(request, protocol_version=2, estimator="ls", cnr_db=3.0),
                     replace(request, dataset_sha256=""),
                     replace(make_ue("angular-topk").session_request(request.session_id)),
                 ]

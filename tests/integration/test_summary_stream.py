@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -14,10 +15,12 @@ import httpx
 import numpy as np
 import pytest
 
+from bs_server.api import feed
 from bs_server.api.routes import metrics
 from bs_server.app import running
 from bs_server.config import Settings
 from shared.channels import ChannelSet
+from shared.estimation.ls import LsEstimator
 from shared.experiments.demo import BaseStationProcess, start_base_station
 from shared.model_files import load_model
 from ue_client.pipeline import Pipeline, make_pipeline
@@ -99,6 +102,30 @@ async def test_each_event_is_the_summary_as_it_is_asked_for_with_the_same_filter
                 assert summary == (await rest.get(f"/v1/metrics/summary?{where}")).json()
 
 
+async def test_an_event_names_the_estimator_and_the_cnr_and_is_filtered_by_them(
+    station: BaseStationProcess, ue: Pipeline, indoor: ChannelSet
+) -> None:
+    cnr_db = -7.25  # of no other test
+    noisy = make_pipeline(load_model("klt"), indoor, "digital:bsc", 128, 1, LsEstimator(indoor.shape), cnr_db)
+    async with (
+        asyncio.timeout(60),
+        connect(station.rest_port) as rest,
+        Ue(ue, station.grpc_port) as one,
+        Ue(noisy, station.grpc_port) as other,
+    ):
+        await one.send(3)
+        await other.send(4)
+        for where in ("", f"session={one.session_id}", f"estimator=ls&cnr_db={cnr_db}"):
+            async with rest.stream("GET", f"{STREAM}?group_by=estimator&group_by=cnr_db&{where}") as answer:
+                groups = (await anext(events(answer)))["groups"]
+            counts = {(group["estimator"], group["cnr_db"]): group["num_reports"] for group in groups}
+            if where:
+                assert counts == ({("perfect", None): 3} if "session" in where else {("ls", cnr_db): 4})
+            else:
+                assert counts[("ls", cnr_db)] == 4
+                assert counts[("perfect", None)] >= 3
+
+
 async def test_events_come_no_sooner_than_the_interval_and_end_with_the_latest(
     station: BaseStationProcess, ue: Pipeline
 ) -> None:
@@ -137,6 +164,50 @@ async def test_listeners_that_leave_are_not_kept(local: Settings, eventually: Ev
                     assert (await anext(told[-1]))["groups"] == []
                 assert await num_listeners(rest) == 8
             await eventually(nobody)
+
+
+async def test_listeners_that_come_at_the_same_time_are_no_more_than_the_limit(
+    local: Settings, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    monkeypatch.setattr(feed, "MAX_LISTENERS", 10)
+    async with asyncio.timeout(60), running(local) as addresses, connect(addresses.rest_port) as rest:
+
+        async def nobody() -> bool:
+            return await num_listeners(rest) == 0
+
+        for _ in range(2):  # the second time all seats are free again
+            async with AsyncExitStack() as listeners:
+
+                async def status(client: httpx.AsyncClient) -> int:
+                    return (await listeners.enter_async_context(client.stream("GET", STREAM))).status_code
+
+                crowd = await listeners.enter_async_context(connect(addresses.rest_port))
+                statuses = await asyncio.gather(*(status(crowd) for _ in range(60)))
+                assert Counter(statuses) == {200: 10, 429: 50}
+            await eventually(nobody)
+
+
+async def test_who_leaves_before_the_first_event_keeps_no_seat(
+    local: Settings, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    monkeypatch.setattr(feed, "MAX_LISTENERS", 4)
+    request = f"GET {STREAM} HTTP/1.1\r\nHost: bs\r\n\r\n".encode()
+    async with asyncio.timeout(60), running(local) as addresses, connect(addresses.rest_port) as rest:
+
+        async def nobody() -> bool:
+            return await num_listeners(rest) == 0
+
+        for _ in range(40):
+            _, writer = await asyncio.open_connection("127.0.0.1", addresses.rest_port)
+            writer.write(request)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+        await eventually(nobody)
+        async with AsyncExitStack() as listeners:
+            for wanted in (200, 200, 200, 200, 429):
+                answer = await listeners.enter_async_context(rest.stream("GET", STREAM))
+                assert answer.status_code == wanted
 
 
 async def test_a_stop_ends_the_streams_well_and_is_not_held_up_by_them(tmp_path: Path) -> None:

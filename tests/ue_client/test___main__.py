@@ -67,7 +67,7 @@ def test_an_option_out_of_range_is_a_usage_error(command: Command, arguments: li
     ("arguments", "sentence"),
     [
         (["run", "--snr-db", "loud"], "`snr_db` must be a list"),
-        (["run", "--codec", "csinet"], "`codec` must be a model of the zoo (angular-topk, float, klt)"),
+        (["run", "--codec", "semaphore"], "`codec` must be a model of the zoo (angular-topk, "),
         (["run", "--data", "nowhere.npz"], "`data` must be a shipped data set"),
         (["run", "--link", "pigeon"], "`link` must be one of ideal"),
         (["run", "--bs", "nowhere"], "`bs` must be host:port; got 'nowhere'."),

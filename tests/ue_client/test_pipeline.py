@@ -123,9 +123,17 @@ def test_the_encoder_gets_the_estimate_at_unit_power_and_the_truth_stays_the_cha
 def test_a_session_is_asked_for_with_its_estimator_and_cnr(indoor: ChannelSet) -> None:
     session_id = str(uuid.uuid4())
     perfect = make_pipeline(load_model("klt"), indoor, "ideal", 128, 5).session_request(session_id)
-    ls = make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, LsEstimator(indoor.shape), -2.5)
+    ue = make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, LsEstimator(indoor.shape), -2.5)
+    ls = ue.session_request(session_id)
     assert (perfect.estimator, perfect.cnr_db) == ("perfect", None)
-    assert (ls.session_request(session_id).estimator, ls.session_request(session_id).cnr_db) == ("ls", -2.5)
+    assert (ls.estimator, ls.cnr_db) == ("ls", -2.5)
+
+
+def test_only_a_base_station_that_knows_estimators_is_asked_for_one(indoor: ChannelSet) -> None:
+    """One of 0.1.0 takes version 1 alone, and would skip the fields and score an estimate as perfect."""
+    for estimator, cnr_db, version in ((None, None, 1), (LsEstimator(indoor.shape), -2.5, 2)):
+        ue = make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, estimator, cnr_db)
+        assert ue.session_request(str(uuid.uuid4())).protocol_version == version
 
 
 def test_an_estimator_without_its_cnr_is_refused(indoor: ChannelSet) -> None:

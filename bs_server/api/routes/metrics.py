@@ -5,9 +5,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from sse_starlette import EventSourceResponse
+from starlette.types import Receive, Scope, Send
 
 from bs_server.api.deps import UsesContext, UsesFilter, UsesGroupBy
-from bs_server.api.feed import Topic, summarise
+from bs_server.api.feed import SummaryFeed, Topic, summarise
 from bs_server.api.schemas import Summary
 
 HEARTBEAT_S = 15.0  # a comment line: proxies close what is silent for longer
@@ -34,11 +35,21 @@ async def summary_stream(
     interval_s: Annotated[float, Query(ge=1, le=60, description="Least time from one event to the next.")] = 2.0,
 ) -> EventSourceResponse:
     """The summary as server-sent events: one at once, then one after each change."""
-    context.feed.require_room()
-    summaries = context.feed.listen(Topic(where, tuple(group_by), interval_s))
+    return _SummaryEvents(context.feed, Topic(where, tuple(group_by), interval_s))
 
-    async def events() -> AsyncIterator[dict[str, str]]:
-        async for text in summaries:
-            yield {"event": "summary", "data": text}
 
-    return EventSourceResponse(events(), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S)
+class _SummaryEvents(EventSourceResponse):
+    """The events of one listener, who has a seat from the check whether there is one until the answer has ended."""
+
+    def __init__(self, feed: SummaryFeed, topic: Topic) -> None:
+        super().__init__(_events(feed.listen(topic)), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S)
+        self._feed = feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._feed.seat():
+            await super().__call__(scope, receive, send)
+
+
+async def _events(summaries: AsyncIterator[str]) -> AsyncIterator[dict[str, str]]:
+    async for text in summaries:
+        yield {"event": "summary", "data": text}

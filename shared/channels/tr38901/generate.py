@@ -68,12 +68,8 @@ def frequency_response(paths: Paths, settings: Tr38901) -> Tensor:
         [n * num_reports, num_rx_ant, num_tx_ant, num_subcarriers] complex64, spatial-frequency; the reports of a drop
         stand together.
     """
-    num_reports = paths.coefficient.shape[-1]
-    coefficient = paths.coefficient.movedim(-1, 1).flatten(0, 1)  # [n * num_reports, rx_ant, tx_ant, path]
     subcarrier = torch.arange(settings.num_subcarriers, dtype=torch.float64) - settings.num_subcarriers // 2
     frequency_hz = subcarrier * (settings.bandwidth_hz / settings.num_subcarriers)
     phase = -2 * torch.pi * paths.delay_s[:, :, None].double() * frequency_hz
     response = torch.polar(torch.ones_like(phase), phase).to(torch.complex64)  # [n, path, subcarrier]
-    if num_reports > 1:
-        response = response.repeat_interleave(num_reports, dim=0)
-    return torch.einsum("brtp,bpf->brtf", coefficient, response)
+    return torch.einsum("nrtpm,npf->nmrtf", paths.coefficient, response).flatten(0, 1)

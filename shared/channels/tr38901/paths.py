@@ -80,11 +80,11 @@ def _ula(num_ant: int, settings: Tr38901) -> Any:  # Sionna ships no types
 
 
 def _profile(settings: Tr38901, profile: Profile) -> Draw:
+    import sionna.phy  # noqa: PLC0415
     from sionna.phy.channel.tr38901 import CDL, TDL  # noqa: PLC0415
 
-    model: Draw
     if profile.model == "TDL":
-        model = TDL(
+        model: Draw = TDL(
             model=profile.letter,
             delay_spread=settings.delay_spread_s,
             carrier_frequency=settings.carrier_frequency_hz,
@@ -93,19 +93,26 @@ def _profile(settings: Tr38901, profile: Profile) -> Draw:
             num_tx_ant=settings.num_tx_ant,
             device=DEVICE,
         )
-    else:
-        model = CDL(
+        return model
+
+    def draw(num_drops: int, num_reports: int, reports_per_s: float) -> tuple[Tensor, Tensor]:
+        # Sionna's own velocities point up and down too, and it takes others only when a model is made.
+        moving = settings.speed_m_s > 0
+        generator = sionna.phy.config.torch_rng(DEVICE)
+        cdl = CDL(
             model=profile.letter,
             delay_spread=settings.delay_spread_s,
             carrier_frequency=settings.carrier_frequency_hz,
             ut_array=_ula(settings.num_rx_ant, settings),
             bs_array=_ula(settings.num_tx_ant, settings),
             direction="downlink",
-            min_speed=settings.speed_m_s,
-            max_speed=settings.speed_m_s,
+            ut_velocity=_headed(settings.speed_m_s, num_drops, generator)[:, 0] if moving else None,
             device=DEVICE,
         )
-    return model
+        paths: tuple[Tensor, Tensor] = cdl(num_drops, num_reports, reports_per_s)
+        return paths
+
+    return draw
 
 
 def _dropped(settings: Tr38901, place: Office | Cell) -> Draw:

@@ -66,6 +66,7 @@ SCENARIOS: dict[str, Office | Cell | Profile] = {
 LOS = ("auto", "los", "nlos")
 NOMINAL_DELAY_SPREAD_S = 100e-9  # Table 7.7.3-1, "nominal"
 MAX_NUMBERS = 2**26  # complex numbers of one drop before the crop: about 2 GB with what the transforms need
+MOST_PATHS = 24  # of a report: 20 clusters, the two strongest in three parts each (Table 7.5-6, clause 7.5, step 11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ class Tr38901:
         num_delay_taps: Delay taps kept by the crop; a tap is ``1 / bandwidth_hz``.
         delay_spread_s: RMS delay spread to which a CDL or TDL profile is scaled; None for the other scenarios, which
             draw it.
-        speed_m_s: Speed of the UE, horizontal, in a direction drawn for each drop.
+        speed_m_s: Speed of the UE, horizontal, in a direction drawn for each drop; a TDL has the Doppler spectrum of
+            clause 7.7.2 in its place.
         reports_per_drop: Consecutive reports of one UE; above 1 they are correlated in time.
         report_interval_ms: Time between two consecutive reports.
 
@@ -134,8 +136,8 @@ class Tr38901:
             )
         if self.numbers_per_drop > MAX_NUMBERS:
             raise InvalidArgumentError(
-                f"antennas x antennas x `num_subcarriers` x `reports_per_drop` must be at most {MAX_NUMBERS}; "
-                f"got {self.numbers_per_drop}."
+                f"antennas x antennas x `reports_per_drop` x `num_subcarriers` (at least {MOST_PATHS}, for the paths) "
+                f"must be at most {MAX_NUMBERS}; got {self.numbers_per_drop}."
             )
 
     def _check_profile(self) -> None:
@@ -159,8 +161,9 @@ class Tr38901:
 
     @property
     def numbers_per_drop(self) -> int:
-        """Complex numbers of one drop before the crop."""
-        return self.num_rx_ant * self.num_tx_ant * self.num_subcarriers * self.reports_per_drop
+        """Complex numbers of one drop before the crop: the largest of its channels, its paths, and their response."""
+        reports = self.num_rx_ant * self.num_tx_ant * self.reports_per_drop
+        return max(reports * max(self.num_subcarriers, MOST_PATHS), self.num_subcarriers * MOST_PATHS)
 
     @property
     def title(self) -> str:

@@ -1,7 +1,6 @@
 """`csi-lab data`: the data sets."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +12,7 @@ from rich.table import Table
 
 from shared.errors import InvalidArgumentError
 from shared.experiments.commands import generate
-from shared.experiments.commands.printing import AsJson, console, print_card
+from shared.experiments.commands.printing import AsJson, command_line, console, print_card
 
 MOST_ROWS = 64  # of a table
 MOST_CROP_LOSS = 0.1  # above this the crop, not the codec, would decide the error against the whole channel
@@ -56,8 +55,7 @@ def data_import(
     taps_of_paths = min(32, num_subcarriers) if num_taps is None else min(num_taps, num_subcarriers)
     sampling = Sampling(num_tx_ant, bandwidth_hz, num_subcarriers, taps_of_paths)
     options = ReadOptions(domain, sampling, array_axis, tuple(base_station or ()), trust_layout)
-    recipe = " ".join(["csi-lab", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
-    job = ImportJob(sources, out, name or out.stem, options, num_taps, parse_splits(split or []), recipe)
+    job = ImportJob(sources, out, name or out.stem, options, num_taps, parse_splits(split or []), command_line())
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("channels", total=None)
@@ -83,12 +81,13 @@ def data_info(
 ) -> None:
     """Show what a data set holds: card, power over delay and angle, strongest entries, NMSE of a KLT."""
     from shared.experiments.data_info import describe  # noqa: PLC0415
-    from shared.experiments.data_plot import plot_data  # noqa: PLC0415
 
     if plot and plot.suffix != ".png":
         raise InvalidArgumentError(f"`plot` must end in .png; got {plot.name!r}.")
     info = describe(data, train, domain)
     if plot:
+        from shared.experiments.data_plot import plot_data  # noqa: PLC0415  (needs matplotlib, extra `lab`)
+
         plot_data(info, plot)
     if as_json:
         fields = asdict(info)

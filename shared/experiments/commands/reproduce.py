@@ -16,10 +16,8 @@ app = typer.Typer(no_args_is_help=True, help="Published figures beside ours.")
 def networks(
     models: Annotated[list[str], typer.Argument(help="Model files of networks.")],
     test: Annotated[str, typer.Option(help="Test split.")],
-    title: Annotated[str, typer.Option(help="Heading of the table.")],
-    out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write; its name is the section's on the page.")],
     train: Annotated[str | None, typer.Option(help="Training split, for the KLT; none without.")] = None,
-    text: Annotated[str, typer.Option(help="What a reader should know of the data.")] = "",
     published: Annotated[
         bool, typer.Option("--published", help="The data stand for COST 2100 indoor: put the papers' figures beside.")
     ] = False,
@@ -30,10 +28,10 @@ def networks(
     from shared.experiments.reproduction_page import networks_table  # noqa: PLC0415
 
     result = measure_networks(load_channels(train) if train else None, load_channels(test), models, published)
-    result = {"title": title, "text": text, "command": command_line(), **result}
+    result = {"command": command_line(), **result}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=2) + "\n")
-    console.print(networks_table(result))
+    console.print(networks_table(out.stem, result))
 
 
 @app.command()

@@ -67,8 +67,11 @@ def report_row(sequence: int, rate: int = 128) -> ReportRow:
     return ReportRow("s", 0, sequence, 0.0, rate, 0.0, 0.5, 0.5, 1, False, 0.0, 0.0, 1)
 
 
-def listening(feed: SummaryFeed, topic: Topic = ALL) -> AsyncGenerator[str, None]:
-    return cast(AsyncGenerator[str, None], feed.listen(topic))
+async def listening(feed: SummaryFeed, topic: Topic = ALL) -> AsyncGenerator[str, None]:
+    with feed.seat():
+        async with aclosing(cast(AsyncGenerator[str, None], feed.listen(topic))) as summaries:
+            async for summary in summaries:
+                yield summary
 
 
 def num_reports(summary: str) -> int:
@@ -188,7 +191,7 @@ async def test_sums_that_do_not_finish_hold_up_closing_only_for_a_while(
         assert await waiting == "ended"
 
 
-async def test_closing_ends_every_listener_and_takes_no_other(feed: SummaryFeed) -> None:
+async def test_closing_ends_every_listener_and_takes_no_other(feed: SummaryFeed, eventually: Eventually) -> None:
     told: list[int] = []
 
     async def listen(topic: Topic) -> None:
@@ -198,13 +201,13 @@ async def test_closing_ends_every_listener_and_takes_no_other(feed: SummaryFeed)
 
     others = Topic(ReportFilter(codec="klt"), (), interval_s=60)
     listeners = [asyncio.create_task(listen(topic)) for topic in (ALL, ALL, others)]
-    await asyncio.wait(listeners, timeout=0.1)
+    await eventually(lambda: len(told) == len(listeners))
     await feed.close()
     async with asyncio.timeout(5):
         await asyncio.gather(*listeners)
     assert told == [0] * 3
-    with pytest.raises(UnavailableError, match="shutting down"):
-        feed.require_room()
+    with pytest.raises(UnavailableError, match="shutting down"), feed.seat():
+        pass
     assert [summary async for summary in feed.listen(ALL)] == []
 
 
@@ -229,14 +232,40 @@ async def test_a_store_that_fails_ends_the_stream_and_the_next_listener_begins_a
         assert num_reports(await anext(summaries)) == 1
 
 
-async def test_a_listener_too_many_is_refused(feed: SummaryFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_listener_too_many_is_refused_until_one_leaves(
+    feed: SummaryFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(feed_module, "MAX_LISTENERS", 2)
-    first, second = listening(feed), listening(feed)
-    feed.require_room()
-    await anext(first)
-    await anext(second)
-    with pytest.raises(OverloadedError, match="At most 2 clients may listen to summaries"):
-        feed.require_room()
-    await first.aclose()
-    feed.require_room()
-    await second.aclose()
+    with feed.seat():
+        with (
+            feed.seat(),
+            pytest.raises(OverloadedError, match="At most 2 clients may listen to summaries"),
+            feed.seat(),
+        ):
+            pass
+        with feed.seat():
+            pass
+
+
+async def test_sums_that_nobody_waits_for_any_more_take_a_seat(
+    feed: SummaryFeed, store: CountingStore, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "MAX_LISTENERS", 1)
+    store.may_go_on.clear()
+    waiting = asyncio.ensure_future(anext(listening(feed)))
+    await eventually(lambda: store.num_totals == 1)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert feed.num_listeners == 0
+    with pytest.raises(OverloadedError), feed.seat():
+        pass
+    store.may_go_on.set()
+
+    def may_come() -> bool:
+        try:
+            with feed.seat():
+                return True
+        except OverloadedError:
+            return False
+
+    await eventually(may_come)

@@ -64,7 +64,7 @@ def test_a_channel_is_that_of_the_generator_and_users_without_coverage_are_left_
     whole = to_angular_delay(torch.from_numpy(wanted).to(torch.complex64))[:, None]
     assert torch.allclose(x, normalize_power(whole[..., :64]), atol=1e-4)
     assert crop_loss is not None
-    assert stream.configuration["users_without_coverage_of_BS1_UE_0-4.mat"] == 2
+    assert stream.configuration[f"users_without_coverage_of_{tmp_path.name}/BS1_UE_0-4.mat"] == 2
     assert load_file(path).shape.dims == (1, 32, 32)
 
 

@@ -114,6 +114,10 @@ UNUSABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no channel": (write(H[:0]), "must hold channels .*found"),
     "npz of other names": (write(H, ".npz", "H"), r"must hold an array `x_re_im`, `h_re_im`, `h`.*found \['H'\]"),
     "pairs that are none": (write(np.ones((2, 1, 8, 6, 3)), ".npz", "x_re_im"), r"must be \[..., 2\] real"),
+    "pairs that are none, h": (
+        write(np.ones((2, 1, 8, 6, 3)), ".npz", "h_re_im"),
+        r"`h_re_im` of .* must be \[..., 2\]",
+    ),
     "all-zero channel": (write(H * np.array([1, 0])[:, None, None, None], ".npz"), "must be finite and have power"),
     "not finite": (write(np.where(H.real > 0, np.nan, H), ".npz"), "must be finite and have power"),
     "pickled": (write(np.array([{}])), "cannot be read as .npy"),

@@ -1,5 +1,6 @@
 """HDF5: plain, and as MATLAB v7.3 writes it (axes reversed, complex as pairs, 512 bytes before)."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,19 @@ def test_a_truncated_file_is_refused(tmp_path: Path, x: torch.Tensor, keep: int)
         path.write_bytes(path.read_bytes()[:keep])
         with pytest.raises(DataFileError, match=f"{name}` cannot be read as"):
             load_file(path)
+
+
+def test_without_h5py_both_kinds_are_refused_with_what_to_install(
+    tmp_path: Path, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_v73(tmp_path / "ht.mat", "HT", to_csinet_rows(x).numpy())
+    (tmp_path / "ht.h5").write_bytes((tmp_path / "ht.mat").read_bytes())
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    for suffix in ("mat", "h5"):
+        with pytest.raises(
+            DataFileError, match=f"ht.{suffix}` cannot be read as .{suffix}: HDF5 needs h5py: pip install"
+        ):
+            load_file(tmp_path / f"ht.{suffix}")
 
 
 def test_a_shape_without_data_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shared.channels import ChannelSet, load_channels
 from shared.channels.file import load_file
 from shared.channels.stream import ReadOptions
+from shared.digests import sha256_of
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.experiments.data_import import ImportJob, import_channels, parse_splits
 from shared.transforms import from_angular_delay, to_csinet_rows
@@ -56,9 +57,19 @@ def test_several_files_become_one_with_a_card_that_fits(job: ImportJob) -> None:
     assert card.crop_loss is not None
     assert 0 < card.crop_loss < 0.1
     assert card.configuration["num_environments"] == 80
-    assert "sha256_of_a.npz" in card.configuration
+    assert f"sha256_of_{job.out.parent.name}/a.npz" in card.configuration
     wanted = torch.cat([load_file(source).h for source in job.sources])
     assert torch.allclose(channels.h, wanted, atol=0.02)  # half precision at magnitudes up to 32
+
+
+def test_files_of_one_name_in_two_folders_each_keep_their_digest(job: ImportJob) -> None:
+    cities = [job.out.parent / city / "a.npz" for city in ("NY", "LA")]
+    for source, city in zip(job.sources, cities, strict=True):
+        city.parent.mkdir()
+        source.rename(city)
+    (card,) = import_channels(replace(job, sources=cities), quiet)
+    digests = {key: value for key, value in card.configuration.items() if key.startswith("sha256_of_")}
+    assert digests == {f"sha256_of_{city.parent.name}/a.npz": sha256_of(city) for city in cities}
 
 
 def test_splits_share_no_environment_and_leave_none_out(job: ImportJob) -> None:

@@ -32,11 +32,11 @@ def result() -> dict[str, object]:
         "samples_seen": 1000,
         "command": "csi-lab train csinet",
     }
-    parts = {"title": "A title", "text": "A text.", "training_data": "a", "test_data": "b", "command": "c"}
+    parts = {"training_data": "a", "test_data": "b", "command": "c"}
     return parts | {"rows": [row, row | {"method": "klt", "loss": None, "epochs": None, "published_db": -1.0}]}
 
 
 def test_a_table_has_the_klt_first_and_a_dash_where_a_paper_has_no_figure(result: dict[str, object]) -> None:
-    rows = [line for line in networks_table(result).splitlines() if line.startswith("| ")][2:]
+    rows = [line for line in networks_table("mine", result).splitlines() if line.startswith("| ")][2:]
     assert rows[0].startswith("| klt | 1/32 | 64 | -1.00 | -8.12 | -8.50 ... -7.80 | closed form | - |")
     assert rows[1].startswith("| csinet | 1/32 | 64 | - | -8.12 | -8.50 ... -7.80 | nmse | 10 |")

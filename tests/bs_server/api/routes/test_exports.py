@@ -73,6 +73,16 @@ def test_the_summary_is_that_of_json_figure_for_figure(
             assert group.keys() - keys - {"nmse", "bler"} <= row.keys()
 
 
+def test_an_estimate_is_named_in_every_row(rest: httpx.Client, scored: str, half_scored: str) -> None:
+    for session, wanted in ((scored, ("perfect", "")), (half_scored, ("ls", "12.5"))):
+        for path in ("/v1/reports.csv", "/v1/metrics/summary.csv"):
+            rows = rows_of(rest.get(path, params={"session": session}))
+            assert {(row["estimator"], row["cnr_db"]) for row in rows} == {wanted}
+    filtered = rows_of(rest.get("/v1/reports.csv", params={"estimator": "ls", "cnr_db": 12.5}))
+    assert half_scored in {row["session_id"] for row in filtered}
+    assert scored not in {row["session_id"] for row in filtered}
+
+
 def test_nothing_is_a_header_and_no_row(rest: httpx.Client) -> None:
     for path in ("/v1/reports.csv", "/v1/metrics/summary.csv"):
         nothing = rest.get(path, params={"codec": "csinet"})

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +10,8 @@ from torch import Tensor
 from shared.channels import shipped_datasets
 from shared.channels.card import read_dataset_card
 from shared.channels.tr38901 import PRESETS, Tr38901, generate, settings_of
+from shared.channels.tr38901.generate import frequency_response
+from shared.channels.tr38901.paths import Paths
 from shared.errors import InvalidArgumentError
 
 pytest.importorskip("sionna.phy")
@@ -77,6 +81,36 @@ def test_the_reports_of_a_drop_stand_together_and_resemble_each_other() -> None:
 def test_large_channels_come_in_smaller_chunks() -> None:
     settings = replace(settings_of(None, "tdl-a"), num_rx_ant=4, num_subcarriers=4096)
     assert len(next(generate(settings, 40, 1))[0]) == 16
+
+
+def test_the_response_is_the_sum_of_the_paths_of_each_report() -> None:
+    settings = replace(settings_of(None, "tdl-a"), num_subcarriers=8, num_delay_taps=8)
+    draw = torch.Generator().manual_seed(1)
+    coefficient = torch.randn(2, 3, 4, 5, 6, dtype=torch.complex64, generator=draw)  # drop, rx, tx, path, report
+    delay_s = torch.rand(2, 5, generator=draw) * 1e-6
+    h = frequency_response(Paths(coefficient, delay_s), settings)
+    assert h.shape == (12, 3, 4, 8)
+    for drop, report, k in ((0, 0, 0), (0, 5, 3), (1, 2, 7)):
+        turned = torch.exp(-2j * torch.pi * (k - 4) * 20e6 / 8 * delay_s[drop].to(torch.complex128))
+        wanted = (coefficient[drop, :, :, :, report] * turned).sum(dim=-1).to(torch.complex64)
+        assert torch.allclose(h[6 * drop + report, :, :, k], wanted, atol=1e-4)
+
+
+def test_a_long_drop_of_one_antenna_takes_no_more_memory_than_its_channels() -> None:
+    """1,000 reports of 4,096 subcarriers are 33 MB; the response of every path in every report was 786 MB."""
+    code = (
+        "import resource, torch\n"
+        "from shared.channels.tr38901.generate import frequency_response\n"
+        "from shared.channels.tr38901.paths import Paths\n"
+        "from shared.channels.tr38901.settings import Tr38901\n"
+        "settings = Tr38901('umi', num_tx_ant=1, num_subcarriers=4096, speed_m_s=1.0, reports_per_drop=1000)\n"
+        "paths = Paths(torch.ones(1, 1, 1, 24, 1000, dtype=torch.complex64), torch.zeros(1, 24))\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "frequency_response(paths, settings)\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 200  # MB
 
 
 def test_a_count_or_a_seed_out_of_its_range_is_refused_before_anything_is_made() -> None:

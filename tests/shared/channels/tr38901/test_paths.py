@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from itertools import islice
 
@@ -47,6 +48,19 @@ def test_the_taps_of_a_moving_ue_decorrelate_as_jakes_says() -> None:
     expected = torch.from_numpy(j0(2 * torch.pi * (3.0 * 3.5e9 / 299792458.0) * time_s.numpy()))
     assert torch.allclose(correlation.real.double(), expected, atol=0.03)
     assert float(correlation.imag.abs().max()) < 0.03
+
+
+def test_a_ue_of_a_cdl_moves_horizontally() -> None:
+    """The Doppler of a line of sight from zenith z is f_d sin(z) cos(heading): f_d sin(z) / sqrt(2) RMS.
+
+    CDL-E has z = 80.4 degrees at the UE (Table 7.7.1-5) and 22 dB of it in its first path.
+    """
+    first = _moving("cdl-e").coefficient[:, 0, 0, 0]
+    step = (first[:, :-1].conj() * first[:, 1:]).sum(dim=1).angle().double()
+    doppler_hz = step / (2 * torch.pi * 2e-3)
+    relative = doppler_hz / (3.0 * 3.5e9 / 299792458.0)
+    assert float(relative.abs().max()) < 1.05
+    assert float(relative.square().mean()) == pytest.approx(math.sin(math.radians(80.4)) ** 2 / 2, abs=0.08)
 
 
 def test_the_antennas_of_a_tdl_fade_independently_and_those_of_a_line_of_sight_together() -> None:

@@ -51,6 +51,11 @@ def test_one_known_preset_or_scenario_is_wanted(preset: str | None, scenario: st
         ({"reports_per_drop": 2}, r"`speed_m_s` above 0 and `reports_per_drop` above 1 go together: .* got 0 and 2"),
         ({"delay_spread_s": 1e-7}, r"`delay_spread_s` belongs to the CDL and TDL profiles: indoor-open draws its own"),
         ({"num_tx_ant": 1024, "num_rx_ant": 64, "num_subcarriers": 2048}, r"must be at most 67108864; got 134217728"),
+        (
+            {"num_tx_ant": 1024, "num_rx_ant": 64, "num_subcarriers": 1, "num_delay_taps": 1}
+            | {"speed_m_s": 1.0, "reports_per_drop": 100},
+            r"`num_subcarriers` \(at least 24, for the paths\) must be at most 67108864; got 157286400",
+        ),
     ],
 )
 def test_a_value_out_of_its_range_is_one_sentence(given: dict[str, Any], sentence: str) -> None:

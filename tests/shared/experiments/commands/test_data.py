@@ -1,6 +1,8 @@
 """`csi-lab data`, as a user calls it."""
 
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,28 @@ def test_a_file_is_imported_shown_and_verified(tmp_path: Path, indoor: ChannelSe
     assert "is the file of its card: mine, 50 channels" in output_of("data", "verify", out)
 
 
+def test_the_recipe_of_an_import_makes_its_file_again(
+    tmp_path: Path, indoor: ChannelSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "a b.npz", x=indoor.h[:5].numpy())
+    typed = ["data", "import", str(tmp_path / "a b.npz"), f"--out={tmp_path / 'o.npz'}"]
+    monkeypatch.setattr(sys, "argv", ["csi-lab", *typed])
+    output_of(*typed)
+    first = load_channels(str(tmp_path / "o.npz"))
+    assert first.card is not None
+    (tmp_path / "o.npz").unlink()
+    monkeypatch.chdir(tmp_path)
+    output_of(*shlex.split(first.card.recipe)[1:])
+    assert load_channels("o.npz").sha256 == first.sha256
+
+
+def test_a_data_set_is_shown_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "shared.experiments.data_plot", raising=False)
+    for module in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert "every second channel" in " ".join(output_of("data", "info").split())
+
+
 def test_json_of_import_is_a_list_of_cards(tmp_path: Path, indoor: ChannelSet) -> None:
     np.savez(tmp_path / "x.npz", x=indoor.h[:5].numpy())
     result = CliRunner().invoke(
@@ -55,7 +79,7 @@ def test_a_folder_of_deepmimo_is_imported_by_base_station(tmp_path: Path, shared
     channels = load_channels(str(out))
     assert (len(channels.h), channels.shape.dims) == (718, (1, 16, 32))
     assert channels.card is not None
-    assert channels.card.configuration["users_without_coverage_of_TX3-1_RX4.mat"] == 4617 - 718
+    assert channels.card.configuration["users_without_coverage_of_LA/TX3-1_RX4.mat"] == 4617 - 718
 
 
 @pytest.mark.parametrize(
