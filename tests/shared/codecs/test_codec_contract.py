@@ -60,6 +60,10 @@ def relative_error(h_hat: Tensor, wanted: Tensor) -> float:
     return float(nmse(h_hat, wanted).max().sqrt())
 
 
+def test_every_codec_has_a_model_in_the_zoo() -> None:
+    assert {load_model(name).card.codec for name in zoo_names()} == set(CODECS)
+
+
 def test_the_model_file_is_what_its_card_says(codec: Codec) -> None:
     model = load_model(codec.card.name)
     assert model.card.codec in CODECS
