@@ -88,6 +88,26 @@ def test_a_ue_of_a_fleet_measures_what_it_measures_alone(
             np.testing.assert_allclose(found, [report[name] for report in alone], rtol=1e-5)
 
 
+def test_a_ue_of_a_fleet_estimates_as_it_does_alone(station: BaseStationProcess) -> None:
+    k, num_ues, estimation = 2, 4, ("--estimator", "ls", "--cnr-db", "3")
+    options = ("--num-ues", str(num_ues), "--ue-id", str(FIRST_UE), "--snr-db", "4", "--reports-per-frame", "7")
+    fleet = csi_ue(station, "fleet", *options, *estimation)
+    single = ("--ue-id", str(FIRST_UE + k), "--snr-db", "4", "--first-channel", str(k * NUM_REPORTS))
+    for of_fleet, alone in zip(fleet["rows"], csi_ue(station, "run", *single, *estimation), strict=True):
+        assert of_fleet["reports"] == num_ues * NUM_REPORTS
+        found, wanted = (
+            sorted(station.get(f"/v1/reports?{where}")["reports"], key=lambda report: int(report["sequence"]))
+            for where in (f"session={of_fleet['session_id']}&ue_id={FIRST_UE + k}", f"session={alone['session_id']}")
+        )
+        assert {(report["estimator"], report["cnr_db"]) for report in found + wanted} == {("ls", 3.0)}
+        for name in ("sequence", "bit_errors"):
+            assert [report[name] for report in found] == [report[name] for report in wanted]
+        for name in ("nmse", "sgcs"):
+            np.testing.assert_allclose(
+                [report[name] for report in found], [report[name] for report in wanted], rtol=1e-5
+            )
+
+
 def test_ues_of_a_fleet_have_noise_of_their_own(reports: dict[str, list[dict[str, str]]]) -> None:
     lowest = [row for row in reports["klt"] if float(row["snr_db"]) == SNR_DB[0]]
     errors = {tuple(int(r["bit_errors"]) for r in lowest if r["ue_id"] == row["ue_id"]) for row in lowest}

@@ -73,6 +73,10 @@ def test_an_option_out_of_range_is_a_usage_error(command: Command, arguments: li
         (["run", "--bs", "nowhere"], "`bs` must be host:port; got 'nowhere'."),
         (["run", "--rate", "7"], "`rate` of codec klt must be in [32, 1024] bits; got 7."),
         (["fleet", "--num-ues", "3", "--snr-db", "0:5:1"], "`num_ues` must be at least the number of SNRs, 6; got 3."),
+        (
+            ["fleet", "--estimator", "ls", "--cnr-db", "3", "--covariance-data", "indoor-open-office"],
+            "`covariance_data` is for estimator lmmse; got estimator ls.",
+        ),
         (["fleet", "--ue-id", str(2**32 - 1)], "`num_ues` from `ue_id` 4294967295 must be at most 1; got 100."),
         (["run", "--estimator", "oracle"], "`estimator` must be one of perfect, ls, lmmse, additive; got 'oracle'."),
         (["run", "--estimator", "ls"], "`cnr_db` must be given with estimator ls; got none."),
