@@ -10,4 +10,5 @@ def test_the_cards_are_those_of_the_models(rest: httpx.Client) -> None:
 
 
 def test_a_codec_that_is_not_held_is_told_with_those_that_are(rest: httpx.Client) -> None:
-    assert "must be one of angular-topk, float, klt; got 'csinet'" in rest.get("/v1/codecs/csinet").json()["detail"]
+    held = ", ".join(zoo_names())
+    assert f"must be one of {held}; got 'transnet'" in rest.get("/v1/codecs/transnet").json()["detail"]
