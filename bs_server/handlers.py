@@ -188,12 +188,12 @@ class BaseStation:
 
     def _paired(self, request: SessionRequest) -> CodecCard:
         """Return the card of the model that both sides hold."""
-        first, last, found = FIRST_PROTOCOL_VERSION, PROTOCOL_VERSION, request.protocol_version
-        if not first <= found <= last:
-            raise ModelMismatchError(f"`protocol_version` must be {first} or {last}; got {found}.")
-        if found == first and (request.estimator, request.cnr_db) != ("perfect", None):
+        first, last, version = FIRST_PROTOCOL_VERSION, PROTOCOL_VERSION, request.protocol_version
+        if not first <= version <= last:
+            raise ModelMismatchError(f"`protocol_version` must be {first} or {last}; got {version}.")
+        if version == first and (request.estimator, request.cnr_db) != ("perfect", None):
             raise InvalidArgumentError(
-                f"`protocol_version` must be {last} with an estimator other than perfect or a `cnr_db`; got {found}."
+                f"`protocol_version` must be {last} with an estimator other than perfect or a `cnr_db`; got {version}."
             )
         if not _is_uuid(request.session_id):
             raise InvalidArgumentError(f"`session_id` must be a UUID; got {request.session_id[:64]!r}.")
