@@ -170,9 +170,14 @@ def save_model(model: ModelFile, folder: Path) -> ModelFile:
 
     Returns:
         The model with the card as written.
+
+    Raises:
+        DataFileError: If another kind of card, a data set's, has the name already.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{model.card.name}.safetensors"
+    if path.with_suffix(".card.json").is_file():
+        read_codec_card(path.with_suffix(".card.json"))
     path.write_bytes(safetensors.torch.save(model.tensors))  # `save_file` would make it readable by its owner only
     count = count_parameters(model.tensors)
     card = model.card.model_copy(update={"sha256": sha256_of(path), "num_parameters": count})

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from shared.channels import DATASETS
 from shared.codecs import make_decoder, make_encoder
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.model_files import (
@@ -148,3 +149,11 @@ def test_a_model_of_an_unknown_codec_or_without_a_tensor_of_it_builds_no_codec(s
             make(unknown, torch.device("cpu"))
         with pytest.raises(DataFileError, match="must hold tensor 'basis' of codec klt"):
             make(lacking, torch.device("cpu"))
+
+
+def test_a_model_does_not_take_the_card_of_a_data_set(tmp_path: Path) -> None:
+    card = load_model("klt").card.model_copy(update={"name": "mine"})
+    (tmp_path / "mine.card.json").write_text((DATASETS / "umi-nlos.card.json").read_text())
+    with pytest.raises(DataFileError, match="mine.card.json` is not a codec card"):
+        save_model(ModelFile(card, {"mean": torch.zeros(2)}), tmp_path)
+    assert not (tmp_path / "mine.safetensors").exists()
