@@ -69,7 +69,7 @@ async def test_a_model_beside_the_zoo_is_served_and_two_of_one_name_are_refused(
 ) -> None:
     for suffix in (".safetensors", ".card.json"):
         shutil.copy(ZOO / f"klt{suffix}", tmp_path)
-    with pytest.raises(DataFileError, match="`models` must have different names; got .*, klt, klt"):
+    with pytest.raises(DataFileError, match=r"`models` must have different names; got .*, klt, klt"):
         async with running(replace(local, models=(str(tmp_path / "klt.safetensors"),))):
             pass
     card = (tmp_path / "klt.card.json").read_text()
