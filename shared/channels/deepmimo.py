@@ -20,6 +20,7 @@ from shared.channels.stream import ChannelStream, Configuration, ReadOptions, in
 from shared.errors import DataFileError, InvalidArgumentError
 
 ROWS = 8
+MOST_DBM = 1000  # far beyond any link; beyond it amplitudes would overflow
 PHASE_DEG, ARRIVAL_S, POWER_DBM, DEPARTURE_AZIMUTH_DEG, DEPARTURE_ELEVATION_DEG = 0, 1, 2, 5, 6
 FILE_OF = ("BS{}_UE_*.mat", "TX{}-*_RX*.mat")  # the generator's name, and the ray tracer's
 
@@ -33,7 +34,7 @@ def read_deepmimo(path: Path, arrays: Mapping[str, StoredArray | Cells], options
         options: Sampling, and the axis of the array.
 
     Raises:
-        DataFileError: If `channels` is not what DeepMIMO writes, or no user has a path.
+        DataFileError: If `channels` is not what DeepMIMO writes, no user has a path, or a power is none.
     """
     channels = arrays["channels"]
     users = channels.items if isinstance(channels, Cells) else []
@@ -42,6 +43,9 @@ def read_deepmimo(path: Path, arrays: Mapping[str, StoredArray | Cells], options
     if not counts.any():
         raise DataFileError(f"`{path}` must hold users with paths; found {len(tables)} users, none with a path.")
     flat = np.concatenate(tables, axis=1).astype(np.float64)
+    if not (np.abs(flat[POWER_DBM]) <= MOST_DBM).all():  # so put, not-a-number is refused too
+        worst = flat[POWER_DBM][np.argmax(~(np.abs(flat[POWER_DBM]) <= MOST_DBM))]
+        raise DataFileError(f"powers of `{path}` must be in [-{MOST_DBM}, {MOST_DBM}] dBm; found {worst:.3g}.")
     elevation, azimuth = np.radians(flat[DEPARTURE_ELEVATION_DEG]), np.radians(flat[DEPARTURE_AZIMUTH_DEG])
     along = np.sin(elevation) * (np.sin(azimuth) if options.array_axis == "y" else np.cos(azimuth))
     paths = Paths(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.io import savemat
@@ -100,6 +100,7 @@ def changed(content: bytes, at: int, change: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", ["plain", "compressed", "cells"])
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(at=315, change=b"F", cut=0)  # a power of 10^200 dBm
 @given(at=st.integers(0, 600), change=st.binary(min_size=1, max_size=4), cut=st.integers(0, 600))
 def test_damaged_bytes_give_a_sentence_or_channels_and_nothing_else(
     tmp_path: Path, kind: str, at: int, change: bytes, cut: int
