@@ -45,7 +45,7 @@ The two at 1/32 were trained on an earlier conversion of the same paths, equal t
     ),
     "indoor-open-office": (
         "CsiNet and CRNet on TR 38.901, indoor open office",
-        """The shipped scenario, 20,000 channels for training. **Not converged**: 20 epochs at 1/64, 8 at 1/32 and 1/16.
+        """The shipped scenario, 20,000 channels for training. **Not converged** after 20 epochs.
 What ships is trained on the NMSE; the row `mse` is CsiNet's loss on the same samples. Quantised, at equal bits and
 beside `klt` and `angular-topk`: [codecs.md](codecs.md).""",
     ),
