@@ -107,7 +107,7 @@ class BaseStation:
                     codec=card.name,
                     model_sha256=card.sha256,
                     shape=card.shape,
-                    link=request.link,
+                    link=asked.link.label,
                     dataset_sha256=request.dataset_sha256,
                     opened_at=self._clock(),
                     estimator=request.estimator,
@@ -121,7 +121,7 @@ class BaseStation:
             self._add(known or asked)
         log.info(
             "session opened" if known is None else "session resumed",
-            extra={"session_id": request.session_id, "codec": card.name, "link": request.link},
+            extra={"session_id": request.session_id, "codec": card.name, "link": asked.link.label},
         )
         return SessionGrant(
             request.session_id, dataset is not None, self._settings.max_reports_per_frame, self._server_version

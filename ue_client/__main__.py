@@ -32,7 +32,9 @@ Rate = Annotated[
     int | None,
     typer.Option(envvar="CSI_UE_RATE", min=1, help="Information bits of a report; 128, or the only rate of a codec."),
 ]
-LinkLabel = Annotated[str, typer.Option(envvar="CSI_UE_LINK", help="ideal, digital:bsc, digital:hard, digital:soft.")]
+LinkLabel = Annotated[
+    str, typer.Option(envvar="CSI_UE_LINK", help="ideal, or digital:bsc, hard or soft with options, docs/links.md.")
+]
 Data = Annotated[str, typer.Option(envvar="CSI_UE_DATA", help="Shipped data set, or a .npz, .npy, .mat or .h5 file.")]
 EstimatorName = Annotated[
     str, typer.Option("--estimator", envvar="CSI_UE_ESTIMATOR", help="Of the channel: perfect, ls, lmmse, additive.")

@@ -142,7 +142,7 @@ def make_pipeline(
     Args:
         model: The codec's model.
         channels: Where h comes from.
-        link_label: Key of `shared.links.LINKS`.
+        link_label: See `shared.links.make_link`.
         rate: Information bits of a report; None for `DEFAULT_RATE`, or the only rate of the codec.
         run: Seed of the run.
         estimator: What the UE makes of its pilots; None for a perfect estimate.

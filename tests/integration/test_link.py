@@ -16,7 +16,7 @@ from scipy.stats import norm
 from shared.channels import ChannelSet
 from shared.codecs import DecodeContext, EncodeContext, make_decoder, make_encoder
 from shared.experiments.demo import BaseStationProcess
-from shared.links import LINKS, make_link
+from shared.links import make_link
 from shared.metrics import bit_errors, nmse
 from shared.model_files import load_model
 from shared.receive import receive
@@ -24,6 +24,7 @@ from shared.rng import Randomness
 
 SEED, UE_ID, RATE, NUM_REPORTS = 7, 4711, 128, 150
 SNR_DB = (0.0, 6.0)
+LINKS = ("ideal", "digital:bsc", "digital:hard", "digital:soft")
 CODECS = ("klt", "angular-topk")
 EXACT = ("codec", "rate", "snr_db", "reports", "ber", "bler", "fallbacks", "refused")
 

@@ -1,5 +1,6 @@
 """Theory as the reference: BPSK over AWGN errs with probability Q(sqrt(2 Es/N0))."""
 
+import hashlib
 from functools import cache
 
 import numpy as np
@@ -41,6 +42,20 @@ def q_function(snr_db: float) -> float:
 def test_the_bit_error_probability_is_the_published_one(snr_db: float, published: float) -> None:
     p = float(bpsk_bit_error_probability(np.array([snr_db]))[0])
     assert f"{p:.2e}" == f"{published:.2e}"
+
+
+@pytest.mark.parametrize(
+    ("label", "sha256"),
+    [("digital:bsc", "7fb8901cd3797244"), ("digital:hard", "52d0a4aad2995bf4"), ("digital:soft", "c4f819af3a3d73c7")],
+)
+def test_what_bpsk_over_awgn_makes_of_a_report_is_pinned(label: str, sha256: str) -> None:
+    """The digests of 0.1.0: a run repeats over releases."""
+    bits = np.random.default_rng(1).integers(0, 2, (300, 500), dtype=np.uint8)
+    length = np.random.default_rng(2).integers(0, 501, 300)
+    payload = Payload(bits * (np.arange(500) < length[:, None]), length)
+    snr_db = np.linspace(-10, 12, 300).astype(np.float32)
+    received = make_link(label).transmit(payload, snr_db, Randomness(5, np.arange(300), np.arange(300) * 3))
+    assert hashlib.sha256(received.values.tobytes() + received.length.tobytes()).hexdigest()[:16] == sha256
 
 
 @pytest.mark.parametrize("snr_db", SNR_DB)
