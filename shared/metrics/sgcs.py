@@ -57,6 +57,7 @@ def sgcs_per_layer_and_subband(h_hat: Tensor, h: Tensor, num_layers: int, num_su
     Source: 3GPP TR 38.843, 6.2.
 
     Example:
+        >>> import torch
         >>> h = torch.eye(2, dtype=torch.complex64)[None, :, :, None] * torch.tensor([2, 1])[:, None, None]
         >>> h_hat = h * torch.tensor([1, 0])[:, None, None]
         >>> sgcs_per_layer_and_subband(h_hat, h, num_layers=2, num_subbands=1).tolist()
