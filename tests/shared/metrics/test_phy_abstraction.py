@@ -1,7 +1,9 @@
 import sys
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from shared.errors import InvalidArgumentError
 from shared.metrics import coded_downlink_bler
@@ -16,13 +18,21 @@ def test_a_code_has_a_waterfall_and_a_fade_counts() -> None:
     sinr = torch.cat([flat(x) for x in (-20, -2, 2.1, 4.5, 40)])
     found = coded_downlink_bler(sinr, mcs_index=9)
     assert found.dtype == torch.float64
-    assert found.tolist() == sorted(found, reverse=True)
+    assert found.tolist() == sorted(found.tolist(), reverse=True)
     assert found[[0, 1]].tolist() == pytest.approx([1, 1], abs=1e-3)
     assert 0.5 < found[2] < 1  # 2.14 dB is a point of the table: 0.98 of 500 bits, 1.00 of 1,000
     assert found[3] < 0.01
     faded = flat(4.5)
     faded[:, :16] *= 1e-9  # half the band is lost, not left out
     assert float(coded_downlink_bler(faded, mcs_index=9)) > 0.9
+
+
+def test_between_two_points_of_the_table_the_waterfall_is_a_q_function() -> None:
+    pytest.importorskip("sionna.sys")
+    sinr = torch.cat([flat(x) for x in (2.2, 2.7, 3.2, 3.7)])  # between 2.14 and 3.93 dB
+    steps = np.diff(norm.isf(coded_downlink_bler(sinr, mcs_index=9).numpy()))
+    assert steps == pytest.approx([steps[0]] * 3, rel=1e-6)
+    assert 0.5 < steps[0] < 2
 
 
 def test_a_subcarrier_without_power_is_lost_too() -> None:
