@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,6 +31,19 @@ def test_the_interval_of_a_positive_mean_does_not_reach_below_zero() -> None:
     assert interval is not None
     assert interval.low == 0
     assert interval.high == pytest.approx(1 + 12.706205)  # t of one degree of freedom at 97.5 %, times sqrt(2 / 2)
+
+
+def test_the_interval_of_a_similarity_does_not_reach_above_one() -> None:
+    interval = mean_interval(0.9, 1.64, 2, highest=1.0)  # 0.8 and 1
+    assert interval is not None
+    assert interval.low == 0
+    assert interval.high == 1
+
+
+def test_the_interval_of_a_loss_may_reach_below_zero() -> None:
+    interval = mean_interval(0.5, 2.5, 2, lowest=-math.inf)  # -0.5 and 1.5
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((0.5 - 12.706205, 0.5 + 12.706205))
 
 
 def test_too_few_samples_have_no_interval() -> None:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from shared.errors import InvalidArgumentError
-from shared.metrics import sgcs
+from shared.metrics import sgcs, sgcs_per_layer_and_subband
 
 
 def random_channels(seed: int, num_rx_ant: int = 1) -> torch.Tensor:
@@ -49,3 +49,57 @@ def test_orthogonal_directions_count_zero() -> None:
 def test_another_shape_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match=r"\[3, 1, 4, 8\]; got \[3, 2, 4, 8\]"):
         sgcs(random_channels(1, 2), random_channels(1))
+
+
+@pytest.mark.parametrize("num_subbands", [1, 4, 8])
+def test_a_layer_is_an_eigenvector_of_the_covariance_of_its_subband(num_subbands: int) -> None:
+    h, h_hat = random_channels(1, 3), random_channels(2, 3)
+    wanted = np.zeros((3, 2, num_subbands))
+    for report, layer, subband in np.ndindex(wanted.shape):
+        width = 8 // num_subbands
+        vectors = []
+        for x in (h, h_hat):
+            parts = [x[report, :, :, f].numpy() for f in range(subband * width, (subband + 1) * width)]
+            covariance = np.sum([part.conj().T @ part for part in parts], axis=0)
+            vectors.append(np.linalg.eigh(covariance)[1][:, -1 - layer])
+        wanted[report, layer, subband] = abs(np.vdot(*vectors)) ** 2
+    found = sgcs_per_layer_and_subband(h_hat, h, num_layers=2, num_subbands=num_subbands)
+    assert found.dtype == torch.float64
+    assert found.numpy() == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("num_rx_ant", [1, 2])
+def test_layer_one_of_subbands_of_one_subcarrier_is_the_sgcs(num_rx_ant: int) -> None:
+    h, h_hat = random_channels(1, num_rx_ant), random_channels(2, num_rx_ant)
+    found = sgcs_per_layer_and_subband(h_hat, h, num_layers=num_rx_ant, num_subbands=8)
+    assert found[:, 0].mean(dim=-1).tolist() == pytest.approx(sgcs(h_hat, h).tolist())
+
+
+def test_a_phase_of_each_subcarrier_changes_nothing_in_a_subband() -> None:
+    h = random_channels(1, 2)
+    turned = h * torch.polar(torch.ones(8), torch.linspace(-3, 3, 8))
+    found = sgcs_per_layer_and_subband(turned, h, num_layers=2, num_subbands=2)
+    assert found.flatten().tolist() == pytest.approx([1] * 12, abs=1e-6)
+
+
+def test_a_layer_that_the_reconstruction_does_not_have_counts_zero() -> None:
+    h = random_channels(1, 2)
+    of_rank_one = random_channels(2, 2)
+    of_rank_one[:, 1] = (1 + 2j) * of_rank_one[:, 0]
+    assert sgcs_per_layer_and_subband(of_rank_one, h, num_layers=2, num_subbands=8)[:, 1].max() == 0
+    assert sgcs_per_layer_and_subband(h, of_rank_one, num_layers=2, num_subbands=8)[:, 1].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("num_layers", "num_subbands", "message"),
+    [
+        (3, 8, r"`num_layers` must be in \[1, 2\]; got 3"),
+        (0, 8, "`num_layers`"),
+        (1, 3, "`num_subbands` must divide 8 subcarriers; got 3"),
+        (1, 0, "`num_subbands`"),
+    ],
+)
+def test_layers_and_subbands_that_cannot_be_are_refused(num_layers: int, num_subbands: int, message: str) -> None:
+    h = random_channels(1, 2)
+    with pytest.raises(InvalidArgumentError, match=message):
+        sgcs_per_layer_and_subband(h, h, num_layers, num_subbands)
