@@ -54,7 +54,7 @@ def serve(
         int, typer.Option(envvar="CSI_BS_THREADS", min=1, max=1024, help="Threads of the decoder on the CPU.")
     ] = _default.threads,
     model: Annotated[
-        list[str] | None, typer.Option(envvar="CSI_BS_MODEL", help="Model file beside the zoo; may be repeated.")
+        list[str] | None, typer.Option(envvar="CSI_BS_MODEL", help="Model file or package.module:ENTRY; repeatable.")
     ] = None,
     data: Annotated[
         list[str],

@@ -28,8 +28,9 @@ from bs_server.rpc.service import CsiFeedbackService
 from bs_server.store import GroupWriter, Store, make_store
 from bs_server.worker import Worker, make_device, make_worker
 from shared.channels import load_channels
+from shared.codecs import load_codec
 from shared.errors import DataFileError, UnavailableError
-from shared.model_files import ModelFile, load_model, zoo_names
+from shared.model_files import ModelFile, zoo_names
 
 log = logging.getLogger(__name__)
 
@@ -173,13 +174,14 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _load_models(paths: tuple[str, ...]) -> list[ModelFile]:
-    """Load the zoo and further model files.
+def _load_models(further: tuple[str, ...]) -> list[ModelFile]:
+    """Load the zoo, further model files, and codecs of the user's own.
 
     Raises:
         DataFileError: If a file cannot be used, or two models have one name.
+        InvalidArgumentError: If a reference leads to no codec.
     """
-    models = [load_model(name) for name in (*zoo_names(), *paths)]
+    models = [load_codec(name) for name in (*zoo_names(), *further)]
     names = [model.card.name for model in models]
     if len(set(names)) < len(names):
         raise DataFileError(f"`models` must have different names; got {', '.join(sorted(names))}.")

@@ -18,7 +18,7 @@ class Settings:
         rest_port: Port of the REST API; 0 for any free one.
         device: ``cpu`` or ``cuda``.
         threads: Torch threads of the decoding thread, on the CPU.
-        models: Model files (.safetensors) beside the zoo.
+        models: Model files (.safetensors) and codecs of the user's own (package.module:ENTRY) beside the zoo.
         data: Data sets that truth may refer to by index: shipped names or files.
         database_url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
         max_batch: Most reports decoded together.

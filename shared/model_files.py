@@ -64,7 +64,7 @@ class CodecCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="Name of the model, and of its file.")
-    codec: str = Field(description="Key in `shared.codecs.CODECS`.")
+    codec: str = Field(description="Key in `shared.codecs.CODECS`, or package.module:ENTRY.")
     title: str
     source: str = Field(description="Publication or textbook.")
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the .safetensors file.")
@@ -141,7 +141,8 @@ def load_model(name_or_path: str) -> ModelFile:
     if path.suffix != ".safetensors" or not path.is_file():
         names = ", ".join(zoo_names())
         raise DataFileError(
-            f"`codec` must be a model of the zoo ({names}) or a .safetensors file; got {name_or_path!r}."
+            f"`codec` must be a model of the zoo ({names}), a .safetensors file or package.module:ENTRY; "
+            f"got {name_or_path!r}."
         )
     card = read_codec_card(path.with_suffix(".card.json"))
     digest = sha256_of(path)

@@ -1,7 +1,8 @@
-"""What every test may use: polling with a deadline, the shipped data set, a base station beside this process."""
+"""What every test may use: polling with a deadline, the shipped data set, a user's modules, a base station process."""
 
 import asyncio
 import inspect
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -74,3 +75,21 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseStationPro
     process = start_base_station(tmp_path_factory.mktemp("station"))
     yield process
     process.stop()
+
+
+@pytest.fixture
+def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Return what writes a user's module of a dotted name to the current folder, which no import path holds."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])  # a console script has no "" either
+    written = []
+
+    def write(name: str, source: str) -> None:
+        path = tmp_path / f"{name.replace('.', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+        written.append(name.partition(".")[0])
+
+    yield write
+    for name in [name for name in sys.modules if name.partition(".")[0] in written]:
+        del sys.modules[name]

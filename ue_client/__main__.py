@@ -26,7 +26,7 @@ _CODECS = list(_default.codecs)
 Bs = Annotated[str, typer.Option(envvar="CSI_UE_BS", help="Base station, host:port.")]
 Codec = Annotated[
     list[str],
-    typer.Option(envvar="CSI_UE_CODEC", help="Model of the zoo or .safetensors file; may be repeated."),
+    typer.Option(envvar="CSI_UE_CODEC", help="Model of the zoo, .safetensors file, package.module:ENTRY; repeatable."),
 ]
 Rate = Annotated[
     int | None,

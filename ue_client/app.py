@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Callable
 import numpy as np
 
 from shared.channels import ChannelSet, load_channels
+from shared.codecs import load_codec
 from shared.errors import DataFileError, InvalidArgumentError, UnavailableError
 from shared.estimation import Estimator, make_estimator, require_estimation
 from shared.estimation.lmmse import LmmseEstimator
 from shared.frame import Frame, SessionGrant
-from shared.model_files import load_model
 from ue_client.columns import ManyUes, OneUe
 from ue_client.config import Settings
 from ue_client.pipeline import Pipeline, TruthBy, make_pipeline
@@ -81,7 +81,7 @@ def make_pipelines(settings: Settings, channels: ChannelSet) -> list[Pipeline]:
     estimator = _estimator(settings, channels)
     return [
         make_pipeline(
-            load_model(name), channels, settings.link, settings.rate, settings.seed, estimator, settings.cnr_db
+            load_codec(name), channels, settings.link, settings.rate, settings.seed, estimator, settings.cnr_db
         )
         for name in settings.codecs
     ]

@@ -19,7 +19,7 @@ class Settings:
 
     Attributes:
         bs: Address of the base station, ``host:port``.
-        codecs: Models of the zoo, or .safetensors files.
+        codecs: What `shared.codecs.load_codec` takes: models of the zoo, files, codecs of the user's own.
         rate: Information bits of a report; None for `DEFAULT_RATE`, or the only rate of a codec.
         link: Label of the emulated link.
         data: Channels: a shipped data set or a file.

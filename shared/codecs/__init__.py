@@ -1,12 +1,17 @@
-"""The codecs, h <-> payload. A new one is one file (or folder) here and one line in `CODECS`."""
+"""The codecs, h <-> payload. A new one is one file (or folder) here and one line in `CODECS`.
+
+A user's own needs neither: see `shared.codecs.reference`.
+"""
 
 import torch
 
 from shared.codecs.angular_topk import AngularTopkDecoder, AngularTopkEncoder
 from shared.codecs.autoencoder.codec import AutoencoderDecoder, AutoencoderEncoder
-from shared.codecs.base import CodecEntry, DecodeContext, Decoder, EncodeContext, Encoder
+from shared.codecs.base import CodecEntry, DecodeContext, Decoder, EncodeContext, Encoder, require_length
+from shared.codecs.fitted import Fitted, make_model
 from shared.codecs.float32 import FloatDecoder, FloatEncoder
 from shared.codecs.klt import KltDecoder, KltEncoder
+from shared.codecs.reference import OwnModel, is_reference, load_codec
 from shared.errors import DataFileError
 from shared.model_files import ModelFile
 
@@ -25,8 +30,12 @@ __all__ = [
     "Decoder",
     "EncodeContext",
     "Encoder",
+    "Fitted",
+    "load_codec",
     "make_decoder",
     "make_encoder",
+    "make_model",
+    "require_length",
 ]
 
 
@@ -34,7 +43,8 @@ def make_encoder(model: ModelFile, device: torch.device) -> Encoder:
     """Build the UE side of a model.
 
     Raises:
-        DataFileError: If the model names a codec that does not exist, or lacks a tensor of it.
+        DataFileError: If the model names a codec that does not exist, or code that the user did not; or if it lacks
+            a tensor of its codec.
     """
     entry = _entry(model)
     try:
@@ -47,7 +57,8 @@ def make_decoder(model: ModelFile, device: torch.device) -> Decoder:
     """Build the base-station side of a model.
 
     Raises:
-        DataFileError: If the model names a codec that does not exist, or lacks a tensor of it.
+        DataFileError: If the model names a codec that does not exist, or code that the user did not; or if it lacks
+            a tensor of its codec.
     """
     entry = _entry(model)
     try:
@@ -57,13 +68,18 @@ def make_decoder(model: ModelFile, device: torch.device) -> Decoder:
 
 
 def _entry(model: ModelFile) -> CodecEntry:
+    if isinstance(model, OwnModel):
+        return model.entry
+    name, codec = model.card.name, model.card.codec
+    if is_reference(codec):
+        raise DataFileError(
+            f"`codec` of model {name} is the code {codec}, which is imported only where it is given: {codec}@FILE."
+        )
     try:
-        return CODECS[model.card.codec]
+        return CODECS[codec]
     except KeyError:
         names = ", ".join(CODECS)
-        raise DataFileError(
-            f"`codec` of model {model.card.name} must be one of {names}; got {model.card.codec!r}."
-        ) from None
+        raise DataFileError(f"`codec` of model {name} must be one of {names}; got {codec!r}.") from None
 
 
 def _lacking(model: ModelFile, error: KeyError) -> DataFileError:

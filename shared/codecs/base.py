@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shared.codecs.fitted import Fitted
 from shared.errors import CodecError
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
@@ -92,15 +93,20 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CodecEntry:
-    """One line of `shared.codecs.CODECS`.
+    """One line of `shared.codecs.CODECS`, or the object that ``package.module:ENTRY`` names.
 
     Attributes:
         encoder: Builds the UE side from a model file, on a device.
         decoder: Builds the base-station side.
+        model: Of a user's codec that has nothing to learn: builds its model; None where a file holds it.
+        fit: Of a user's codec that has: fits it to a training split, [num_channels, num_rx_ant, num_tx_ant,
+            num_subcarriers] complex64 at unit mean power (``csi-lab train package.module:ENTRY``).
     """
 
     encoder: Callable[[ModelFile, torch.device], Encoder]
     decoder: Callable[[ModelFile, torch.device], Decoder]
+    model: Callable[[], ModelFile] | None = None
+    fit: Callable[[Tensor], Fitted] | None = None
 
 
 def require_length(payload: Payload, rate: int) -> None:

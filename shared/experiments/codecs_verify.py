@@ -3,8 +3,9 @@
 from dataclasses import asdict, dataclass
 
 from shared.channels import load_channels, shipped_datasets
+from shared.codecs import load_codec
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.model_files import ModelFile, count_parameters, load_model
+from shared.model_files import ModelFile, count_parameters
 from shared.training.fit import measure_nmse_db
 
 TOLERANCE_DB = 0.1
@@ -35,26 +36,28 @@ class Verification:
         return asdict(self)
 
 
-def verify_codec(name_or_path: str, data: str | None = None) -> Verification:
+def verify_codec(name: str, data: str | None = None) -> Verification:
     """Load a model and measure it on its test split.
 
     Args:
-        name_or_path: Name in the zoo, or a .safetensors file.
+        name: What `shared.codecs.load_codec` takes.
         data: The test split; None for the data set of the card's name, where it ships.
 
     Returns:
         What came of it; a file that cannot be loaded, or ``data`` that is not the card's test split, is a verdict.
     """
     try:
-        return _verify(load_model(name_or_path), data)
+        return _verify(load_codec(name), data)
     except (DataFileError, InvalidArgumentError) as error:
-        return Verification(name_or_path, None, None, None, str(error))
+        return Verification(name, None, None, None, str(error))
 
 
 def _verify(model: ModelFile, data: str | None) -> Verification:
     card = model.card
     count = count_parameters(model.tensors)
     name = card.test_data.split(",")[0]
+    if not card.measured:
+        return Verification(card.name, card.sha256, count, None, "NMSE: none in the card")
     if data is None and name not in shipped_datasets():
         return Verification(card.name, card.sha256, count, None, f"test split {name} is not here: give --data")
     test = load_channels(data or name)
@@ -69,9 +72,8 @@ def _verify(model: ModelFile, data: str | None) -> Verification:
             else []
         ),
         *([f"NMSE: more than {TOLERANCE_DB} dB from the card at {', '.join(far)} bits"] if far else []),
-        *([] if off else ["NMSE: none in the card"]),
     ]
-    return Verification(card.name, card.sha256, count, max(off.values(), default=None), "; ".join(wrong) or "ok")
+    return Verification(card.name, card.sha256, count, max(off.values()), "; ".join(wrong) or "ok")
 
 
 def _distance(measured_db: float | None, card_db: float | None) -> float:

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from shared.channels import ChannelSet
+from shared.codecs import load_codec
 from shared.codecs.autoencoder.codec import Autoencoder
 from shared.errors import InvalidArgumentError
 from shared.experiments.published_figures import COST2100_INDOOR_DB
 from shared.metrics import mean_interval, nmse, to_db
-from shared.model_files import CodecCard, load_model
+from shared.model_files import CodecCard
 from shared.training.fit import require_splits
 
 CHUNK = 1000
@@ -77,7 +78,7 @@ def measure_networks(train: ChannelSet | None, test: ChannelSet, models: list[st
     for num_reals, ratios in (klt_errors(train.h, test.h, sizes) if train else {}).items():
         rows.append(_row("klt", num_reals, reals, ratios, None, None, None, None, None))
     for name in models:
-        model = load_model(name)
+        model = load_codec(name)
         network, card = Autoencoder.load(model), model.card
         settings, record = card.network, card.training
         if settings is None or record is None:

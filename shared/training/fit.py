@@ -4,7 +4,6 @@ training split -> tensors (closed form, or the training loop) -> NMSE of each ra
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,45 +11,26 @@ import torch
 from torch import Tensor
 
 from shared.channels import ChannelSet
-from shared.codecs import DecodeContext, EncodeContext, make_decoder, make_encoder
+from shared.codecs import (
+    CodecEntry,
+    DecodeContext,
+    EncodeContext,
+    Fitted,
+    make_decoder,
+    make_encoder,
+    make_model,
+)
 from shared.codecs.float32 import BITS_PER_COMPLEX
+from shared.codecs.reference import OwnModel, import_entry, is_reference, require_own_name
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
-from shared.model_files import CodecCard, MeasuredNmse, ModelFile, NetworkSettings, TrainingRecord, save_model
+from shared.model_files import MeasuredNmse, ModelFile, save_model
 from shared.rng import Randomness
 from shared.training.angular_topk import fit_angular_topk
 from shared.training.klt import fit_klt
 
 MEASURED_RATES = (32, 64, 128, 256, 512, 1024)
-DIGITAL = ("ideal", "digital")
 CHUNK = 500  # reports measured at once: a network holds all its layers for each
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """What a fit gives, and what the card says of it beside what is measured.
-
-    Attributes:
-        tensors: Of the model file.
-        title: One line for people.
-        source: Publication or textbook.
-        rates: At which it is measured, increasing; the first and the last are its range.
-        links: Links that may carry it.
-        encoder_macs: Multiply-accumulates of a report.
-        decoder_macs: Likewise.
-        network: Settings, where it is a network.
-        training: How its weights came to be, where it is a network.
-    """
-
-    tensors: dict[str, Tensor]
-    title: str
-    source: str
-    rates: tuple[int, ...]
-    links: tuple[str, ...] = DIGITAL
-    encoder_macs: int = 0
-    decoder_macs: int = 0
-    network: NetworkSettings | None = None
-    training: TrainingRecord | None = None
 
 
 def _fit_klt(h: Tensor) -> Fitted:
@@ -93,24 +73,40 @@ CLOSED_FORM: dict[str, Callable[[Tensor], Fitted]] = {
 def fit_codec(
     codec: str, train: ChannelSet, test: ChannelSet, folder: Path, command: str, name: str | None = None
 ) -> ModelFile:
-    """Fit, measure over an ideal link, and save a codec of closed form.
+    """Fit, measure over an ideal link, and save a codec of closed form or of the user's own.
 
     Args:
-        codec: Key of `CLOSED_FORM`.
+        codec: Key of `CLOSED_FORM`, or ``package.module:ENTRY``.
         train: Training split.
         test: Test split, of the same shape and domain.
         folder: Where ``<name>.safetensors`` and its card go.
         command: The command line, for the card.
-        name: Name of the model; None for the codec's.
+        name: Name of the model; None for the codec's. One of the user's own must be named.
 
     Raises:
-        InvalidArgumentError: If the codec has no recipe or the splits do not fit together.
+        InvalidArgumentError: If the codec has no recipe, the name may not be used, or the splits do not fit together.
     """
+    if is_reference(codec):
+        return _fit_own(codec, train, test, folder, command, name)
     if codec not in CLOSED_FORM:
         raise InvalidArgumentError(f"`codec` must be one of {', '.join(CLOSED_FORM)}; got {codec!r}.")
     require_splits(train, test)
     trained_on = "none" if codec == "float" else train.identity
     return save_codec(codec, CLOSED_FORM[codec](train.h), trained_on, test, folder, command, name)
+
+
+def _fit_own(
+    reference: str, train: ChannelSet, test: ChannelSet, folder: Path, command: str, name: str | None
+) -> ModelFile:
+    entry = import_entry(reference)
+    if entry.fit is None:
+        raise InvalidArgumentError(f"`codec` {reference} must have a `fit` to be trained; its entry has none.")
+    require_own_name(reference, name)
+    require_splits(train, test)
+    fitted = entry.fit(train.h)
+    if not isinstance(fitted, Fitted):
+        raise InvalidArgumentError(f"`fit` of codec {reference} must give a Fitted; got {type(fitted).__name__}.")
+    return save_codec(reference, fitted, train.identity, test, folder, command, name, entry)
 
 
 def require_splits(train: ChannelSet, test: ChannelSet) -> None:
@@ -124,46 +120,32 @@ def require_splits(train: ChannelSet, test: ChannelSet) -> None:
 
 
 def save_codec(
-    codec: str, fitted: Fitted, trained_on: str, test: ChannelSet, folder: Path, command: str, name: str | None
+    codec: str,
+    fitted: Fitted,
+    trained_on: str,
+    test: ChannelSet,
+    folder: Path,
+    command: str,
+    name: str | None,
+    entry: CodecEntry | None = None,
 ) -> ModelFile:
     """Measure a codec at each of its rates over an ideal link, and write model file and card.
 
     Args:
-        codec: Key of `shared.codecs.CODECS`.
+        codec: Key of `shared.codecs.CODECS`, or the reference of ``entry``.
         fitted: What was fitted, trained or imported.
         trained_on: The training data, for the card.
         test: Test split.
         folder: Where the two files go.
         command: The command line, for the card.
         name: Name of the model; None for the codec's.
+        entry: The user's own code; None for a key.
     """
-    card = CodecCard(
-        name=name or codec,
-        codec=codec,
-        title=fitted.title,
-        source=fitted.source,
-        sha256="0" * 64,  # `save_model` fills in digest and count
-        domain=test.shape.domain,
-        num_rx_ant=test.shape.num_rx_ant,
-        num_tx_ant=test.shape.num_tx_ant,
-        num_subcarriers=test.shape.num_subcarriers,
-        output="channel",
-        min_rate=fitted.rates[0],
-        max_rate=fitted.rates[-1],
-        links=list(fitted.links),
-        num_parameters=0,
-        encoder_macs=fitted.encoder_macs,
-        decoder_macs=fitted.decoder_macs,
-        recipe=command,
-        training_data=trained_on,
-        test_data=test.identity,
-        measured=[],
-        network=fitted.network,
-        training=fitted.training,
-    )
-    model = ModelFile(card, fitted.tensors)
+    model = make_model(name or codec, test.shape, fitted, codec, command, trained_on, test.identity)
+    if entry is not None:
+        model = OwnModel(model.card, model.tensors, entry)
     measured = [MeasuredNmse(rate=rate, nmse_db=measure_nmse_db(model, test, rate)) for rate in fitted.rates]
-    return save_model(ModelFile(card.model_copy(update={"measured": measured}), fitted.tensors), folder)
+    return save_model(ModelFile(model.card.model_copy(update={"measured": measured}), model.tensors), folder)
 
 
 def measure_nmse_db(model: ModelFile, test: ChannelSet, rate: int) -> float | None:

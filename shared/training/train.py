@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from shared.channels import ChannelSet
+from shared.codecs import Fitted
 from shared.codecs.autoencoder.codec import SHAPE, Autoencoder, peak_bits
 from shared.coding.latents import MAX_WIDTH
 from shared.errors import InvalidArgumentError
@@ -20,7 +21,7 @@ from shared.training.autoencoder import (
     train_autoencoder,
     unquantized_nmse_db,
 )
-from shared.training.fit import Fitted, require_splits, save_codec
+from shared.training.fit import require_splits, save_codec
 from shared.training.loop import Epoch
 from shared.training.macs import count_macs
 from shared.training.manifest import run_manifest

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
+from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import AsJson, command_line, console, print_card
 
 app = typer.Typer(no_args_is_help=True, help="Codecs and their model files.")
@@ -32,12 +33,13 @@ def codecs_list(as_json: AsJson = False) -> None:
 
 @app.command("show")
 def codecs_show(
-    codec: Annotated[str, typer.Argument(help="Name in the zoo, or a .safetensors file.")], as_json: AsJson = False
+    codec: Annotated[str, typer.Argument(help="Name in the zoo, a .safetensors file, or package.module:ENTRY.")],
+    as_json: AsJson = False,
 ) -> None:
     """Show the card of a model."""
-    from shared.model_files import load_model  # noqa: PLC0415
+    from shared.codecs import load_codec  # noqa: PLC0415
 
-    card = load_model(codec).card
+    card = load_codec(codec).card
     if as_json:
         typer.echo(card.model_dump_json(indent=2))
         return
@@ -49,6 +51,37 @@ def codecs_show(
         table.add_row(str(point.rate), "exact" if point.nmse_db is None else f"{point.nmse_db:.2f}")
     if card.measured:
         console.print(table)
+
+
+@app.command("check")
+def codecs_check(
+    codec: Annotated[str, typer.Argument(help="package.module:ENTRY, a .safetensors file, or a name in the zoo.")],
+    data: Annotated[
+        str, typer.Option(help="Channels of its shape: a shipped data set or a file.")
+    ] = "indoor-open-office",
+    as_json: AsJson = False,
+) -> None:
+    """Check that a codec does what every codec must: exact bits, repeatable, whatever the batch, any payload."""
+    from shared.channels import load_channels  # noqa: PLC0415
+    from shared.codecs import load_codec  # noqa: PLC0415
+    from shared.codecs.contract import make_trial, run_checks  # noqa: PLC0415
+
+    card, channels = load_codec(codec).card, load_channels(data)
+    if channels.shape != card.shape:
+        found = f"{channels.name} holds {channels.shape}"
+        raise InvalidArgumentError(f"`data` for codec {card.name} must hold {card.shape}; {found}.")
+    verdicts = run_checks(make_trial(lambda: load_codec(codec), channels.h))
+    if as_json:
+        typer.echo(json.dumps({"codec": card.name, "checks": verdicts}, indent=2))
+    else:
+        table = Table(title=f"The contract of a codec: {card.name}")
+        table.add_column("check", no_wrap=True)
+        table.add_column("verdict", overflow="fold")
+        for check, wrong in verdicts.items():
+            table.add_row(check, wrong or "holds")
+        console.print(table)
+    if any(verdicts.values()):
+        raise typer.Exit(1)
 
 
 @app.command("import")

@@ -26,11 +26,15 @@ NETWORK_OPTIONS = (
 
 def train(
     context: typer.Context,
-    codec: Annotated[str, typer.Argument(help="klt, angular-topk, float: closed form. csinet, crnet: networks.")],
+    codec: Annotated[
+        str, typer.Argument(help="klt, angular-topk, float; networks: csinet, crnet; package.module:ENTRY.")
+    ],
     data: Annotated[str, typer.Option(help="Training split: a file.")],
     test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
     out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
-    name: Annotated[str | None, typer.Option(help="Name of the model; the codec's unless given.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model; the codec's unless given. Your own must be named.")
+    ] = None,
     num_latents: Annotated[int, typer.Option(min=1, max=2048, help="Networks: codeword size in reals.")] = 64,
     loss: Annotated[
         Literal["nmse", "mse"], typer.Option(help="Networks: error relative to each report, or CsiNet's MSE.")
@@ -49,19 +53,21 @@ def train(
 ) -> None:
     """Fit or train a codec on a training split and measure it on a test split.
 
-    The options of networks are refused with a codec of closed form. A training that was interrupted goes on when the
+    The options of networks are refused with any other codec. A training that was interrupted goes on when the
     same command runs again.
     """
     from shared.channels import load_channels  # noqa: PLC0415  (keeps `csi-lab --help` quick)
+    from shared.codecs.reference import is_reference  # noqa: PLC0415
     from shared.training.autoencoder import NetworkOptions  # noqa: PLC0415
     from shared.training.fit import CLOSED_FORM, fit_codec  # noqa: PLC0415
     from shared.training.loop import Epoch, Schedule  # noqa: PLC0415
     from shared.training.train import NETWORKS, train_codec  # noqa: PLC0415
 
     command = command_line()
-    if codec not in (*CLOSED_FORM, *NETWORKS):
-        raise InvalidArgumentError(f"`codec` must be one of {', '.join((*CLOSED_FORM, *NETWORKS))}; got {codec!r}.")
-    if codec in CLOSED_FORM:
+    if codec not in (*CLOSED_FORM, *NETWORKS) and not is_reference(codec):
+        names = ", ".join((*CLOSED_FORM, *NETWORKS))
+        raise InvalidArgumentError(f"`codec` must be one of {names}, or package.module:ENTRY; got {codec!r}.")
+    if codec not in NETWORKS:
         _refuse_network_options(context, codec)
         model = fit_codec(codec, load_channels(data), load_channels(test), out, command, name)
         print_card(model.card.name, model.card.model_dump())
@@ -91,7 +97,7 @@ def train(
 
 
 def _refuse_network_options(context: typer.Context, codec: str) -> None:
-    """Raise if an option was given that a codec of closed form would not heed.
+    """Raise if an option was given that a codec other than a network would not heed.
 
     Raises:
         InvalidArgumentError: Naming the options.
@@ -100,4 +106,4 @@ def _refuse_network_options(context: typer.Context, codec: str) -> None:
     given = [name for name, source in sources.items() if source and source.name != "DEFAULT"]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise InvalidArgumentError(f"`codec` must be a network for {options}; got {codec}, which is of closed form.")
+        raise InvalidArgumentError(f"`codec` must be a network for {options}; got {codec}, which is none.")

@@ -1,8 +1,8 @@
-"""What every entry of `CODECS` must do, with each model of the zoo."""
+"""What every entry of `CODECS` must do, with each model of the zoo: the checks that a user may run, and more."""
 
 import hashlib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from shared.channels import ChannelSet
 from shared.codecs import CODECS, DecodeContext, Decoder, EncodeContext, Encoder, make_decoder, make_encoder
-from shared.coding.bits import pack, unpack
+from shared.codecs.contract import CHECKS, Trial, make_trial
 from shared.errors import CodecError, InvalidArgumentError
 from shared.metrics import nmse
 from shared.model_files import ZOO, CodecCard, count_parameters, load_model, zoo_names
@@ -71,35 +71,17 @@ def test_the_model_file_is_what_its_card_says(codec: Codec) -> None:
     assert count_parameters(model.tensors) == model.card.num_parameters
 
 
+@pytest.mark.parametrize("check", CHECKS)
+def test_every_check_of_the_contract_holds(codec: Codec, check: str, indoor: ChannelSet) -> None:
+    assert CHECKS[check](make_trial(partial(load_model, codec.card.name), indoor.h[:16])) is None
+
+
 def test_declared_bits_are_real_bits_at_every_budget(codec: Codec, indoor: ChannelSet) -> None:
-    for rate in range(codec.card.min_rate, codec.card.max_rate + 1):
-        payload = codec.encode(indoor.h[:3], rate)
-        assert payload.length.tolist() == [rate] * 3
-        assert payload.bits.shape == (3, rate)
-        assert payload.bits.max() <= 1
-        packed = pack(payload.bits, payload.length)
-        assert len(packed) == 3 * -(-rate // 8)
-        arrived = Payload(unpack(packed, payload.length), payload.length)
-        assert codec.decode(arrived, rate).valid.all()
-
-
-def test_encoding_and_decoding_repeat_exactly(codec: Codec, indoor: ChannelSet) -> None:
     model = load_model(codec.card.name)
-    fresh = Codec(codec.card, make_encoder(model, CPU), make_decoder(model, CPU))
-    for rate in codec.rates:
-        payload = codec.encode(indoor.h[:8], rate)
-        assert np.array_equal(fresh.encode(indoor.h[:8], rate).bits, payload.bits)
-        assert torch.equal(fresh.decode(payload, rate).h_hat, codec.decode(payload, rate).h_hat)
-
-
-def test_a_batch_gives_what_its_reports_give_alone(codec: Codec, indoor: ChannelSet) -> None:
-    h = indoor.h[:48]
-    for rate in codec.rates:
-        together = codec.encode(h, rate)
-        alone = np.concatenate([codec.encode(one[None], rate).bits for one in h])
-        assert (alone != together.bits).mean() <= 1e-4
-        h_hat = torch.cat([codec.decode(Payload.of_equal_length(row[None]), rate).h_hat for row in together.bits])
-        assert relative_error(h_hat, codec.decode(together, rate).h_hat) < 1e-4
+    rates = tuple(range(codec.card.min_rate, codec.card.max_rate + 1))
+    trial = Trial(lambda: model, model.card, indoor.h[:3], rates)
+    assert CHECKS["declared bits are real bits"](trial) is None
+    assert CHECKS["what is encoded decodes to channels"](trial) is None
 
 
 @pytest.mark.parametrize("name", zoo_names())

@@ -1,8 +1,9 @@
-"""`csi-lab codecs import` and `verify`, as a user calls them."""
+"""`csi-lab codecs import`, `verify` and `check`, as a user calls them."""
 
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from shared.channels import ChannelSet
 from shared.channels.writing import write_channels
+from shared.codecs.contract import CHECKS
 from shared.experiments.__main__ import app, main
 from shared.model_files import ZOO, load_model
 
@@ -94,3 +96,78 @@ def test_verify_goes_through_all_models_and_says_which_is_wrong(tmp_path: Path) 
     assert f"\n{paths[1]}: `{paths[1]}` is not the file of its card" in table.stdout
     assert "\nwhole: " not in table.stdout
     assert CliRunner().invoke(app, ["codecs", "verify", paths[2]]).exit_code == 0
+
+
+OWN = """
+import dataclasses
+import numpy as np
+from shared.codecs import CodecEntry, Fitted, make_model
+from shared.codecs.float32 import FloatDecoder, FloatEncoder
+from shared.types import CsiShape
+
+class Sloppy(FloatDecoder):
+    def decode(self, payload, context):
+        reconstruction = super().decode(payload, context)
+        return dataclasses.replace(reconstruction, valid=np.ones(len(payload.bits), dtype=bool))
+
+def model(size):
+    bits = 64 * 32 * size
+    fitted = Fitted({}, "Mine", "here", rates=(bits,), links=("ideal",))
+    return make_model("mine", CsiShape("angular-delay", 1, 32, size), fitted)
+
+GOOD = CodecEntry(FloatEncoder, FloatDecoder, model=lambda: model(32))
+BAD = CodecEntry(FloatEncoder, Sloppy, model=lambda: model(32))
+SMALL = CodecEntry(FloatEncoder, FloatDecoder, model=lambda: model(16))
+"""
+
+
+def test_a_codec_of_the_users_own_is_shown_and_checked(write_module: Callable[[str, str], None]) -> None:
+    write_module("own", OWN)
+    shown = json.loads(CliRunner().invoke(app, ["codecs", "show", "own:GOOD", "--json"]).stdout)
+    assert (shown["name"], shown["codec"]) == ("mine", "own:GOOD")
+    good = CliRunner().invoke(app, ["codecs", "check", "own:GOOD"])
+    assert (good.exit_code, good.stdout.count(" holds ")) == (0, len(CHECKS))
+    bad = CliRunner().invoke(app, ["codecs", "check", "own:BAD", "--json"])
+    assert bad.exit_code == 1
+    wrong = {check: verdict for check, verdict in json.loads(bad.stdout)["checks"].items() if verdict}
+    assert wrong == {"any bits decode or are refused": "at 65536 bits, h_hat of random bits is not finite"}
+    assert "not finite" in " ".join(CliRunner().invoke(app, ["codecs", "check", "own:BAD"]).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["check", "own:SMALL"],
+            "`data` for codec mine must hold angular-delay [1, 32, 16]; indoor-open-office holds angular-delay [1, ",
+        ),
+        (
+            ["check", "own:NOWHERE"],
+            "`codec` own:NOWHERE must name a CodecEntry of its module; found there: GOOD, BAD, ",
+        ),
+        (["show", "nowhere:ENTRY"], "`codec` nowhere:ENTRY must be importable"),
+    ],
+)
+def test_a_codec_of_the_users_own_that_is_none_is_one_sentence(
+    arguments: list[str],
+    sentence: str,
+    write_module: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_module("own", OWN)
+    monkeypatch.setattr(sys, "argv", ["csi-lab", "codecs", *arguments])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    captured = capsys.readouterr()
+    assert (exit_.value.code, captured.out) == (1, "")
+    assert captured.err.startswith(f"csi-lab: {sentence}")
+    assert captured.err.count("\n") == 1
+
+
+def test_verify_says_that_nothing_was_measured_of_a_codec_without_a_file(
+    write_module: Callable[[str, str], None],
+) -> None:
+    write_module("own", OWN)
+    end = CliRunner().invoke(app, ["codecs", "verify", "own:GOOD", "--json"])
+    assert (end.exit_code, json.loads(end.stdout)[0]["verdict"]) == (1, "NMSE: none in the card")

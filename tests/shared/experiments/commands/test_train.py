@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,17 +54,51 @@ def test_a_network_is_trained_shown_and_verified(
     assert [(row["codec"], row["verdict"]) for row in json.loads(verified.stdout)] == [("csinet", "ok")]
 
 
+OWN = """
+from shared.codecs import CodecEntry, Fitted
+from shared.codecs.float32 import FloatDecoder, FloatEncoder
+
+def fit(h):
+    return Fitted({"mean": h.mean(0)}, "Mine", "here", rates=(65536,), links=("ideal",))
+
+ENTRY = CodecEntry(FloatEncoder, FloatDecoder, fit=fit)
+"""
+
+
+def test_a_codec_of_the_users_own_is_trained_and_verified(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_module: Callable[[str, str], None]
+) -> None:
+    write_module("own", OWN)
+    arguments = ["train", "own:ENTRY", *files, "--name", "mine", "--out", str(tmp_path / "models")]
+    monkeypatch.setattr(sys, "argv", ["csi-lab", *arguments])
+    trained = CliRunner().invoke(app, arguments)
+    assert trained.exit_code == 0, trained.output
+    path = str(tmp_path / "models/mine.safetensors")
+    card = load_model(path).card
+    assert card.recipe == "csi-lab train own:ENTRY --data mine.npz --test other.npz --name mine --out models"
+    verified = CliRunner().invoke(app, ["codecs", "verify", f"own:ENTRY@{path}", "--data", files[3], "--json"])
+    assert [row["verdict"] for row in json.loads(verified.stdout)] == ["ok"]
+    alone = CliRunner().invoke(app, ["codecs", "verify", path, "--data", files[3], "--json"])
+    [row] = json.loads(alone.stdout)
+    assert row["verdict"].endswith("is the code own:ENTRY, which is imported only where it is given: own:ENTRY@FILE.")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (
             ["klt", "--epochs", "2"],
-            "csi-lab: `codec` must be a network for --epochs; got klt, which is of closed form.",
+            "csi-lab: `codec` must be a network for --epochs; got klt, which is none.",
         ),
         (
             ["float", "--num-latents=64", "--device", "cpu"],
             "csi-lab: `codec` must be a network for --num-latents, --dev",
         ),
+        (
+            ["own:ENTRY", "--epochs", "2"],
+            "csi-lab: `codec` must be a network for --epochs; got own:ENTRY, which is none.",
+        ),
+        (["own:ENTRY"], "csi-lab: `codec` own:ENTRY must be importable; got ModuleNotFoundError"),
         (["csinet", "--batch-size", "151"], "csi-lab: `batch_size` must be at most the 150 channels; got 151."),
         (["crnet", "--learning-rate", "2"], "csi-lab: `learning_rate` must be in ["),
         (["csinet", "--seed", str(2**40)], "csi-lab: `seed` must be in [0, 4294967296); got 1099511627776."),
