@@ -18,9 +18,9 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from bs_server.evaluation import evaluate
 from matplotlib.figure import Figure
 
-from bs_server.evaluation import evaluate
 from shared.channels import load_channels
 from shared.codecs import DecodeContext, EncodeContext, make_decoder, make_encoder
 from shared.experiments.demo import start_base_station

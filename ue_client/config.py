@@ -10,7 +10,7 @@ from shared.errors import InvalidArgumentError
 from shared.frame import SNR_DB_RANGE
 
 MAX_POINTS = 1000
-DEFAULT_RATE = 128
+DOWNLINK_SNR_DB = "10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,13 @@ class Settings:
     Attributes:
         bs: Address of the base station, ``host:port``.
         codecs: Models of the zoo, or .safetensors files.
-        rate: Information bits of a report; None for `DEFAULT_RATE`, or the only rate of a codec.
+        rate: Information bits of a report; None for 128, or the only rate of a codec.
         link: Label of the emulated link.
         data: Channels: a shipped data set or a file.
         estimator: How the UE estimates its channel.
         cnr_db: SNR of its pilots; None for a perfect estimate.
         covariance_data: Channels whose statistics `lmmse` knows; None for those of ``data``.
+        downlink_snr_db: At which the base station scores the downlink.
         truth: Whether truth travels beside the reports, so that they can be scored.
         seed: Seed of the run; with ue and sequence it fixes every random number of it.
         ue_id: Id of the UE; of a fleet, of the first.
@@ -44,6 +45,7 @@ class Settings:
     estimator: str = "perfect"
     cnr_db: float | None = None
     covariance_data: str | None = None
+    downlink_snr_db: tuple[float, ...] = ()
     truth: bool = True
     seed: int = 1
     ue_id: int = 0

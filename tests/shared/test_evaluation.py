@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-
 from bs_server.evaluation import evaluate
+
 from shared.channels import ChannelSet
 from shared.metrics import nmse, sgcs
 from shared.receive import Reception
