@@ -204,8 +204,8 @@ class BaseStation:
             raise ModelMismatchError(f"`protocol_version` must be {first} or {last}; got {version}.")
         if version == first and request.needs_version > first:
             raise InvalidArgumentError(
-                f"`protocol_version` must be {last} with an estimator other than perfect, a `cnr_db` or a `downlink_snr_db`; "
-                f"got {version}."
+                f"`protocol_version` must be {last} with an estimator other than perfect, a `cnr_db` or a "
+                f"`downlink_snr_db`; got {version}."
             )
         if not _is_uuid(request.session_id):
             raise InvalidArgumentError(f"`session_id` must be a UUID; got {request.session_id[:64]!r}.")

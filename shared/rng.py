@@ -21,6 +21,8 @@ class Stage(IntEnum):
 
     LINK = 1
     ESTIMATION = 2
+    FADING = 3
+    ERASURE = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,8 @@ class Downlink(Answer):
     @classmethod
     def of(cls, totals: DownlinkTotals) -> "Downlink":
         """Convert sums to metrics."""
-        efficiency = _mean(totals.sum_spectral_efficiency, totals.sum_spectral_efficiency_squared, totals.count)
+        sums = (totals.sum_spectral_efficiency, totals.sum_spectral_efficiency_squared)
+        efficiency = _mean(*sums, totals.count, highest=math.inf)
         perfect = totals.sum_spectral_efficiency_perfect / totals.count
         return cls(
             snr_db=totals.snr_db,
@@ -329,8 +330,8 @@ def _nmse(totals: GroupTotals) -> Nmse:
     )
 
 
-def _mean(total: float, sum_of_squares: float, count: int) -> Mean:
-    interval = mean_interval(total / count, sum_of_squares, count)
+def _mean(total: float, sum_of_squares: float, count: int, highest: float = 1.0) -> Mean:
+    interval = mean_interval(total / count, sum_of_squares, count, highest=highest)
     return Mean(
         value=total / count,
         ci95_low=interval.low if interval else None,

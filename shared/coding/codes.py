@@ -11,5 +11,5 @@ def make_channel_code(label: str) -> ChannelCode:
         InvalidArgumentError: If there is no such code.
     """
     if label != Uncoded.label:
-        raise InvalidArgumentError(f"`code` must be uncoded; got {label[:64]!r}.")
+        raise InvalidArgumentError(f"`code` must be {Uncoded.label}; got {label[:64]!r}.")
     return Uncoded()

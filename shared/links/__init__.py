@@ -1,7 +1,7 @@
 """The air interface, payload -> received. A new link is one file here and one line in `LINKS`.
 
-A link is named by text: ``ideal``, or ``digital`` with its detector: ``digital:bsc``, ``digital:hard``,
-``digital:soft``.
+A link is named by one word: its family, and what options it has, divided by colons: ``ideal``, ``digital:bsc``,
+``digital:soft:16qam:rayleigh:erasure-0.01`` (`shared.links.label`).
 """
 
 from collections.abc import Callable
@@ -11,11 +11,10 @@ from shared.links.base import Link
 from shared.links.digital import DigitalLink
 from shared.links.ideal import IdealLink
 
-LINKS: dict[str, Callable[[], Link]] = {
-    "ideal": IdealLink,
-    "digital:bsc": lambda: DigitalLink("bsc"),
-    "digital:hard": lambda: DigitalLink("hard"),
-    "digital:soft": lambda: DigitalLink("soft"),
+# family -> (label that begins with it) -> link
+LINKS: dict[str, Callable[[str], Link]] = {
+    "ideal": IdealLink.of_label,
+    "digital": DigitalLink.of_label,
 }
 
 __all__ = ["LINKS", "Link", "make_link"]
@@ -24,9 +23,17 @@ __all__ = ["LINKS", "Link", "make_link"]
 def make_link(label: str) -> Link:
     """Build the link of a label.
 
+    Args:
+        label: Family and options; the link's own ``label`` is the canonical form.
+
     Raises:
-        InvalidArgumentError: If there is no such link.
+        InvalidArgumentError: If there is no such link; it names the word.
+
+    Example:
+        >>> make_link("digital:rayleigh:hard").label
+        'digital:hard:rayleigh'
     """
-    if label not in LINKS:
-        raise InvalidArgumentError(f"`link` must be one of {', '.join(LINKS)}; got {label[:64]!r}.")
-    return LINKS[label]()
+    family = label.split(":", maxsplit=1)[0]
+    if family not in LINKS:
+        raise InvalidArgumentError(f"`link` must begin with {' or '.join(LINKS)}; got {label[:64]!r}.")
+    return LINKS[family](label)

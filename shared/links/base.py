@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.coding.channel_code import ChannelCode
 from shared.rng import Randomness
 from shared.types import Payload, Received, ReceivedKind
 
@@ -13,23 +14,30 @@ class Link(Protocol):
     """An emulated air interface.
 
     Attributes:
-        label: Its key in `shared.links.LINKS`.
-        family: The name by which a codec card permits it: ``ideal`` or ``digital``.
+        label: What `shared.links.make_link` makes it of, in the canonical form.
+        family: Its key in `shared.links.LINKS`, by which a codec card permits it: ``ideal`` or ``digital``.
         kind: What it hands on.
+        erasure: Probability with which a report never arrives.
+        code: The channel code to use with it; the link itself sends coded bits as they are.
     """
 
     label: str
     family: str
     kind: ReceivedKind
+    erasure: float
+    code: ChannelCode
+
+    def num_channel_uses(self, num_coded_bits: int) -> int:
+        """Return how many symbols a report of ``num_coded_bits`` has on the air."""
 
     def transmit(self, payload: Payload, snr_db: NDArray[np.float32], randomness: Randomness) -> Received:
         """Send a batch of reports.
 
         Args:
-            payload: Bits of each report.
-            snr_db: [batch] float32, mean Es/N0 per receive antenna before combining.
+            payload: Coded bits of each report.
+            snr_db: [batch] float32, mean Es/N0 per receive antenna before combining; Es is the mean energy of a symbol.
             randomness: Streams of the reports; the same streams give the same errors.
 
         Returns:
-            As many values for each report as it has bits.
+            As many values for each report as it has coded bits; none, and length 0, for a report that never arrives.
         """

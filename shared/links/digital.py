@@ -1,24 +1,28 @@
-r"""Uncoded BPSK over AWGN, as the binary symmetric channel that it is or symbol by symbol.
+r"""The digital link: coded bits through modulation, fading, noise and detector.
 
-    bits -> s = 1 - 2 b -> y = s + n, n ~ N(0, no / 2) -> hard: b_hat = [y < 0]
-                                                        -> soft: LLR = ln P(b=1|y) / P(b=0|y) = -4 y / no
+    bits -> s -> y = s + n, n ~ CN(0, no / gain) -> hard: bits of the nearest symbol
+                                                 -> soft: LLR of each bit, int8
+    bits -> bsc: each bit wrong with p = Q(sqrt(2 gain Es/N0))
 
-``no = 1 / (Es/N0)``. Sign of the LLR as in Sionna: positive favours 1. Both detectors err with probability
-``p = Q(sqrt(2 Es/N0))``; ``bsc`` draws the errors directly, exact and fast.
+``no = 1 / (Es/N0)``; ``gain`` is that of the fading after combining, known to the receiver (`shared.links.fading`);
+constellations and LLRs are those of `shared.links.modulation`. For BPSK (s = 1 - 2 b; hard: b_hat = [y < 0]; LLR =
+-4 y gain / no) every detector errs with probability p; ``bsc`` draws the errors directly, exact and fast.
 
 Source: J. G. Proakis, *Digital Communications*, eq. 5-2-5.
 """
-
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfc
 
+from shared.coding.channel_code import ChannelCode
+from shared.coding.codes import make_channel_code
+from shared.links.fading import FADINGS
+from shared.links.label import DigitalLabel, parse_digital_label
+from shared.links.modulation import MODULATIONS
 from shared.rng import Randomness, Stage
 from shared.types import Payload, Received, ReceivedKind
 
-Detector = Literal["bsc", "hard", "soft"]
 LLR_SCALE = 8.0  # int8 steps per unit of LLR: saturates at |LLR| = 15.9, an error probability of 1.3e-7
 LLR_MAX = 127
 
@@ -36,41 +40,94 @@ def bpsk_bit_error_probability(snr_db: NDArray[np.floating]) -> NDArray[np.float
 
 
 class DigitalLink:
-    """Uncoded BPSK over AWGN.
+    """The link of a `DigitalLabel`.
+
+    Attributes:
+        modulation: Its modulation.
 
     Example:
-        >>> float(bpsk_bit_error_probability(np.array([0.0]))[0]).__round__(4)
-        0.0786
+        >>> link = DigitalLink(DigitalLabel("soft", "16qam"))
+        >>> link.label, link.num_channel_uses(130)
+        ('digital:soft:16qam', 33)
     """
 
     family = "digital"
 
-    def __init__(self, detector: Detector) -> None:
-        self.label = f"digital:{detector}"
-        self.kind = ReceivedKind.LLRS if detector == "soft" else ReceivedKind.HARD_BITS
-        self._detector = detector
+    def __init__(self, options: DigitalLabel) -> None:
+        self.label = str(options)
+        self.kind = ReceivedKind.LLRS if options.detector == "soft" else ReceivedKind.HARD_BITS
+        self.erasure = options.erasure
+        self.code: ChannelCode = make_channel_code(options.code)
+        self.modulation = MODULATIONS[options.modulation]
+        self._options = options
+
+    @classmethod
+    def of_label(cls, label: str) -> "DigitalLink":
+        """Build the link of a label: see `shared.links.label.parse_digital_label`."""
+        return cls(parse_digital_label(label))
+
+    def num_channel_uses(self, num_coded_bits: int) -> int:
+        """See `shared.links.base.Link.num_channel_uses`."""
+        return self.modulation.num_symbols(num_coded_bits)
 
     def transmit(self, payload: Payload, snr_db: NDArray[np.float32], randomness: Randomness) -> Received:
         """See `shared.links.base.Link.transmit`."""
-        generators = randomness.generators(Stage.LINK)
-        if self._detector == "bsc":
-            uniform = np.ones(payload.bits.shape)
-            for row, length, generator in zip(uniform, payload.length, generators, strict=True):
-                generator.random(out=row[:length])
-            flips = uniform < bpsk_bit_error_probability(snr_db)[:, None]
-            return Received(self.kind, payload.bits ^ flips, payload.length)
-        noise = np.zeros(payload.bits.shape)
-        for row, length, generator in zip(noise, payload.length, generators, strict=True):
-            generator.standard_normal(out=row[:length])
-        no = 10 ** (-np.asarray(snr_db, dtype=np.float64) / 10)[:, None]
-        y = (1.0 - 2.0 * payload.bits) + noise * np.sqrt(no / 2)
-        sent = np.arange(payload.bits.shape[1]) < payload.length[:, None]
-        if self._detector == "hard":
-            return Received(self.kind, ((y < 0) & sent).astype(np.uint8), payload.length)
-        return Received(self.kind, np.where(sent, _llr_int8(y, no), 0).astype(np.int8), payload.length)
+        num_symbols = self.num_channel_uses(payload.bits.shape[1])
+        gain = FADINGS[self._options.fading](randomness, num_symbols)
+        combined_db = np.asarray(snr_db, dtype=np.float64)[:, None] + 10 * np.log10(gain)
+        arrives = self._arrives(randomness)
+        length = np.where(arrives, payload.length, 0)
+        if self._options.detector == "bsc":
+            values: NDArray[np.uint8] | NDArray[np.int8] = _flip(payload, combined_db, randomness)
+        else:
+            values = self._send(payload, 10 ** (-combined_db / 10), randomness)
+        sent = np.arange(values.shape[1]) < length[:, None]
+        return Received(self.kind, values * sent, length)
+
+    def _send(
+        self, payload: Payload, no: NDArray[np.float64], randomness: Randomness
+    ) -> NDArray[np.uint8] | NDArray[np.int8]:
+        """Return what the detector makes of each bit, symbol by symbol.
+
+        Args:
+            payload: Bits.
+            no: [batch, num_symbols] or [batch, 1], variance of the noise after combining.
+            randomness: Streams of the reports.
+        """
+        symbols = self.modulation.map(payload.bits)
+        noise = np.zeros((*symbols.shape, self.modulation.num_axes))
+        for row, length, generator in zip(noise, payload.length, randomness.generators(Stage.LINK), strict=True):
+            generator.standard_normal(out=row[: self.num_channel_uses(int(length))])
+        y = symbols + self.modulation.from_axes(noise * np.sqrt(no / 2)[:, :, None])
+        num_bits = payload.bits.shape[1]
+        if self._options.detector == "hard":
+            return self.modulation.hard(y)[:, :num_bits]
+        return quantize_llrs(self.modulation.llrs(y, no)[:, :num_bits])
+
+    def _arrives(self, randomness: Randomness) -> NDArray[np.bool_]:
+        """Return [batch], False for a report that is lost whole."""
+        if self._options.erasure == 0:
+            return np.ones(len(randomness.sequence), dtype=np.bool_)
+        drawn = [generator.random() for generator in randomness.generators(Stage.ERASURE)]
+        return np.array(drawn) >= self._options.erasure
 
 
-def _llr_int8(y: NDArray[np.float64], no: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Quantise LLRs to -127 ... 127 without 0, so that the sign is always that of the observation."""
-    magnitude = np.clip(np.round(np.abs(4 * y / no) * LLR_SCALE), 1, LLR_MAX)
-    return np.where(y < 0, magnitude, -magnitude)
+def _flip(payload: Payload, combined_db: NDArray[np.float64], randomness: Randomness) -> NDArray[np.uint8]:
+    """Return the bits after a binary symmetric channel; a symbol of BPSK is a bit."""
+    uniform = np.ones(payload.bits.shape)
+    for row, length, generator in zip(uniform, payload.length, randomness.generators(Stage.LINK), strict=True):
+        generator.random(out=row[:length])
+    return payload.bits ^ (uniform < bpsk_bit_error_probability(combined_db))
+
+
+def quantize_llrs(llrs: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Quantise LLRs to -127 ... 127 steps of 1/8 without 0, so that a sign is always there to decide by.
+
+    Args:
+        llrs: [...] float64.
+
+    Returns:
+        [...] int8.
+    """
+    magnitude = np.clip(np.round(np.abs(llrs) * LLR_SCALE), 1, LLR_MAX)
+    return np.where(llrs > 0, magnitude, -magnitude).astype(np.int8)

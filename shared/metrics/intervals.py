@@ -16,13 +16,20 @@ class Interval:
     high: float
 
 
-def mean_interval(mean: float, sum_of_squares: float, count: int) -> Interval | None:
-    """Return the Student-t interval of a mean of positive values, cut off at 0.
+def mean_interval(
+    mean: float, sum_of_squares: float, count: int, lowest: float = 0.0, highest: float = math.inf
+) -> Interval | None:
+    """Return the Student-t interval of a mean, cut off at the values that a sample can have.
+
+    Its 95 % need samples whose mean is nearly normal. A mean of error probabilities, most of them tiny, is not until
+    many reports have contributed: its interval is then too short.
 
     Args:
         mean: Sample mean.
         sum_of_squares: Sum of the squared samples.
         count: Samples.
+        lowest: Least value of a sample; ``-math.inf`` for a difference, such as a loss.
+        highest: Greatest value of a sample; 1 for a similarity or a probability.
 
     Returns:
         The 95 % interval, or None for fewer than two samples.
@@ -31,7 +38,7 @@ def mean_interval(mean: float, sum_of_squares: float, count: int) -> Interval | 
         return None
     variance = max(sum_of_squares - count * mean * mean, 0.0) / (count - 1)
     half = float(t.ppf(0.5 + CONFIDENCE / 2, count - 1)) * math.sqrt(variance / count)
-    return Interval(max(mean - half, 0.0), mean + half)
+    return Interval(max(mean - half, lowest), min(mean + half, highest))
 
 
 def ratio_interval(

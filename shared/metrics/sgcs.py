@@ -1,9 +1,9 @@
 """Squared generalised cosine similarity of precoding directions."""
 
-import torch
 from torch import Tensor
 
 from shared.errors import InvalidArgumentError
+from shared.metrics.directions import layer_directions
 
 
 def sgcs(h_hat: Tensor, h: Tensor) -> Tensor:
@@ -26,19 +26,43 @@ def sgcs(h_hat: Tensor, h: Tensor) -> Tensor:
 
     Source: 3GPP TR 38.843, 6.2.
     """
+    return sgcs_per_layer_and_subband(h_hat, h, num_layers=1, num_subbands=h.shape[-1]).mean(dim=(1, 2))
+
+
+def sgcs_per_layer_and_subband(h_hat: Tensor, h: Tensor, num_layers: int, num_subbands: int) -> Tensor:
+    r"""Return the squared cosine similarity of each layer in each subband.
+
+    .. math:: \mathrm{SGCS}_{l,s} = \frac{|v_{s,l}^H \hat v_{s,l}|^2}
+        {\lVert v_{s,l} \rVert^2 \lVert \hat v_{s,l} \rVert^2}, \qquad
+        R_s = \sum_{f \in s} H_f^H H_f, \quad R_s v_{s,l} = \lambda_{s,l} v_{s,l}
+
+    Layer ``l`` of ``h_hat`` is held against layer ``l`` of ``h``, eigenvalues in falling order. TR 38.843 defines the
+    SGCS of given vectors, per layer, with the mean over the subbands and the reports; how a subband gets its vector is
+    left to each study. Ours is the eigenvector of the subband's covariance; not that of the subband's mean channel,
+    whose phase turns from subcarrier to subcarrier. What is measured is each vector, not the subspace of the layers:
+    two layers of almost equal strength may change places, and then both count little.
+
+    Args:
+        h_hat: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex, spatial-frequency domain.
+        h: Same shape as ``h_hat``.
+        num_layers: Layers, at most ``min(num_rx_ant, num_tx_ant)``.
+        num_subbands: Subbands of equal width; a divisor of ``num_subcarriers``.
+
+    Returns:
+        [batch, num_layers, num_subbands] float64 in [0, 1]; a layer that ``h_hat`` or ``h`` does not have counts 0.
+
+    Raises:
+        InvalidArgumentError: If the shapes differ, or there cannot be so many layers or such subbands.
+
+    Source: 3GPP TR 38.843, 6.2.
+
+    Example:
+        >>> h = torch.eye(2, dtype=torch.complex64)[None, :, :, None] * torch.tensor([2, 1])[:, None, None]
+        >>> h_hat = h * torch.tensor([1, 0])[:, None, None]
+        >>> sgcs_per_layer_and_subband(h_hat, h, num_layers=2, num_subbands=1).tolist()
+        [[[1.0], [0.0]]]
+    """
     if h_hat.shape != h.shape:
         raise InvalidArgumentError(f"`h_hat` must have the shape of `h`, {list(h.shape)}; got {list(h_hat.shape)}.")
-    v, v_hat = _strongest_direction(h), _strongest_direction(h_hat)
-    inner = (v.conj() * v_hat).sum(dim=-1).abs().square()
-    energy = v.abs().square().sum(dim=-1) * v_hat.abs().square().sum(dim=-1)
-    return torch.where(energy > 0, inner / energy, 0.0).mean(dim=-1)
-
-
-def _strongest_direction(h: Tensor) -> Tensor:
-    """Return [batch, num_subcarriers, num_tx_ant], up to a phase; zero where the channel is."""
-    matrices = h.to(torch.complex128).permute(0, 3, 1, 2)
-    if matrices.shape[2] == 1:
-        return matrices[:, :, 0].conj()
-    _, singular, vh = torch.linalg.svd(matrices, full_matrices=False)
-    direction: Tensor = vh[:, :, 0].conj() * (singular[:, :, :1] > 0)
-    return direction
+    v, v_hat = (layer_directions(x, num_layers, num_subbands) for x in (h, h_hat))
+    return (v.conj() * v_hat).sum(dim=-1).abs().square().transpose(1, 2)

@@ -1,0 +1,50 @@
+"""The directions in which a channel carries its layers: right singular vectors, subband by subband.
+
+    H_f [num_rx_ant, num_tx_ant], f in subband s  --stacked over f-->  A_s  --SVD-->  v_s,1, v_s,2, ...
+
+The rows of all subcarriers of a subband are stacked, so the right singular vectors of ``A_s`` are the eigenvectors of
+the subband's covariance ``A_s^H A_s``, the sum of ``H_f^H H_f``, without squaring its condition.
+"""
+
+import torch
+from torch import Tensor
+
+from shared.errors import InvalidArgumentError
+
+
+def layer_directions(h: Tensor, num_layers: int, num_subbands: int) -> Tensor:
+    """Return the direction of each layer in each subband.
+
+    Args:
+        h: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex, spatial-frequency domain.
+        num_layers: Layers, strongest first; at most ``min(num_rx_ant, num_tx_ant)``, for a UE tells no more apart.
+        num_subbands: Subbands of equal width; a divisor of ``num_subcarriers``.
+
+    Returns:
+        [batch, num_subbands, num_layers, num_tx_ant] complex128, unit norm, each up to a phase; zero for a layer that
+        the channel does not have (its singular value is zero to the rounding of ``h``).
+
+    Raises:
+        InvalidArgumentError: If there cannot be so many layers or such subbands.
+
+    Example:
+        >>> h = torch.zeros(1, 1, 4, 2, dtype=torch.complex64)
+        >>> h[0, 0, 3] = 2
+        >>> layer_directions(h, num_layers=1, num_subbands=1).abs().tolist()
+        [[[[0.0, 0.0, 0.0, 1.0]]]]
+    """
+    batch, num_rx_ant, num_tx_ant, num_subcarriers = h.shape
+    most_layers = min(num_rx_ant, num_tx_ant)
+    if not 1 <= num_layers <= most_layers:
+        raise InvalidArgumentError(f"`num_layers` must be in [1, {most_layers}]; got {num_layers}.")
+    if num_subbands < 1 or num_subcarriers % num_subbands:
+        raise InvalidArgumentError(f"`num_subbands` must divide {num_subcarriers} subcarriers; got {num_subbands}.")
+    rows = h.to(torch.complex128).permute(0, 3, 1, 2).reshape(batch, num_subbands, -1, num_tx_ant)
+    if rows.shape[2] == 1:  # the only row is the direction: no need of a decomposition
+        norm = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+        return torch.where(norm > 0, rows.conj() / norm, 0.0)
+    _, singular, vh = torch.linalg.svd(rows, full_matrices=False)
+    rounding = torch.finfo(h.dtype).eps * max(rows.shape[2:])
+    present = singular[..., :num_layers] > rounding * singular[..., :1]
+    directions: Tensor = vh[..., :num_layers, :].conj() * present.unsqueeze(-1)
+    return directions

@@ -1,0 +1,105 @@
+r"""What the reconstructed CSI is worth: block errors and spectral efficiency of a downlink that precodes from it.
+
+    h_hat --> precoder --> SINR g_f per subcarrier --> uncoded QPSK: block error     log2(1 + g_f): spectral efficiency
+
+One block is one QPSK symbol on each subcarrier. With ``Q`` the tail of the normal distribution, a symbol is wrong with
+probability ``1 - (1 - Q(sqrt(g)))^2``, ``g = Es/N0`` (J. G. Proakis, Digital Communications), and a block unless all
+its symbols are right:
+
+.. math:: \mathrm{BLER} = 1 - \prod_f (1 - Q(\sqrt{g_f}))^2
+
+After RD-JSCC, section V-F ("uncoded BLER", precoding from the reconstruction in its introduction). The paper names no
+precoder, modulation, block, downlink SNR or receiver: all of these are ours.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from shared.metrics.precoding import mrt_sinr, zero_forcing_sinr
+
+
+@dataclass(frozen=True, slots=True)
+class Downlink:
+    """What a downlink carries that was precoded from the reconstruction, and from the truth.
+
+    Attributes:
+        bler: [batch, num_snr] float64, probability that the downlink block of the report's UE is wrong. Not the BLER
+            of the feedback.
+        spectral_efficiency: [batch, num_snr] float64, mean over subcarriers of log2(1 + SINR), bit/s/Hz.
+        bler_perfect: [batch, num_snr] float64, the same with ``h_hat = h``.
+        spectral_efficiency_perfect: [batch, num_snr] float64, the same with ``h_hat = h``.
+    """
+
+    bler: Tensor
+    spectral_efficiency: Tensor
+    bler_perfect: Tensor
+    spectral_efficiency_perfect: Tensor
+
+    @property
+    def spectral_efficiency_loss(self) -> Tensor:
+        """[batch, num_snr] float64, bit/s/Hz lost for want of the true channel; under MRT never negative."""
+        return self.spectral_efficiency_perfect - self.spectral_efficiency
+
+
+def mrt_downlink(h_hat: Tensor, h: Tensor, snr_db: Sequence[float]) -> Downlink:
+    """Score one UE at a time under maximum ratio transmission; exact, no approximation.
+
+    Args:
+        h_hat: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex, spatial-frequency domain, any scale.
+        h: Same shape as ``h_hat``, unit mean power: the truth.
+        snr_db: [num_snr] downlink SNR, dB: transmit power per subcarrier over noise, before the array gain.
+
+    Raises:
+        InvalidArgumentError: If the shapes differ.
+
+    Example:
+        >>> h = torch.ones(1, 1, 4, 32, dtype=torch.complex64)
+        >>> beam = mrt_downlink(h, h, [7.0])
+        >>> f"{beam.bler.item():.1e}", f"{beam.spectral_efficiency.item():.3f}"
+        ('2.4e-04', '4.396')
+    """
+    return _scores(mrt_sinr(h_hat, h, snr_db), mrt_sinr(h, h, snr_db))
+
+
+def zero_forcing_downlink(h_hat: Tensor, h: Tensor, snr_db: Sequence[float], num_ue: int) -> Downlink:
+    """Score groups of UEs under zero forcing, the interference of the others taken for Gaussian noise.
+
+    That is an **approximation of the BLER**: the others' QPSK is bounded, so where interference outweighs the noise,
+    the BLER of real QPSK is lower (docs/metrics.md has the figures). It is exact without interference.
+    Zero forcing from the truth is no bound: at low SNR a wrong ``h_hat`` may beam more power, and the loss be negative.
+
+    Args:
+        h_hat: [batch, 1, num_tx_ant, num_subcarriers] complex, spatial-frequency domain, any scale.
+        h: Same shape as ``h_hat``, unit mean power: the truth.
+        snr_db: [num_snr] downlink SNR, dB: transmit power per subcarrier, of all UEs, over noise.
+        num_ue: UEs in a group: reports that follow each other in the batch.
+
+    Raises:
+        InvalidArgumentError: If the shapes differ, there are several receive antennas, or no such groups.
+    """
+    return _scores(zero_forcing_sinr(h_hat, h, snr_db, num_ue), zero_forcing_sinr(h, h, snr_db, num_ue))
+
+
+def qpsk_bler(sinr: Tensor) -> Tensor:
+    """Return the probability that a block of uncoded QPSK symbols is wrong; relative accuracy holds at 1e-100.
+
+    Args:
+        sinr: [..., num_subcarriers] float64, Es/N0 of each symbol, linear.
+
+    Returns:
+        [...] float64.
+    """
+    log_right = 2 * torch.special.log_ndtr(sinr.sqrt()).sum(dim=-1)  # log Phi(x) = log(1 - Q(x))
+    return -torch.expm1(log_right)
+
+
+def _scores(sinr: Tensor, perfect: Tensor) -> Downlink:
+    return Downlink(qpsk_bler(sinr), _spectral_efficiency(sinr), qpsk_bler(perfect), _spectral_efficiency(perfect))
+
+
+def _spectral_efficiency(sinr: Tensor) -> Tensor:
+    return torch.log1p(sinr).mean(dim=-1) / math.log(2)

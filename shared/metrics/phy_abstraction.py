@@ -1,0 +1,54 @@
+r"""BLER of a coded downlink, by Sionna's abstraction of the physical layer instead of a simulation of the code.
+
+    SINR per subcarrier --EESM(beta of the MCS)--> one effective SINR --table (MCS, block length)--> BLER
+
+    sinr_eff = -beta ln mean_f exp(-sinr_f / beta)
+
+PDSCH with LDPC (TS 38.212, 5), MCS table 1 of TS 38.214, 5.1.3.1. Sionna simulated its tables every 1.8 dB from -5 dB
+on, 3,000 blocks each, and interpolates: a code's waterfall lies between two points, and what would be below 3e-4 reads
+0. How far off that is: docs/metrics.md, `benchmarks/phy_abstraction.py`. MCS 0 to 2 have no table.
+"""
+
+import torch
+from torch import Tensor
+
+from shared.errors import InvalidArgumentError
+
+MCS_TABLE, PDSCH = 1, 1  # numbers of Sionna
+MCS_INDICES = range(3, 29)  # those that Sionna's table holds
+
+
+def coded_downlink_bler(sinr: Tensor, mcs_index: int, num_ofdm_symbols: int = 12) -> Tensor:
+    """Return the probability that the transport block of a slot is lost.
+
+    Args:
+        sinr: [batch, num_subcarriers] float64, linear, of `mrt_sinr` or `zero_forcing_sinr`; the same on all symbols.
+        mcs_index: Modulation and coding scheme of TS 38.214, table 5.1.3.1-1, in [3, 28].
+        num_ofdm_symbols: Symbols with data: 14 of a slot less those of reference signals. The block has the resource
+            elements of ``num_subcarriers`` on each.
+
+    Returns:
+        [batch] float64 in [0, 1].
+
+    Raises:
+        InvalidArgumentError: If there is no such scheme, or a SINR is negative or not finite.
+        ImportError: If Sionna is not installed.
+    """
+    if mcs_index not in MCS_INDICES:
+        wanted = f"[{MCS_INDICES.start}, {MCS_INDICES.stop - 1}]"
+        raise InvalidArgumentError(f"`mcs_index` must be in {wanted}; got {mcs_index}.")
+    if sinr.dim() != 2 or not bool((torch.isfinite(sinr) & (sinr >= 0)).all()):
+        raise InvalidArgumentError("`sinr` must be [batch, num_subcarriers], finite and not negative; it is not.")
+    try:
+        from sionna.sys import PHYAbstraction  # noqa: PLC0415  (heavy extra)
+    except ImportError as error:
+        raise ImportError(
+            "The coded downlink needs Sionna: pip install sionna-no-rt, or csilink with its extra `data`."
+        ) from error
+    abstraction = PHYAbstraction(precision="double", device="cpu")
+    # Sionna takes a SINR of 0 for a resource element that is not used
+    used = sinr.cpu().double().clamp(min=1e-12)[:, None, :, None, None].expand(-1, num_ofdm_symbols, -1, 1, 1)
+    mcs = torch.full((len(sinr), 1), mcs_index, dtype=torch.int32)
+    *_, transport_block_error_rate, _ = abstraction(mcs, sinr=used, mcs_table_index=MCS_TABLE, mcs_category=PDSCH)
+    bler: Tensor = transport_block_error_rate[:, 0].clamp(0, 1).to(sinr.device)
+    return bler
