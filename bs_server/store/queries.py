@@ -111,6 +111,7 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
             func.count().filter(REPORT.erased).label("erasures"),
             func.count().filter(checked).label("num_checked"),
             func.count().filter(REPORT.crc_ok.is_(False)).label("crc_failures"),
+            func.count().filter(and_(checked, decided)).label("num_verified"),
             func.count().filter(and_(REPORT.crc_ok, errors > 0)).label("undetected_errors"),
             func.sum(REPORT.rate).label("info_bits"),
             func.sum(_on_the_air("coded_bits")).label("coded_bits"),
