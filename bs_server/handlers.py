@@ -25,7 +25,15 @@ from bs_server.store import GroupWriter, ReconstructionRow, ReportRow, SessionRo
 from shared.channels import ChannelSet
 from shared.errors import InvalidArgumentError, ModelMismatchError, NotFoundError, UnavailableError
 from shared.estimation import require_estimation
-from shared.frame import FIRST_PROTOCOL_VERSION, PROTOCOL_VERSION, Frame, FrameAck, SessionGrant, SessionRequest
+from shared.frame import (
+    FIRST_PROTOCOL_VERSION,
+    PROTOCOL_VERSION,
+    Frame,
+    FrameAck,
+    SessionGrant,
+    SessionRequest,
+    require_downlink_snr_db,
+)
 from shared.links import make_link
 from shared.model_files import CodecCard
 
@@ -91,13 +99,15 @@ class BaseStation:
             raise UnavailableError("The base station is shutting down.")
         card = self._paired(request)
         dataset = self._datasets.get(request.dataset_sha256)
+        link = make_link(request.link)
         asked = Session(
             request.session_id,
             card,
-            make_link(request.link),
+            link,
             dataset,
             estimator=request.estimator,
             cnr_db=request.cnr_db,
+            downlink_snr_db=request.downlink_snr_db,
         )
         async with self._opening:  # a request that is repeated before it was answered makes no second session
             known = await self._load_session(request.session_id)
@@ -107,11 +117,12 @@ class BaseStation:
                     codec=card.name,
                     model_sha256=card.sha256,
                     shape=card.shape,
-                    link=asked.link.label,
+                    link=link.label,
                     dataset_sha256=request.dataset_sha256,
                     opened_at=self._clock(),
                     estimator=request.estimator,
                     cnr_db=request.cnr_db,
+                    downlink_snr_db=request.downlink_snr_db,
                 )
                 await self._store.add_session(row)
             elif _parameters(known) != _parameters(asked):
@@ -121,7 +132,7 @@ class BaseStation:
             self._add(known or asked)
         log.info(
             "session opened" if known is None else "session resumed",
-            extra={"session_id": request.session_id, "codec": card.name, "link": asked.link.label},
+            extra={"session_id": request.session_id, "codec": card.name, "link": link.label},
         )
         return SessionGrant(
             request.session_id, dataset is not None, self._settings.max_reports_per_frame, self._server_version
@@ -177,7 +188,7 @@ class BaseStation:
                 part.entry.result.cancel()
             session.ledger.release(new)
             raise
-        rows = report_rows(frame, parts, decoded, received_at)
+        rows = report_rows(frame, session, parts, decoded, received_at)
         kept = kept_rows(frame, parts, decoded, self._settings.keep_every)
         # Once decoded, a report is stored whatever becomes of its caller, and the ledger follows the store.
         await asyncio.shield(self._commit(session, new, rows, kept))
@@ -191,9 +202,10 @@ class BaseStation:
         first, last, version = FIRST_PROTOCOL_VERSION, PROTOCOL_VERSION, request.protocol_version
         if not first <= version <= last:
             raise ModelMismatchError(f"`protocol_version` must be {first} or {last}; got {version}.")
-        if version == first and (request.estimator, request.cnr_db) != ("perfect", None):
+        if version == first and request.needs_version > first:
             raise InvalidArgumentError(
-                f"`protocol_version` must be {last} with an estimator other than perfect or a `cnr_db`; got {version}."
+                f"`protocol_version` must be {last} with an estimator other than perfect, a `cnr_db` or a "
+                f"`downlink_snr_db`; got {version}."
             )
         if not _is_uuid(request.session_id):
             raise InvalidArgumentError(f"`session_id` must be a UUID; got {request.session_id[:64]!r}.")
@@ -212,6 +224,7 @@ class BaseStation:
             raise ModelMismatchError(f"`shape` of codec {card.name} must be {card.shape}; got {request.shape}.")
         card.require_link(make_link(request.link).family, request.link)
         require_estimation(request.estimator, request.cnr_db)
+        require_downlink_snr_db(request.downlink_snr_db)
         return card
 
     async def _open_session(self, session_id: str) -> Session:
@@ -241,7 +254,9 @@ class BaseStation:
             return None
         ledger = Ledger(await self._store.identities(session_id))
         dataset = self._datasets.get(row.dataset_sha256)
-        return Session(session_id, card, make_link(row.link), dataset, ledger, row.estimator, row.cnr_db)
+        return Session(
+            session_id, card, make_link(row.link), dataset, ledger, row.estimator, row.cnr_db, row.downlink_snr_db
+        )
 
     def _add(self, session: Session) -> None:
         self._sessions[session.session_id] = session
@@ -274,13 +289,14 @@ class BaseStation:
         session.ledger.settle(identities)
         name = session.card.name
         self._metrics.reports.labels(name).inc(len(reports))
-        self._metrics.block_errors.labels(name).inc(sum(bool(report.bit_errors) for report in reports))
+        self._metrics.block_errors.labels(name).inc(sum(bool(report.bit_errors) or report.erased for report in reports))
         self._metrics.fallbacks.labels(name).inc(sum(report.fallback for report in reports))
 
 
 def _parameters(session: Session) -> tuple[object, ...]:
     """Return what a session may not change when it goes on."""
-    return session.card.sha256, session.link.label, session.dataset, session.estimator, session.cnr_db
+    fixed = (session.card.sha256, session.link.label, session.dataset, session.estimator, session.cnr_db)
+    return (*fixed, session.downlink_snr_db)
 
 
 def _is_uuid(text: str) -> bool:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from bs_server.batching import BatchKey, Decoded, Entry
 from bs_server.sessions import Identity, Session
-from bs_server.store import ReconstructionRow, ReportRow
+from bs_server.store import DownlinkRow, ReconstructionRow, ReportRow
 from shared.errors import InvalidArgumentError
+from shared.evaluation import Scores
 from shared.frame import Frame, FrameAck
+from shared.links import Link
 from shared.wire.payload import unpack_received, unpack_sent
 
 POWER_TOLERANCE = 1e-2  # of a channel's mean power: its UE normalised it in single precision
@@ -48,8 +50,7 @@ def require_fit(frame: Frame, session: Session, max_reports: int) -> None:
         raise InvalidArgumentError(f"`kind` over {session.link.label} must be {session.link.kind.name}; got {found}.")
     for rate in np.unique(frame.rate).tolist():
         card.require_rate(rate)
-    if (frame.length != frame.rate).any():
-        raise InvalidArgumentError("`length` of an uncoded report must equal its `rate`; it does not.")
+        _require_length(frame.length[frame.rate == rate], rate, session.link)
     truth = frame.truth
     if truth is not None and truth.dataset_index is not None:
         size = len(session.dataset.h) if session.dataset else 0
@@ -64,19 +65,31 @@ def require_fit(frame: Frame, session: Session, max_reports: int) -> None:
             raise InvalidArgumentError("`truth.h` must be finite and of unit mean power in every report; it is not.")
 
 
+def _require_length(length: NDArray[np.int64], rate: int, link: Link) -> None:
+    """Refuse reports of one rate that are neither as long as the link's code makes them nor erased."""
+    wanted = link.code.num_coded_bits(rate)
+    wrong = length[(length != wanted) & ((length != 0) | (link.erasure == 0))]
+    if len(wrong):
+        erased = " (0: erased)" if link.erasure else ""
+        raise InvalidArgumentError(
+            f"`length` of a report of {rate} bits over {link.label} must be {wanted}{erased}; got {wrong[0]}."
+        )
+
+
 def cut(
     frame: Frame, session: Session, rows: NDArray[np.int64], max_batch: int, arrival_s: float, deadline_s: float
 ) -> list[Part]:
     """Cut some reports of a frame into entries of one rate and at most ``max_batch`` reports."""
     loop = asyncio.get_running_loop()
+    code = session.link.code
     parts = []
     for rate in np.unique(frame.rate[rows]).tolist():
         of_rate = rows[frame.rate[rows] == rate]
         for start in range(0, len(of_rate), max_batch):
             chosen = of_rate[start : start + max_batch]
             entry = Entry(
-                key=BatchKey(session.card.sha256, rate, frame.kind),
-                received=unpack_received(frame, chosen),
+                key=BatchKey(session.card.sha256, rate, frame.kind, code.label, session.downlink_snr_db),
+                received=unpack_received(frame, chosen, code.num_coded_bits(rate)),
                 snr_db=frame.snr_db[chosen],
                 h=_truth(frame, session, chosen),
                 sent=unpack_sent(frame, chosen),
@@ -99,27 +112,59 @@ def _truth(frame: Frame, session: Session, rows: NDArray[np.int64]) -> torch.Ten
     return torch.from_numpy(frame.truth.h[rows].astype(np.complex64)).reshape(-1, *session.card.shape.dims)
 
 
-def report_rows(frame: Frame, parts: Sequence[Part], decoded: Sequence[Decoded], received_at: float) -> list[ReportRow]:
+def report_rows(
+    frame: Frame, session: Session, parts: Sequence[Part], decoded: Sequence[Decoded], received_at: float
+) -> list[ReportRow]:
     """Return the rows that the store keeps of the reports."""
     return [
-        ReportRow(
-            session_id=frame.session_id,
-            ue_id=int(frame.ue_id[row]),
-            sequence=int(frame.sequence[row]),
-            received_at=received_at,
-            rate=int(frame.rate[row]),
-            snr_db=round(float(frame.snr_db[row]), 4),
-            nmse=float(result.scores.nmse[i]) if result.scores else None,
-            sgcs=float(result.scores.sgcs[i]) if result.scores else None,
-            bit_errors=int(result.scores.bit_errors[i]) if result.scores else None,
-            fallback=bool(result.fallback[i]),
-            queue_ms=result.queue_ms,
-            decode_ms=result.decode_ms,
-            batch_size=result.batch_size,
-        )
+        _report_row(frame, session, int(row), result, i, received_at)
         for part, result in zip(parts, decoded, strict=True)
         for i, row in enumerate(part.rows)
     ]
+
+
+def _report_row(frame: Frame, session: Session, row: int, result: Decoded, i: int, received_at: float) -> ReportRow:
+    """Return the row of one report: row ``row`` of the frame, ``i`` of its entry."""
+    rate, scores, erased = int(frame.rate[row]), result.scores, bool(result.erased[i])
+    coded_bits = session.link.code.num_coded_bits(rate)
+    return ReportRow(
+        session_id=frame.session_id,
+        ue_id=int(frame.ue_id[row]),
+        sequence=int(frame.sequence[row]),
+        received_at=received_at,
+        rate=rate,
+        snr_db=round(float(frame.snr_db[row]), 4),
+        nmse=float(scores.nmse[i]) if scores else None,
+        sgcs=float(scores.sgcs[i]) if scores else None,
+        rho=float(scores.rho[i]) if scores and scores.rho is not None else None,
+        bit_errors=int(scores.bit_errors[i]) if scores and not erased else None,
+        fallback=bool(result.fallback[i]),
+        queue_ms=result.queue_ms,
+        decode_ms=result.decode_ms,
+        batch_size=result.batch_size,
+        coded_bits=coded_bits,
+        channel_uses=session.link.num_channel_uses(coded_bits),
+        erased=erased,
+        crc_ok=None if result.crc_ok is None or erased else bool(result.crc_ok[i]),
+        downlink=_downlink_rows(session, scores, i),
+    )
+
+
+def _downlink_rows(session: Session, scores: Scores | None, i: int) -> tuple[DownlinkRow, ...]:
+    """Return what one report is worth at each downlink SNR of its session; nothing without truth."""
+    downlink = None if scores is None else scores.downlink
+    if downlink is None:
+        return ()
+    return tuple(
+        DownlinkRow(
+            snr_db,
+            float(downlink.bler[i, j]),
+            float(downlink.spectral_efficiency[i, j]),
+            float(downlink.bler_perfect[i, j]),
+            float(downlink.spectral_efficiency_perfect[i, j]),
+        )
+        for j, snr_db in enumerate(session.downlink_snr_db)
+    )
 
 
 def kept_rows(
@@ -156,7 +201,7 @@ def acknowledge(
     """
     by_identity = {(report.ue_id, report.sequence): report for report in reports}
     rows = [by_identity[identity] for identity in identities]
-    scored = [(row.nmse, row.sgcs, row.bit_errors) for row in rows if row.nmse is not None]
+    scored = [(row.nmse, row.sgcs, row.bit_errors or 0) for row in rows if row.nmse is not None]
     nmse, sgcs, bit_errors = zip(*scored, strict=True) if len(scored) == len(rows) else ((), (), ())
     return FrameAck(
         session_id=frame.session_id,
@@ -166,6 +211,8 @@ def acknowledge(
         retry_delay_ms=0,
         duplicate=known,
         fallback=np.array([row.fallback for row in rows], dtype=np.bool_),
+        erased=np.array([row.erased for row in rows], dtype=np.bool_),
+        crc_failed=np.array([row.crc_ok is False for row in rows], dtype=np.bool_),
         nmse=np.array(nmse, dtype=np.float64),
         sgcs=np.array(sgcs, dtype=np.float64),
         bit_errors=np.array(bit_errors, dtype=np.int64),

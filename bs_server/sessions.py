@@ -100,6 +100,7 @@ class Session:
         ledger: Its reports.
         estimator: Name of the UE's channel estimator.
         cnr_db: SNR of its pilots; None for a perfect estimate.
+        downlink_snr_db: At which the downlink is scored.
     """
 
     session_id: str
@@ -109,3 +110,4 @@ class Session:
     ledger: Ledger = field(default_factory=Ledger)
     estimator: str = "perfect"
     cnr_db: float | None = None
+    downlink_snr_db: tuple[float, ...] = ()

@@ -1,15 +1,17 @@
 """What runs in the device thread: a batch of entries in, one result an entry out."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from bs_server.batching import Decoded, Entry
-from bs_server.evaluation import Scores, evaluate
 from shared.codecs import DecodeContext, Decoder, make_decoder
+from shared.coding.channel_code import ChannelCode
+from shared.coding.codes import make_channel_code
 from shared.errors import DataFileError, InvalidArgumentError
+from shared.evaluation import Scores, evaluate
 from shared.model_files import ModelFile
 from shared.receive import Reception, receive
 from shared.types import Payload, Received
@@ -21,9 +23,11 @@ class Worker:
 
     Attributes:
         decoders: Model digest -> decoder.
+        codes: Label -> channel code, those that were asked for.
     """
 
     decoders: dict[str, Decoder]
+    codes: dict[str, ChannelCode] = field(default_factory=dict)
 
     def decode(self, batch: list[Entry]) -> list[Decoded]:
         """Decode and score entries of one key.
@@ -34,13 +38,15 @@ class Worker:
         start_s = time.monotonic()
         key = batch[0].key
         decoder = self.decoders[key.model_sha256]
+        if key.code not in self.codes:
+            self.codes[key.code] = make_channel_code(key.code)
         received = Received(
             key.kind,
             np.concatenate([entry.received.values for entry in batch]),
             np.concatenate([entry.received.length for entry in batch]),
         )
         snr_db = np.concatenate([entry.snr_db for entry in batch])
-        reception = receive(received, decoder, DecodeContext(key.rate, snr_db))
+        reception = receive(received, self.codes[key.code], decoder, DecodeContext(key.rate, snr_db))
         h_hat = reception.h_hat.cpu().numpy()
         decode_ms = 1000 * (time.monotonic() - start_s)
         sizes = [entry.num_reports for entry in batch]
@@ -50,6 +56,8 @@ class Worker:
             Decoded(
                 h_hat=h_hat[row],
                 fallback=reception.fallback[row],
+                erased=reception.erased[row],
+                crc_ok=None if reception.crc_ok is None else reception.crc_ok[row],
                 scores=score,
                 queue_ms=max(0.0, 1000 * (start_s - entry.arrival_s)),
                 decode_ms=decode_ms,
@@ -67,18 +75,16 @@ class Worker:
         if not known:
             return [None] * len(batch)
         chosen = np.concatenate([rows[i] for i in known])
-        part = Reception(
-            reception.h_hat[torch.from_numpy(chosen)],
-            Payload(reception.payload.bits[chosen], reception.payload.length[chosen]),
-            reception.fallback[chosen],
-        )
+        h_hat = reception.h_hat[torch.from_numpy(chosen)]
+        decided = Payload(reception.payload.bits[chosen], reception.payload.length[chosen])
         truths = [(entry.h, entry.sent) for entry in batch if entry.h is not None and entry.sent is not None]
         h = torch.cat([truth for truth, _ in truths])
         sent = Payload(np.concatenate([s.bits for _, s in truths]), np.concatenate([s.length for _, s in truths]))
-        scores = evaluate(part, h, sent, decoder.card.domain)
-        splits = np.cumsum([batch[i].num_reports for i in known])[:-1]
-        columns = (np.split(column, splits) for column in (scores.nmse, scores.sgcs, scores.bit_errors))
-        by_entry = dict(zip(known, (Scores(*score) for score in zip(*columns, strict=True)), strict=True))
+        scores = evaluate(h_hat, decided, h, sent, decoder.card.domain, batch[0].key.downlink_snr_db)
+        ends = np.cumsum([batch[i].num_reports for i in known])
+        by_entry = {
+            i: scores.part(int(end) - batch[i].num_reports, int(end)) for i, end in zip(known, ends, strict=True)
+        }
         return [by_entry.get(i) for i in range(len(batch))]
 
 

@@ -6,6 +6,7 @@
 The identity of a report is (session, ue_id, sequence).
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from shared.errors import InvalidArgumentError
 from shared.types import CsiShape, ReceivedKind
 
-PROTOCOL_VERSION = 2  # brought `estimator` and `cnr_db`
-FIRST_PROTOCOL_VERSION = 1  # knows perfect estimates only, and skips those two fields
+PROTOCOL_VERSION = 2  # brought `estimator`, `cnr_db` and `downlink_snr_db`
+FIRST_PROTOCOL_VERSION = 1  # knows perfect estimates and no downlink, and skips those fields
 SNR_DB_RANGE = (-40.0, 80.0)
+MAX_DOWNLINK_SNRS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class SessionRequest:
         dataset_sha256: Data set of the truth indices, or "".
         estimator: Name of the UE's channel estimator.
         cnr_db: SNR of its pilots; None for a perfect estimate.
+        downlink_snr_db: At which the base station scores what the reconstructions are worth in the downlink.
     """
 
     protocol_version: int
@@ -44,6 +47,26 @@ class SessionRequest:
     dataset_sha256: str
     estimator: str = "perfect"
     cnr_db: float | None = None
+    downlink_snr_db: tuple[float, ...] = ()
+
+    @property
+    def needs_version(self) -> int:
+        """The lowest protocol version that says all of the request."""
+        newer = self.estimator != "perfect" or self.cnr_db is not None or self.downlink_snr_db
+        return PROTOCOL_VERSION if newer else FIRST_PROTOCOL_VERSION
+
+
+def require_downlink_snr_db(snr_db: tuple[float, ...]) -> None:
+    """Raise unless the list can be scored and be a key: in range, strictly increasing, not too long.
+
+    Raises:
+        InvalidArgumentError: Naming the wanted and the found.
+    """
+    low, high = SNR_DB_RANGE
+    increasing = all(a < b for a, b in itertools.pairwise(snr_db))
+    if len(snr_db) > MAX_DOWNLINK_SNRS or not increasing or not all(low <= snr <= high for snr in snr_db):
+        wanted = f"at most {MAX_DOWNLINK_SNRS} increasing numbers in [{low:g}, {high:g}]"
+        raise InvalidArgumentError(f"`downlink_snr_db` must be {wanted}; got {list(snr_db)[: MAX_DOWNLINK_SNRS + 1]}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +185,11 @@ class FrameAck:
         retry_delay_ms: With RESOURCE_EXHAUSTED.
         duplicate: [num_reports] bool, already stored before.
         fallback: [num_reports] bool, reconstruction is the codec's mean channel.
+        erased: [num_reports] bool, nothing arrived over the link.
+        crc_failed: [num_reports] bool, a CRC does not hold.
         nmse: [num_reports] float64, linear; empty without truth.
         sgcs: [num_reports] float64; empty without truth.
-        bit_errors: [num_reports] int64; empty without truth.
+        bit_errors: [num_reports] int64, 0 where erased; empty without truth.
         queue_ms: [num_reports] float32.
         decode_ms: [num_reports] float32.
         total_ms: Arrival to commit.
@@ -178,6 +203,8 @@ class FrameAck:
     retry_delay_ms: int
     duplicate: NDArray[np.bool_]
     fallback: NDArray[np.bool_]
+    erased: NDArray[np.bool_]
+    crc_failed: NDArray[np.bool_]
     nmse: NDArray[np.float64]
     sgcs: NDArray[np.float64]
     bit_errors: NDArray[np.int64]
@@ -193,6 +220,6 @@ class FrameAck:
         flags, counts, times = none.astype(np.bool_), none.astype(np.int64), none.astype(np.float32)
         return cls(
             session_id, frame_id, code, message, retry_delay_ms,
-            duplicate=flags, fallback=flags, nmse=none, sgcs=none, bit_errors=counts,
+            duplicate=flags, fallback=flags, erased=flags, crc_failed=flags, nmse=none, sgcs=none, bit_errors=counts,
             queue_ms=times, decode_ms=times, total_ms=0.0, batch_size=counts,
         )  # fmt: skip

@@ -1,9 +1,9 @@
 """From what the front end hands on to a channel: channel decoding, decoder, fallback.
 
-    Received -> hard decisions -> Decoder -> invalid reports take the codec's mean channel -> h_hat
+Received -> ChannelCode.decode -> Payload, CRC -> Decoder -> no CRC, no report, no value: the codec's mean channel -> h_hat
 
-The base station's worker and an offline run share this function.
-"""
+The base station's worker and an offline run share this file; `shared/transmit.py` is the other side.
+"""  # noqa: E501  (a drawing)
 
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.codecs import DecodeContext, Decoder
+from shared.coding.channel_code import ChannelCode, DecodedBits
 from shared.types import Payload, Received, ReceivedKind
 
 
@@ -22,33 +23,47 @@ class Reception:
 
     Attributes:
         h_hat: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex64 on the decoder's device.
-        payload: The information bits as decided.
+        payload: The information bits as decided; they mean nothing in a report that was erased.
         fallback: [batch] bool, True where ``h_hat`` is the codec's mean channel.
+        erased: [batch] bool, True where nothing arrived.
+        crc_ok: [batch] bool, whether the CRC holds, False where nothing arrived; None where the link has no CRC.
     """
 
     h_hat: Tensor
     payload: Payload
     fallback: NDArray[np.bool_]
+    erased: NDArray[np.bool_]
+    crc_ok: NDArray[np.bool_] | None
 
 
-def receive(received: Received, decoder: Decoder, context: DecodeContext) -> Reception:
-    """Decode a batch of reports of one codec and rate.
+def receive(received: Received, code: ChannelCode, decoder: Decoder, context: DecodeContext) -> Reception:
+    """Decode a batch of reports of one codec, channel code and rate.
+
+    Args:
+        received: What the front end hands on; rows of ``code.num_coded_bits(context.rate)`` values, or of length 0.
+        code: Channel code of the link.
+        decoder: Base-station side of the codec.
+        context: Rate and SNR.
 
     Raises:
         CodecError: If the batch cannot belong to the codec.
     """
-    payload = decide(received)
+    decoded = decode_channel(received, code, context.rate)
+    payload = Payload.of_equal_length(decoded.bits)
     reconstruction = decoder.decode(payload, context)
-    fallback = ~reconstruction.valid
+    erased = received.length == 0
+    crc_ok = None if decoded.crc_ok is None else decoded.crc_ok & ~erased
+    fallback = ~reconstruction.valid | erased
+    if crc_ok is not None:
+        fallback |= ~crc_ok
     h_hat = reconstruction.h_hat
     if fallback.any():
         chosen = torch.from_numpy(fallback).to(h_hat.device)
         h_hat = torch.where(chosen[:, None, None, None], decoder.mean_csi, h_hat)
-    return Reception(h_hat, payload, fallback)
+    return Reception(h_hat, payload, fallback, erased, crc_ok)
 
 
-def decide(received: Received) -> Payload:
-    """Decide each uncoded bit: hard bits as they are, an LLR by its sign (positive is 1)."""
-    if received.kind is ReceivedKind.LLRS:
-        return Payload((received.values > 0).astype(np.uint8), received.length)
-    return Payload(received.values.astype(np.uint8, copy=False), received.length)
+def decode_channel(received: Received, code: ChannelCode, num_info_bits: int) -> DecodedBits:
+    """Decode the channel code of a batch; a hard bit counts as an LLR of -1 or 1."""
+    values = received.values.astype(np.float32)
+    return code.decode(values if received.kind is ReceivedKind.LLRS else 2 * values - 1, num_info_bits)

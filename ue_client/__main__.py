@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from shared.errors import CsiError
-from ue_client.config import Settings, parse_snr_db
+from ue_client.config import DOWNLINK_SNR_DB, Settings, parse_snr_db
 
 if TYPE_CHECKING:
     from ue_client.results import Tally
@@ -33,7 +33,14 @@ Rate = Annotated[
     typer.Option(envvar="CSI_UE_RATE", min=1, help="Information bits of a report; 128, or the only rate of a codec."),
 ]
 LinkLabel = Annotated[
-    str, typer.Option(envvar="CSI_UE_LINK", help="ideal, or digital:bsc, hard or soft with options, docs/links.md.")
+    str,
+    typer.Option(
+        envvar="CSI_UE_LINK", help="ideal, digital:bsc, digital:soft:qpsk:rayleigh:conv-1/2 ...: docs/links.md."
+    ),
+]
+DownlinkSnrDb = Annotated[
+    str,
+    typer.Option(envvar="CSI_UE_DOWNLINK_SNR_DB", help="At which the downlink is scored: 0,10 or 0:20:5; empty: not."),
 ]
 Data = Annotated[str, typer.Option(envvar="CSI_UE_DATA", help="Shipped data set, or a .npz, .npy, .mat or .h5 file.")]
 EstimatorName = Annotated[
@@ -83,6 +90,7 @@ def run(
     estimator: EstimatorName = _default.estimator,
     cnr_db: CnrDb = None,
     covariance_data: CovarianceData = None,
+    downlink_snr_db: DownlinkSnrDb = DOWNLINK_SNR_DB,
     truth: Truth = True,
     seed: Seed = None,
     ue_id: UeId = _default.ue_id,
@@ -106,6 +114,7 @@ def run(
         estimator=estimator,
         cnr_db=cnr_db,
         covariance_data=covariance_data,
+        downlink_snr_db=parse_snr_db(downlink_snr_db, "downlink_snr_db") if downlink_snr_db else (),
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,
@@ -152,6 +161,7 @@ def fleet(
     estimator: EstimatorName = _default.estimator,
     cnr_db: CnrDb = None,
     covariance_data: CovarianceData = None,
+    downlink_snr_db: DownlinkSnrDb = DOWNLINK_SNR_DB,
     truth: Truth = True,
     seed: Seed = None,
     ue_id: Annotated[
@@ -178,6 +188,7 @@ def fleet(
         estimator=estimator,
         cnr_db=cnr_db,
         covariance_data=covariance_data,
+        downlink_snr_db=parse_snr_db(downlink_snr_db, "downlink_snr_db") if downlink_snr_db else (),
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,
@@ -225,6 +236,7 @@ def load(
     estimator: EstimatorName = _default.estimator,
     cnr_db: CnrDb = None,
     covariance_data: CovarianceData = None,
+    downlink_snr_db: DownlinkSnrDb = DOWNLINK_SNR_DB,
     truth: Truth = False,
     seed: Seed = None,
     ue_id: UeId = _default.ue_id,
@@ -246,6 +258,7 @@ def load(
         estimator=estimator,
         cnr_db=cnr_db,
         covariance_data=covariance_data,
+        downlink_snr_db=parse_snr_db(downlink_snr_db, "downlink_snr_db") if downlink_snr_db else (),
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,
@@ -283,6 +296,8 @@ _COLUMNS = {
     "ber": "BER",
     "bler": "BLER",
     "fallbacks": "fallback",
+    "erased": "erased",
+    "crc_failed": "CRC failed",
     "refused": "refused",
     "retries": "retries",
     "p95_ms": "p95 ms",
@@ -298,7 +313,7 @@ def _require_none_refused(tallies: "list[Tally]") -> None:
 def _print_tallies(title: str, rows: list[dict[str, str | int | float | None]]) -> None:
     """Print one row a codec and SNR; UEs only of a fleet, and counts of what went wrong only where something did."""
     table = Table(title=title, box=SIMPLE, padding=0)
-    rare = {"ues", "fallbacks", "refused", "retries"}
+    rare = {"ues", "fallbacks", "erased", "crc_failed", "refused", "retries"}
     shown = [name for name in _COLUMNS if name not in rare or any(row.get(name) for row in rows)]
     for name in shown:
         table.add_column(_COLUMNS[name], justify="left" if name == "codec" else "right", no_wrap=True)

@@ -81,7 +81,14 @@ def make_pipelines(settings: Settings, channels: ChannelSet) -> list[Pipeline]:
     estimator = _estimator(settings, channels)
     return [
         make_pipeline(
-            load_codec(name), channels, settings.link, settings.rate, settings.seed, estimator, settings.cnr_db
+            load_codec(name),
+            channels,
+            settings.link,
+            settings.rate,
+            settings.seed,
+            estimator,
+            settings.cnr_db,
+            settings.downlink_snr_db if settings.truth else (),  # nothing is scored without
         )
         for name in settings.codecs
     ]
@@ -120,9 +127,17 @@ async def _run_session(
 ) -> SessionResult:
     session_id = str(uuid.uuid4())
     grant = await sender.open_session(pipeline.session_request(session_id))
-    name = pipeline.card.name
+    name, transmitter = pipeline.card.name, pipeline.transmitter
     tallies = {
-        snr: Tally(name, pipeline.rate, snr, pipeline.link.label, session_id, pipeline.estimator.name, pipeline.cnr_db)
+        snr: Tally(
+            name,
+            transmitter.rate,
+            snr,
+            transmitter.link.label,
+            session_id,
+            transmitter.estimator.name,
+            transmitter.cnr_db,
+        )
         for snr in reports.snr_db
     }
     by_value = {float(np.float32(snr)): tally for snr, tally in tallies.items()}

@@ -10,7 +10,7 @@ from shared.errors import InvalidArgumentError
 from shared.frame import SNR_DB_RANGE
 
 MAX_POINTS = 1000
-DEFAULT_RATE = 128
+DOWNLINK_SNR_DB = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,13 @@ class Settings:
     Attributes:
         bs: Address of the base station, ``host:port``.
         codecs: What `shared.codecs.load_codec` takes: models of the zoo, files, codecs of the user's own.
-        rate: Information bits of a report; None for `DEFAULT_RATE`, or the only rate of a codec.
+        rate: Information bits of a report; None for 128, or the only rate of a codec.
         link: Label of the emulated link.
         data: Channels: a shipped data set or a file.
         estimator: How the UE estimates its channel.
         cnr_db: SNR of its pilots; None for a perfect estimate.
         covariance_data: Channels whose statistics `lmmse` knows; None for those of ``data``.
+        downlink_snr_db: At which the base station scores the downlink.
         truth: Whether truth travels beside the reports, so that they can be scored.
         seed: Seed of the run; with ue and sequence it fixes every random number of it.
         ue_id: Id of the UE; of a fleet, of the first.
@@ -44,6 +45,7 @@ class Settings:
     estimator: str = "perfect"
     cnr_db: float | None = None
     covariance_data: str | None = None
+    downlink_snr_db: tuple[float, ...] = ()
     truth: bool = True
     seed: int = 1
     ue_id: int = 0
@@ -60,8 +62,12 @@ class Settings:
             raise InvalidArgumentError(f"`bs` must be host:port; got {self.bs!r}.")
 
 
-def parse_snr_db(text: str) -> tuple[float, ...]:
+def parse_snr_db(text: str, name: str = "snr_db") -> tuple[float, ...]:
     """Return the SNRs of ``-5,0,5`` or ``first:last:step``, last included.
+
+    Args:
+        text: The list or range.
+        name: What the option is called, for the sentence that refuses it.
 
     Raises:
         InvalidArgumentError: If the text is neither, or an SNR is out of range.
@@ -80,8 +86,8 @@ def parse_snr_db(text: str) -> tuple[float, ...]:
         else:
             points = [float(part) for part in text.split(",")]
     except ValueError:
-        raise InvalidArgumentError(f"`snr_db` must be {wanted}; got {text!r}.") from None
+        raise InvalidArgumentError(f"`{name}` must be {wanted}; got {text!r}.") from None
     low, high = SNR_DB_RANGE
     if not all(low <= point <= high for point in points):
-        raise InvalidArgumentError(f"`snr_db` must be in [{low:g}, {high:g}]; got {text!r}.")
+        raise InvalidArgumentError(f"`{name}` must be in [{low:g}, {high:g}]; got {text!r}.")
     return tuple(round(point, 4) for point in points)

@@ -1,74 +1,66 @@
-"""The UE's way from channels to a frame: estimator, encoder, link, packing.
+"""The UE's way from channels to a frame.
 
-h -> Estimator.estimate -> h_est at unit power -> Encoder.encode -> Payload -> Link.transmit -> Received -> Frame
-+------------------------------------------------------------------> h or its number, and the sent bits, as SimTruth
+h -> Transmitter.transmit -> Received -> Frame
++--> h or its number, and the sent bits, as SimTruth
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from shared.channels import ChannelSet
-from shared.codecs import EncodeContext, Encoder, make_encoder
 from shared.coding.bits import pack
-from shared.errors import InvalidArgumentError
-from shared.estimation import Estimator, require_estimation
-from shared.estimation.perfect import PerfectEstimator
-from shared.frame import FIRST_PROTOCOL_VERSION, PROTOCOL_VERSION, Frame, SessionRequest, SimTruth
-from shared.links import Link, make_link
+from shared.estimation import Estimator
+from shared.frame import FIRST_PROTOCOL_VERSION, Frame, SessionRequest, SimTruth, require_downlink_snr_db
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
-from shared.transforms import normalize_power
+from shared.transmit import Transmitter, make_transmitter
 from shared.wire.payload import pack_received
-from ue_client.config import DEFAULT_RATE
 
 TruthBy = Literal["index", "channel"]
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Estimator, encoder and link of one session.
+    """What one session sends.
 
     Attributes:
-        encoder: UE side of the codec.
-        link: The emulated air interface.
+        transmitter: Estimator, codec, channel code and link.
         channels: Where h comes from.
-        rate: Information bits of a report.
         run: Seed of the run.
-        estimator: What the UE makes of its pilots.
-        cnr_db: SNR of the pilots; None for a perfect estimate.
+        downlink_snr_db: At which the base station scores the downlink.
     """
 
-    encoder: Encoder
-    link: Link
+    transmitter: Transmitter
     channels: ChannelSet
-    rate: int
     run: int
-    estimator: Estimator
-    cnr_db: float | None
+    downlink_snr_db: tuple[float, ...] = ()
 
     @property
     def card(self) -> CodecCard:
         """Card of the codec."""
-        return self.encoder.card
+        return self.transmitter.card
 
     def session_request(self, session_id: str) -> SessionRequest:
         """Return what to ask the base station for."""
-        return SessionRequest(
-            FIRST_PROTOCOL_VERSION if self.cnr_db is None else PROTOCOL_VERSION,
+        transmitter = self.transmitter
+        request = SessionRequest(
+            FIRST_PROTOCOL_VERSION,
             session_id,
             self.card.name,
             self.card.sha256,
             self.card.shape,
-            self.link.label,
+            transmitter.link.label,
             self.channels.sha256,
-            self.estimator.name,
-            self.cnr_db,
+            transmitter.estimator.name,
+            transmitter.cnr_db,
+            self.downlink_snr_db,
         )
+        return dataclasses.replace(request, protocol_version=request.needs_version)
 
     def frame(
         self,
@@ -97,35 +89,25 @@ class Pipeline:
         h = self.channels.h[torch.from_numpy(channel_index)]
         ue = np.full(n, ue_id, dtype=np.int64)
         snr = np.full(n, snr_db, dtype=np.float32)
-        randomness = Randomness(self.run, ue, sequence)
-        payload = self.encoder.encode(self._estimate(h, randomness), EncodeContext(self.rate, snr, randomness))
-        received = self.link.transmit(payload, snr, randomness)
+        sent = self.transmitter.transmit(h, snr, Randomness(self.run, ue, sequence))
         truth = None
         if truth_by is not None:
             index = channel_index if truth_by == "index" else None
             channels = None if truth_by == "index" else h.flatten(1).numpy()
-            truth = SimTruth(index, channels, pack(payload.bits, payload.length))
+            truth = SimTruth(index, channels, pack(sent.payload.bits, sent.payload.length))
         return Frame(
             session_id=session_id,
             frame_id=frame_id,
-            kind=received.kind,
+            kind=sent.received.kind,
             ue_id=ue,
             sequence=sequence,
-            rate=np.full(n, self.rate, dtype=np.int64),
+            rate=np.full(n, self.transmitter.rate, dtype=np.int64),
             snr_db=snr,
-            length=received.length,
-            payload=pack_received(received),
+            length=sent.received.length,
+            payload=pack_received(sent.received),
             truth=truth,
             deadline_ms=deadline_ms,
         )
-
-    def _estimate(self, h: Tensor, randomness: Randomness) -> Tensor:
-        """Return what the encoder gets: the estimate at unit mean power, since the UE knows no other scale."""
-        if self.cnr_db is None:
-            return self.estimator.estimate(
-                h, np.full(len(h), np.inf), randomness
-            )  # normalised again, h would be rounded
-        return normalize_power(self.estimator.estimate(h, np.full(len(h), self.cnr_db), randomness))
 
 
 def make_pipeline(
@@ -136,31 +118,23 @@ def make_pipeline(
     run: int,
     estimator: Estimator | None = None,
     cnr_db: float | None = None,
+    downlink_snr_db: tuple[float, ...] = (),
 ) -> Pipeline:
     """Put a pipeline together.
 
     Args:
         model: The codec's model.
         channels: Where h comes from.
-        link_label: See `shared.links.make_link`.
-        rate: Information bits of a report; None for `DEFAULT_RATE`, or the only rate of the codec.
+        link_label: As `shared.links.make_link` takes it.
+        rate: Information bits of a report; None for the default.
         run: Seed of the run.
         estimator: What the UE makes of its pilots; None for a perfect estimate.
         cnr_db: SNR of the pilots; None for a perfect estimate.
+        downlink_snr_db: At which the base station scores the downlink.
 
     Raises:
         InvalidArgumentError: If codec, link, rate, channels, estimator and CNR do not go together.
     """
-    card = model.card
-    if rate is None:
-        rate = card.max_rate if card.min_rate == card.max_rate else DEFAULT_RATE
-    card.require_rate(rate)
-    link = make_link(link_label)
-    card.require_link(link.family, link.label)
-    if channels.shape != card.shape:
-        raise InvalidArgumentError(
-            f"`data` for codec {card.name} must hold {card.shape}; {channels.name} holds {channels.shape}."
-        )
-    estimator = estimator or PerfectEstimator()
-    require_estimation(estimator.name, cnr_db)
-    return Pipeline(make_encoder(model, torch.device("cpu")), link, channels, rate, run, estimator, cnr_db)
+    require_downlink_snr_db(downlink_snr_db)
+    transmitter = make_transmitter(model, channels.shape, link_label, rate, estimator, cnr_db)
+    return Pipeline(transmitter, channels, run, downlink_snr_db)

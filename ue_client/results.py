@@ -35,6 +35,9 @@ class Tally:
     num_refused: int = 0
     num_retries: int = 0
     num_fallbacks: int = 0
+    num_erased: int = 0
+    num_crc_failed: int = 0
+    num_block_errors: int = 0
     refusal: str = ""
     _nmse: "array[float]" = field(default_factory=lambda: array("d"))
     _sgcs: "array[float]" = field(default_factory=lambda: array("d"))
@@ -56,11 +59,14 @@ class Tally:
             return
         self.num_stored += int(rows.sum())
         self.num_fallbacks += int(ack.fallback[rows].sum())
+        self.num_erased += int(ack.erased[rows].sum())
+        self.num_crc_failed += int(ack.crc_failed[rows].sum())
         self._latency_s.append(delivery.latency_s)
         if len(ack.nmse):  # empty without truth
             self._nmse.extend(ack.nmse[rows].tolist())
             self._sgcs.extend(ack.sgcs[rows].tolist())
-            self._bit_errors.extend(ack.bit_errors[rows].tolist())
+            self._bit_errors.extend(ack.bit_errors[rows & ~ack.erased].tolist())
+            self.num_block_errors += int(((ack.bit_errors > 0) | ack.erased)[rows].sum())
 
     def row(self) -> dict[str, str | int | float | None]:
         """Return the figures; those that need truth are None without it."""
@@ -78,9 +84,11 @@ class Tally:
             "nmse": sum(self._nmse) / scored if scored else None,
             "nmse_db": to_db(sum(self._nmse) / scored) if scored else None,
             "sgcs": sum(self._sgcs) / scored if scored else None,
-            "ber": sum(self._bit_errors) / (scored * self.rate) if scored else None,
-            "bler": sum(errors > 0 for errors in self._bit_errors) / scored if scored else None,
+            "ber": sum(self._bit_errors) / (len(self._bit_errors) * self.rate) if self._bit_errors else None,
+            "bler": self.num_block_errors / scored if scored else None,
             "fallbacks": self.num_fallbacks,
+            "erased": self.num_erased,
+            "crc_failed": self.num_crc_failed,
             "refused": self.num_refused,
             "retries": self.num_retries,
             "p50_ms": None if np.isnan(p50) else round(1000 * float(p50), 2),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bs_server.evaluation import Scores
+from shared.evaluation import Scores
 from shared.types import Payload, Received, ReceivedKind
 
 
@@ -19,11 +19,15 @@ class BatchKey:
         model_sha256: The model.
         rate: Information bits of a report.
         kind: What the front end handed on.
+        code: Label of the channel code.
+        downlink_snr_db: At which the downlink is scored.
     """
 
     model_sha256: str
     rate: int
     kind: ReceivedKind
+    code: str
+    downlink_snr_db: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Decoded:
     Attributes:
         h_hat: [n, num_rx_ant, num_tx_ant, num_subcarriers] complex64 on the host.
         fallback: [n] bool.
+        erased: [n] bool.
+        crc_ok: [n] bool; None where the link has no CRC.
         scores: Or None without truth.
         queue_ms: Time in the queue.
         decode_ms: Time on the device, of the whole batch.
@@ -41,6 +47,8 @@ class Decoded:
 
     h_hat: NDArray[np.complex64]
     fallback: NDArray[np.bool_]
+    erased: NDArray[np.bool_]
+    crc_ok: NDArray[np.bool_] | None
     scores: Scores | None
     queue_ms: float
     decode_ms: float

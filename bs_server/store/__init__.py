@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from bs_server.store.base import (
+    DownlinkRow,
+    DownlinkTotals,
     GroupColumn,
     GroupTotals,
     ReconstructionRow,
@@ -32,6 +34,8 @@ def make_store(url: str, keep_reconstructions: int) -> Store:
 
 __all__ = [
     "STORES",
+    "DownlinkRow",
+    "DownlinkTotals",
     "GroupColumn",
     "GroupTotals",
     "GroupWriter",

@@ -1,6 +1,7 @@
 """What the base station keeps, and the interface of a store; one contract test runs over every store.
 
 session 1 -- n report 1 -- 0..1 reconstruction
+                      1 -- n downlink, one for each downlink SNR of the session
 """
 
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ class SessionRow:
         num_reports: Reports in the store.
         estimator: Name of the UE's channel estimator.
         cnr_db: SNR of its pilots; None for a perfect estimate.
+        downlink_snr_db: At which the downlink is scored.
     """
 
     session_id: str
@@ -44,6 +46,26 @@ class SessionRow:
     num_reports: int = 0
     estimator: str = "perfect"
     cnr_db: float | None = None
+    downlink_snr_db: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DownlinkRow:
+    """What one report's reconstruction is worth in the downlink at one SNR: see `shared.metrics.downlink`.
+
+    Attributes:
+        snr_db: SNR of the downlink.
+        bler: Probability of a block error.
+        spectral_efficiency: bit/s/Hz.
+        bler_perfect: As ``bler``, precoded from the true channel.
+        spectral_efficiency_perfect: As ``spectral_efficiency``, precoded from the true channel.
+    """
+
+    snr_db: float
+    bler: float
+    spectral_efficiency: float
+    bler_perfect: float
+    spectral_efficiency_perfect: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +81,17 @@ class ReportRow:
         snr_db: Es/N0 of the feedback link.
         nmse: Linear, or None without truth.
         sgcs: Or None without truth.
-        bit_errors: Wrong information bits, or None without truth.
+        bit_errors: Wrong information bits, or None without truth or where nothing arrived.
         fallback: Whether the reconstruction is the codec's mean channel.
         queue_ms: Time in the queue.
         decode_ms: Time on the device, of its batch.
         batch_size: Reports decoded together.
+        coded_bits: Bits on the air: information, CRC and channel code.
+        channel_uses: Complex symbols on the air.
+        rho: CsiNet's cosine similarity, or None without truth or outside the angular-delay domain.
+        erased: Whether nothing arrived over the link.
+        crc_ok: Whether the CRC holds; None without one, or where nothing arrived.
+        downlink: One for each downlink SNR of the session; empty without truth. Of `Store.report` alone.
         codec: Of the session; filled in on reading.
         link: Of the session; filled in on reading.
         report_id: Filled in on reading.
@@ -85,6 +113,12 @@ class ReportRow:
     queue_ms: float
     decode_ms: float
     batch_size: int
+    coded_bits: int
+    channel_uses: int
+    rho: float | None = None
+    erased: bool = False
+    crc_ok: bool | None = None
+    downlink: tuple[DownlinkRow, ...] = ()
     codec: str = ""
     link: str = ""
     report_id: int = 0
@@ -127,6 +161,31 @@ class ReportFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class DownlinkTotals:
+    """Sums over the reports of a group at one downlink SNR.
+
+    Attributes:
+        snr_db: SNR of the downlink.
+        count: Reports that were scored at it.
+        sum_bler: Sum of the block error probability.
+        sum_bler_squared: Sum of its squares.
+        sum_spectral_efficiency: Sum of the spectral efficiency, bit/s/Hz.
+        sum_spectral_efficiency_squared: Sum of its squares.
+        sum_bler_perfect: Sum of the block error probability with perfect CSI.
+        sum_spectral_efficiency_perfect: Sum of the spectral efficiency with perfect CSI.
+    """
+
+    snr_db: float
+    count: int
+    sum_bler: float
+    sum_bler_squared: float
+    sum_spectral_efficiency: float
+    sum_spectral_efficiency_squared: float
+    sum_bler_perfect: float
+    sum_spectral_efficiency_perfect: float
+
+
+@dataclass(frozen=True, slots=True)
 class GroupTotals:
     """Sums over the reports of a group.
 
@@ -138,14 +197,30 @@ class GroupTotals:
         sum_nmse_squared: Sum of its squares.
         median_nmse: Median of the linear NMSE, or None without truth.
         sum_sgcs: Sum of the SGCS.
-        bit_errors: Wrong information bits.
-        scored_bits: Information bits of the reports with truth.
-        block_errors: Reports with at least one wrong bit.
+        sum_sgcs_squared: Sum of its squares.
+        num_rho: Reports that have a rho.
+        sum_rho: Sum of the rho.
+        sum_rho_squared: Sum of its squares.
+        num_decided: Reports with truth that arrived.
+        bit_errors: Wrong information bits of those.
+        decided_bits: Information bits of those.
+        sum_errors_squared: Sum of the squares of a report's wrong bits.
+        sum_errors_times_bits: Sum of its wrong bits times its bits.
+        sum_bits_squared: Sum of the squares of its bits.
+        block_errors: Reports with truth that were erased or have at least one wrong bit.
+        erasures: Reports that were erased.
+        num_checked: Reports with a CRC that arrived.
+        crc_failures: Of those, reports whose CRC does not hold.
+        num_verified: Of those, reports with truth.
+        undetected_errors: Of the verified, reports whose CRC holds in spite of wrong bits.
         info_bits: Information bits of all reports.
+        coded_bits: Bits on the air of all reports.
+        channel_uses: Symbols on the air of all reports.
         fallbacks: Reports whose reconstruction is the mean channel.
         mean_queue_ms: Mean time in the queue.
         mean_decode_ms: Mean time on the device.
         mean_batch_size: Mean over reports.
+        downlink: Sums at each downlink SNR, increasing.
     """
 
     key: tuple[str | int | float | None, ...]
@@ -155,14 +230,30 @@ class GroupTotals:
     sum_nmse_squared: float
     median_nmse: float | None
     sum_sgcs: float
+    sum_sgcs_squared: float
+    num_rho: int
+    sum_rho: float
+    sum_rho_squared: float
+    num_decided: int
     bit_errors: int
-    scored_bits: int
+    decided_bits: int
+    sum_errors_squared: int
+    sum_errors_times_bits: int
+    sum_bits_squared: int
     block_errors: int
+    erasures: int
+    num_checked: int
+    crc_failures: int
+    num_verified: int
+    undetected_errors: int
     info_bits: int
+    coded_bits: int
+    channel_uses: int
     fallbacks: int
     mean_queue_ms: float
     mean_decode_ms: float
     mean_batch_size: float
+    downlink: tuple[DownlinkTotals, ...] = ()
 
 
 class Store(Protocol):

@@ -2,16 +2,25 @@
 
 import dataclasses
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, false, func, select, true
+from sqlalchemy import BigInteger, Float, Row, Select, and_, case, cast, false, func, or_, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
 from bs_server.store import schema
-from bs_server.store.base import GroupColumn, GroupTotals, ReportFilter, ReportRow, SessionRow
+from bs_server.store.base import (
+    DownlinkRow,
+    DownlinkTotals,
+    GroupColumn,
+    GroupTotals,
+    ReportFilter,
+    ReportRow,
+    SessionRow,
+)
 from shared.types import CsiShape
 
-REPORT, SESSION, KEPT = schema.reports.c, schema.sessions.c, schema.reconstructions.c
+REPORT, SESSION, KEPT, DOWNLINK = schema.reports.c, schema.sessions.c, schema.reconstructions.c, schema.downlink.c
 GROUPS: dict[GroupColumn, ColumnElement[Any]] = {
     "codec": SESSION.codec,
     "rate": REPORT.rate,
@@ -21,12 +30,38 @@ GROUPS: dict[GroupColumn, ColumnElement[Any]] = {
     "cnr_db": SESSION.cnr_db,
     "session": REPORT.session_id,
 }
-_REPORT_FIELDS = [field.name for field in dataclasses.fields(ReportRow)]
+_REPORT_FIELDS = [field.name for field in dataclasses.fields(ReportRow) if field.name != "downlink"]
+TINY = 1e-150  # whose square is a normal number in double precision
+_TOTALS = {field.name for field in dataclasses.fields(GroupTotals)}
 
 
 def same_report() -> ColumnElement[bool]:
     """Join a reconstruction to its report."""
     return and_(KEPT.session_id == REPORT.session_id, KEPT.ue_id == REPORT.ue_id, KEPT.sequence == REPORT.sequence)
+
+
+def downlink_of_report() -> ColumnElement[bool]:
+    """Join a downlink score to its report."""
+    return and_(
+        DOWNLINK.session_id == REPORT.session_id,
+        DOWNLINK.ue_id == REPORT.ue_id,
+        DOWNLINK.sequence == REPORT.sequence,
+    )
+
+
+def _on_the_air(name: str) -> ColumnElement[int]:
+    """Return a count of bits or symbols on the air; what came before version 3 was uncoded BPSK."""
+    return func.coalesce(REPORT[name], REPORT.rate).label(name)
+
+
+def _wide(column: ColumnElement[int]) -> ColumnElement[int]:
+    """Return a column in 64 bits, so that its square fits."""
+    return cast(column, BigInteger)
+
+
+def _square(column: ColumnElement[float]) -> ColumnElement[float]:
+    """Return the square of what is not negative; PostgreSQL refuses one that underflows, and a BLER may be 1e-200."""
+    return case((column > TINY, column * column), else_=0.0)
 
 
 def select_sessions() -> Select[Any]:
@@ -39,8 +74,11 @@ def select_reports() -> Select[Any]:
     """Select reports with what they take from their session, and whether their reconstruction was kept."""
     kept = select(KEPT.reconstruction_id).where(same_report()).exists()
     of_session = (SESSION.codec, SESSION.link, SESSION.estimator, SESSION.cnr_db)
-    columns = (schema.reports, *of_session, kept.label("has_reconstruction"))
-    return select(*columns).join(schema.sessions, SESSION.session_id == REPORT.session_id)
+    stored = [column for column in REPORT if column.name not in ("coded_bits", "channel_uses")]
+    columns = (*stored, _on_the_air("coded_bits"), _on_the_air("channel_uses"), *of_session)
+    return select(*columns, kept.label("has_reconstruction")).join(
+        schema.sessions, SESSION.session_id == REPORT.session_id
+    )
 
 
 def select_reconstruction(report_id: int) -> Select[Any]:
@@ -55,29 +93,77 @@ def select_reconstruction(report_id: int) -> Select[Any]:
 
 def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool]) -> Select[Any]:
     """Select the sums of each group, ordered by key, None first; a report is scored when it has an NMSE."""
-    scored = REPORT.nmse.is_not(None)
+    errors, decided = REPORT.bit_errors, REPORT.bit_errors.is_not(None)
+    checked = REPORT.crc_ok.is_not(None)
     return (
         select(
             *columns,
             func.count().label("num_reports"),
             func.count(REPORT.nmse).label("num_scored"),
             func.coalesce(func.sum(REPORT.nmse), 0.0).label("sum_nmse"),
-            func.coalesce(func.sum(REPORT.nmse * REPORT.nmse), 0.0).label("sum_nmse_squared"),
+            func.coalesce(func.sum(_square(REPORT.nmse)), 0.0).label("sum_nmse_squared"),
             func.coalesce(func.sum(REPORT.sgcs), 0.0).label("sum_sgcs"),
-            func.coalesce(func.sum(REPORT.bit_errors), 0).label("bit_errors"),
-            func.count().filter(REPORT.bit_errors > 0).label("block_errors"),
-            func.coalesce(func.sum(REPORT.rate).filter(scored), 0).label("scored_bits"),
+            func.coalesce(func.sum(_square(REPORT.sgcs)), 0.0).label("sum_sgcs_squared"),
+            func.count(REPORT.rho).label("num_rho"),
+            func.coalesce(func.sum(REPORT.rho), 0.0).label("sum_rho"),
+            func.coalesce(func.sum(_square(REPORT.rho)), 0.0).label("sum_rho_squared"),
+            func.count(errors).label("num_decided"),
+            func.coalesce(func.sum(errors), 0).label("bit_errors"),
+            func.coalesce(func.sum(REPORT.rate).filter(decided), 0).label("decided_bits"),
+            func.coalesce(func.sum(_wide(errors) * errors), 0).label("sum_errors_squared"),
+            func.coalesce(func.sum(_wide(errors) * REPORT.rate), 0).label("sum_errors_times_bits"),
+            func.coalesce(func.sum(_wide(REPORT.rate) * REPORT.rate).filter(decided), 0).label("sum_bits_squared"),
+            func.count().filter(or_(errors > 0, and_(REPORT.erased, REPORT.nmse.is_not(None)))).label("block_errors"),
+            func.count().filter(REPORT.erased).label("erasures"),
+            func.count().filter(checked).label("num_checked"),
+            func.count().filter(REPORT.crc_ok.is_(False)).label("crc_failures"),
+            func.count().filter(and_(checked, decided)).label("num_verified"),
+            func.count().filter(and_(REPORT.crc_ok, errors > 0)).label("undetected_errors"),
             func.sum(REPORT.rate).label("info_bits"),
+            func.sum(_on_the_air("coded_bits")).label("coded_bits"),
+            func.sum(_on_the_air("channel_uses")).label("channel_uses"),
             func.count().filter(REPORT.fallback).label("fallbacks"),
             func.avg(REPORT.queue_ms).label("mean_queue_ms"),
             func.avg(REPORT.decode_ms).label("mean_decode_ms"),
-            func.avg(REPORT.batch_size).label("mean_batch_size"),
+            func.avg(cast(REPORT.batch_size, Float(53))).label("mean_batch_size"),
         )
         .select_from(schema.reports.join(schema.sessions))
         .where(where)
         .group_by(*columns)
         .having(func.count() > 0)
         .order_by(*(column.nulls_first() for column in columns))
+    )
+
+
+def select_downlink_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool]) -> Select[Any]:
+    """Select the sums of each group at each downlink SNR, ordered by SNR."""
+    bler, efficiency = DOWNLINK.bler, DOWNLINK.spectral_efficiency
+    return (
+        select(
+            *columns,
+            DOWNLINK.snr_db,
+            func.count().label("count"),
+            func.sum(bler).label("sum_bler"),
+            func.sum(_square(bler)).label("sum_bler_squared"),
+            func.sum(efficiency).label("sum_spectral_efficiency"),
+            func.sum(_square(efficiency)).label("sum_spectral_efficiency_squared"),
+            func.sum(DOWNLINK.bler_perfect).label("sum_bler_perfect"),
+            func.sum(DOWNLINK.spectral_efficiency_perfect).label("sum_spectral_efficiency_perfect"),
+        )
+        .select_from(schema.downlink.join(schema.reports, downlink_of_report()).join(schema.sessions))
+        .where(where)
+        .group_by(*columns, DOWNLINK.snr_db)
+        .order_by(DOWNLINK.snr_db)
+    )
+
+
+def select_downlink(report_id: int) -> Select[Any]:
+    """Select what a report is worth at each downlink SNR."""
+    return (
+        select(schema.downlink)
+        .join(schema.reports, downlink_of_report())
+        .where(REPORT.report_id == report_id)
+        .order_by(DOWNLINK.snr_db)
     )
 
 
@@ -126,6 +212,7 @@ def session_row(row: Row[Any]) -> SessionRow:
         num_reports=row.num_reports,
         estimator=row.estimator,
         cnr_db=row.cnr_db,
+        downlink_snr_db=tuple(float(snr_db) for snr_db in row.downlink_snr_db.split(",") if snr_db),
     )
 
 
@@ -134,22 +221,22 @@ def report_row(row: Row[Any]) -> ReportRow:
     return ReportRow(**{name: getattr(row, name) for name in _REPORT_FIELDS})
 
 
-def group_totals(row: Row[Any], num_keys: int, median: float | None) -> GroupTotals:
-    """Convert a row of `select_sums` and the group's median."""
-    return GroupTotals(
-        key=tuple(row)[:num_keys],
-        num_reports=row.num_reports,
-        num_scored=row.num_scored,
-        sum_nmse=row.sum_nmse,
-        sum_nmse_squared=row.sum_nmse_squared,
-        median_nmse=median,
-        sum_sgcs=row.sum_sgcs,
-        bit_errors=int(row.bit_errors),
-        scored_bits=int(row.scored_bits),
-        block_errors=row.block_errors,
-        info_bits=int(row.info_bits),
-        fallbacks=row.fallbacks,
-        mean_queue_ms=row.mean_queue_ms,
-        mean_decode_ms=row.mean_decode_ms,
-        mean_batch_size=float(row.mean_batch_size),  # PostgreSQL averages integers to a Decimal
-    )
+def group_totals(row: Row[Any], num_keys: int, median: float | None, downlink: Sequence[DownlinkTotals]) -> GroupTotals:
+    """Convert a row of `select_sums`, the group's median and its downlink."""
+    sums = {name: _number(value) for name, value in row._mapping.items() if name in _TOTALS}
+    return GroupTotals(key=tuple(row)[:num_keys], median_nmse=median, downlink=tuple(downlink), **sums)
+
+
+def _number(value: Any) -> Any:
+    """PostgreSQL sums integers of 64 bits to a Decimal."""
+    return int(value) if isinstance(value, Decimal) else value
+
+
+def downlink_totals(row: Row[Any], num_keys: int) -> DownlinkTotals:
+    """Convert a row of `select_downlink_sums`."""
+    return DownlinkTotals(*tuple(row)[num_keys:])
+
+
+def downlink_row(row: Row[Any]) -> DownlinkRow:
+    """Convert a row of `select_downlink`."""
+    return DownlinkRow(row.snr_db, row.bler, row.spectral_efficiency, row.bler_perfect, row.spectral_efficiency_perfect)

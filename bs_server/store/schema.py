@@ -1,4 +1,4 @@
-"""The tables of the store; `VERSION` changes with them, and `ADDED` says what a version before lacks."""
+"""The tables of the store; `VERSION` changes with them, and `ADDED` says which columns a version before lacks."""
 
 from sqlalchemy import (
     BigInteger,
@@ -14,13 +14,22 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 2
+VERSION = 3
 
-# Version -> the columns that it brought: table, column, definition. An older database gets them when it is opened.
+# Version -> the columns that it brought: table, column, definition. An older database gets them, and the tables that
+# it lacks (version 3: downlink), when it is opened.
 ADDED = {
     2: (
         ("sessions", "estimator", "VARCHAR(100) DEFAULT 'perfect' NOT NULL"),
         ("sessions", "cnr_db", "DOUBLE PRECISION"),
+    ),
+    3: (
+        ("sessions", "downlink_snr_db", "VARCHAR(400) DEFAULT '' NOT NULL"),
+        ("reports", "rho", "DOUBLE PRECISION"),
+        ("reports", "erased", "BOOLEAN DEFAULT FALSE NOT NULL"),
+        ("reports", "crc_ok", "BOOLEAN"),
+        ("reports", "coded_bits", "INTEGER"),
+        ("reports", "channel_uses", "INTEGER"),
     ),
 }
 
@@ -45,6 +54,7 @@ sessions = Table(
     Column("closed_at", Float(53)),
     Column("estimator", String(100), nullable=False),
     Column("cnr_db", Float(53)),
+    Column("downlink_snr_db", String(400), nullable=False),  # numbers, divided by commas
 )
 
 reports = Table(
@@ -64,6 +74,11 @@ reports = Table(
     Column("queue_ms", Float(53), nullable=False),
     Column("decode_ms", Float(53), nullable=False),
     Column("batch_size", Integer, nullable=False),
+    Column("rho", Float(53)),
+    Column("erased", Boolean, nullable=False),
+    Column("crc_ok", Boolean),
+    Column("coded_bits", Integer),  # NULL before version 3: as many as `rate`, and as many symbols
+    Column("channel_uses", Integer),
     UniqueConstraint("session_id", "ue_id", "sequence"),
     sqlite_autoincrement=True,
 )
@@ -79,4 +94,17 @@ reconstructions = Table(
     Column("h", LargeBinary),
     UniqueConstraint("session_id", "ue_id", "sequence"),
     sqlite_autoincrement=True,
+)
+
+downlink = Table(
+    "downlink",
+    metadata,
+    Column("session_id", String(36), primary_key=True),
+    Column("ue_id", BigInteger, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("snr_db", Float(53), primary_key=True),
+    Column("bler", Float(53), nullable=False),
+    Column("spectral_efficiency", Float(53), nullable=False),
+    Column("bler_perfect", Float(53), nullable=False),
+    Column("spectral_efficiency_perfect", Float(53), nullable=False),
 )

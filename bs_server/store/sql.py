@@ -32,16 +32,29 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bs_server.store import schema
-from bs_server.store.base import GroupColumn, GroupTotals, ReconstructionRow, ReportFilter, ReportRow, SessionRow
+from bs_server.store.base import (
+    DownlinkRow,
+    DownlinkTotals,
+    GroupColumn,
+    GroupTotals,
+    ReconstructionRow,
+    ReportFilter,
+    ReportRow,
+    SessionRow,
+)
 from bs_server.store.queries import (
     GROUPS,
     KEPT,
     REPORT,
     SESSION,
     condition,
+    downlink_row,
+    downlink_totals,
     equals,
     group_totals,
     report_row,
+    select_downlink,
+    select_downlink_sums,
     select_medians,
     select_reconstruction,
     select_reports,
@@ -59,8 +72,14 @@ _KEYS_PER_QUERY = 200  # of find(); SQLite bounds the variables of a statement
 _STORED_FIELDS = [
     field.name
     for field in dataclasses.fields(ReportRow)
-    if field.name not in ("codec", "link", "estimator", "cnr_db", "report_id", "has_reconstruction")
+    if field.name not in ("codec", "link", "estimator", "cnr_db", "report_id", "has_reconstruction", "downlink")
 ]
+
+
+def _downlink_values(report: ReportRow, downlink: DownlinkRow) -> dict[str, Any]:
+    """Return a row of the table `downlink`."""
+    identity = {"session_id": report.session_id, "ue_id": report.ue_id, "sequence": report.sequence}
+    return identity | dataclasses.asdict(downlink)
 
 
 def _insert_once(dialect: str, table: Table) -> Executable:
@@ -164,6 +183,7 @@ class SqlStore:
                     closed_at=session.closed_at,
                     estimator=session.estimator,
                     cnr_db=session.cnr_db,
+                    downlink_snr_db=",".join(map(repr, session.downlink_snr_db)),
                 )
             )
 
@@ -197,6 +217,8 @@ class SqlStore:
         values = [{name: getattr(report, name) for name in _STORED_FIELDS} for report in reports]
         async with self._write, self._connected().begin() as connection:
             await connection.execute(_insert_once(self.dialect, schema.reports), values)
+            if downlink := [_downlink_values(report, of_snr) for report in reports for of_snr in report.downlink]:
+                await connection.execute(_insert_once(self.dialect, schema.downlink), downlink)
             if reconstructions:
                 kept = [
                     {
@@ -241,7 +263,10 @@ class SqlStore:
     async def report(self, report_id: int) -> ReportRow | None:
         """See `Store.report`."""
         rows = await self._query(select_reports().where(REPORT.report_id == report_id))
-        return report_row(rows[0]) if rows else None
+        if not rows:
+            return None
+        downlink = await self._query(select_downlink(report_id))
+        return dataclasses.replace(report_row(rows[0]), downlink=tuple(map(downlink_row, downlink)))
 
     async def reconstruction(self, report_id: int) -> ReconstructionRow | None:
         """See `Store.reconstruction`."""
@@ -259,9 +284,16 @@ class SqlStore:
         """See `Store.totals`."""
         columns = [GROUPS[name].label(f"key_{i}") for i, name in enumerate(group_by)]
         chosen = condition(where)
-        medians = {tuple(row)[: len(columns)]: row.median for row in await self._query(select_medians(columns, chosen))}
+        n = len(columns)
+        medians = {tuple(row)[:n]: row.median for row in await self._query(select_medians(columns, chosen))}
+        downlink: dict[tuple[Any, ...], list[DownlinkTotals]] = {}
+        for row in await self._query(select_downlink_sums(columns, chosen)):
+            downlink.setdefault(tuple(row)[:n], []).append(downlink_totals(row, n))
         rows = await self._query(select_sums(columns, chosen))
-        return [group_totals(row, len(columns), medians.get(tuple(row)[: len(columns)])) for row in rows]
+        keys = [tuple(row)[:n] for row in rows]
+        return [
+            group_totals(row, n, medians.get(key), downlink.get(key, [])) for row, key in zip(rows, keys, strict=True)
+        ]
 
     def _connected(self) -> AsyncEngine:
         if self._engine is None:
@@ -280,7 +312,8 @@ class SqlStore:
 
 
 def _bring_up_to_date(connection: Connection, version: int) -> None:
-    """Add the columns that came after ``version``; killed in between, it goes on where it was: the version is last."""
+    """Add what came after ``version``; killed in between, it goes on where it was: the version is last."""
+    schema.metadata.create_all(connection)  # tables that came later; those that are there stay as they are
     for newer in range(version + 1, schema.VERSION + 1):
         for table, column, definition in schema.ADDED[newer]:
             if column not in {found["name"] for found in inspect(connection).get_columns(table)}:

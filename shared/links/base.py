@@ -17,12 +17,14 @@ class Link(Protocol):
         label: What `shared.links.make_link` makes it of, in the canonical form.
         family: Its key in `shared.links.LINKS`, by which a codec card permits it: ``ideal`` or ``digital``.
         kind: What it hands on.
+        erasure: Probability with which a report never arrives.
         code: The channel code to use with it; the link itself sends coded bits as they are.
     """
 
     label: str
     family: str
     kind: ReceivedKind
+    erasure: float
     code: ChannelCode
 
     def num_channel_uses(self, num_coded_bits: int) -> int:

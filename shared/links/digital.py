@@ -56,6 +56,7 @@ class DigitalLink:
     def __init__(self, options: DigitalLabel) -> None:
         self.label = str(options)
         self.kind = ReceivedKind.LLRS if options.detector == "soft" else ReceivedKind.HARD_BITS
+        self.erasure = options.erasure
         self.code: ChannelCode = make_channel_code(options.code)
         self.modulation = MODULATIONS[options.modulation]
         self._options = options

@@ -20,6 +20,7 @@ class IdealLink:
     label = "ideal"
     family = "ideal"
     kind = ReceivedKind.HARD_BITS
+    erasure = 0.0
 
     def __init__(self) -> None:
         self.code: ChannelCode = Uncoded()

@@ -3,7 +3,7 @@
 from shared.metrics.bd_rate import bd_rate
 from shared.metrics.bit_errors import bit_errors
 from shared.metrics.downlink import Downlink, mrt_downlink, qpsk_bler, zero_forcing_downlink
-from shared.metrics.intervals import Interval, mean_interval, to_db, wilson_interval
+from shared.metrics.intervals import Interval, mean_interval, ratio_interval, to_db, wilson_interval
 from shared.metrics.nmse import nmse
 from shared.metrics.nmse_full import nmse_full, nmse_full_from_loss
 from shared.metrics.phy_abstraction import coded_downlink_bler
@@ -24,6 +24,7 @@ __all__ = [
     "nmse_full",
     "nmse_full_from_loss",
     "qpsk_bler",
+    "ratio_interval",
     "rho",
     "rho_full",
     "sgcs",

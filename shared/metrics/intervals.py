@@ -41,6 +41,34 @@ def mean_interval(
     return Interval(max(mean - half, lowest), min(mean + half, highest))
 
 
+def ratio_interval(
+    total: float, base: float, sum_squares: float, sum_products: float, sum_base_squares: float, count: int
+) -> Interval | None:
+    r"""Return the interval of a ratio of sums, :math:`p = \sum_i e_i / \sum_i b_i`, cut off at 0.
+
+    Linearised: the residuals :math:`e_i - p b_i` are taken as independent between reports, not within one.
+
+    Args:
+        total: Sum of e, wrong bits say.
+        base: Sum of b, bits.
+        sum_squares: Sum of e^2.
+        sum_products: Sum of e b.
+        sum_base_squares: Sum of b^2.
+        count: Reports.
+
+    Returns:
+        The 95 % interval, or None for fewer than two reports.
+
+    Source: W. G. Cochran, *Sampling Techniques*, 3rd ed., eq. 2.39.
+    """
+    if count < 2:
+        return None
+    p = total / base
+    residual = max(sum_squares - 2 * p * sum_products + p * p * sum_base_squares, 0.0) / (count - 1)
+    half = float(t.ppf(0.5 + CONFIDENCE / 2, count - 1)) * math.sqrt(residual / count) / (base / count)
+    return Interval(max(p - half, 0.0), p + half)
+
+
 def wilson_interval(num_events: int, count: int) -> Interval | None:
     """Return the Wilson score interval of a proportion.
 

@@ -20,22 +20,25 @@ def pack_received(received: Received) -> bytes:
     return received.values[sent].tobytes()
 
 
-def unpack_received(frame: Frame, rows: NDArray[np.integer]) -> Received:
+def unpack_received(frame: Frame, rows: NDArray[np.integer], width: int) -> Received:
     """Return what the front end handed on for some reports of a frame.
 
     Args:
         frame: The frame.
         rows: [n] which reports.
+        width: Values of a report that was not erased; no report has more.
 
     Returns:
-        One zero-padded row a report, in the order of ``rows``.
+        ``width`` values a report, zero beyond its length, in the order of ``rows``.
     """
     length = frame.length[rows]
     chosen = _select(frame.payload, frame.num_bytes, rows)
     if frame.kind is ReceivedKind.HARD_BITS:
-        return Received(frame.kind, unpack(chosen, length), length)
-    values = unpack_rows(np.frombuffer(chosen, dtype=np.uint8), length)
-    return Received(frame.kind, values.view(np.int8), length)
+        values = unpack(chosen, length)
+    else:
+        values = unpack_rows(np.frombuffer(chosen, dtype=np.uint8), length)
+    padded = values if values.shape[1] == width else np.pad(values, ((0, 0), (0, width - values.shape[1])))
+    return Received(frame.kind, padded if frame.kind is ReceivedKind.HARD_BITS else padded.view(np.int8), length)
 
 
 def unpack_sent(frame: Frame, rows: NDArray[np.integer]) -> Payload | None:

@@ -1,13 +1,14 @@
 """Our dataclasses to protobuf messages and back, pair by pair; the only importer of `protos` in `shared`."""
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from typing import get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protos.csi.v1 import feedback_pb2, frame_pb2
 from shared.errors import InvalidArgumentError
-from shared.frame import Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
+from shared.frame import MAX_DOWNLINK_SNRS, Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
 from shared.types import CsiShape, Domain, ReceivedKind
 
 MAX_SEQUENCE = 2**63 - 1  # the store keeps signed 64-bit integers
@@ -30,6 +31,7 @@ def session_request_to_proto(request: SessionRequest) -> feedback_pb2.OpenSessio
         dataset_sha256=request.dataset_sha256,
         estimator=request.estimator,
         cnr_db=request.cnr_db,
+        downlink_snr_db=request.downlink_snr_db,
     )
 
 
@@ -52,6 +54,7 @@ def session_request_from_proto(message: feedback_pb2.OpenSessionRequest) -> Sess
         dataset_sha256=message.dataset_sha256,
         estimator=message.estimator or "perfect",  # UEs before 0.2.0 name none
         cnr_db=message.cnr_db if message.HasField("cnr_db") else None,
+        downlink_snr_db=tuple(message.downlink_snr_db[: MAX_DOWNLINK_SNRS + 1]),  # enough to refuse too many
     )
 
 
@@ -147,6 +150,8 @@ def frame_ack_to_proto(ack: FrameAck) -> frame_pb2.FrameAck:
         retry_delay_ms=ack.retry_delay_ms,
         duplicate=ack.duplicate.tolist(),
         fallback=ack.fallback.tolist(),
+        erased=ack.erased.tolist(),
+        crc_failed=ack.crc_failed.tolist(),
         nmse=ack.nmse.tolist(),
         sgcs=ack.sgcs.tolist(),
         bit_errors=ack.bit_errors.tolist(),
@@ -167,6 +172,8 @@ def frame_ack_from_proto(message: frame_pb2.FrameAck) -> FrameAck:
         retry_delay_ms=message.retry_delay_ms,
         duplicate=np.array(message.duplicate, dtype=np.bool_),
         fallback=np.array(message.fallback, dtype=np.bool_),
+        erased=_flags(message.erased, message.fallback),
+        crc_failed=_flags(message.crc_failed, message.fallback),
         nmse=np.array(message.nmse, dtype=np.float64),
         sgcs=np.array(message.sgcs, dtype=np.float64),
         bit_errors=np.array(message.bit_errors, dtype=np.int64),
@@ -175,3 +182,8 @@ def frame_ack_from_proto(message: frame_pb2.FrameAck) -> FrameAck:
         total_ms=message.total_ms,
         batch_size=np.array(message.batch_size, dtype=np.int64),
     )
+
+
+def _flags(column: Sequence[bool], like: Sequence[bool]) -> NDArray[np.bool_]:
+    """Return a column of flags; base stations before 0.2.0 send none, and have nothing to flag."""
+    return np.array(column, dtype=np.bool_) if len(column) else np.zeros(len(like), dtype=np.bool_)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bs_server.api.deps import Context, UsesContext, UsesFilter
 from bs_server.api.picture import draw
-from bs_server.api.schemas import Reconstruction, Report, ReportPage
+from bs_server.api.schemas import Reconstruction, Report, ReportDetail, ReportPage
 from bs_server.store import ReconstructionRow, ReportRow
 from shared.errors import NotFoundError
 
@@ -33,9 +33,9 @@ async def reports(
 
 
 @router.get("/{report_id}")
-async def report(report_id: ReportId, context: UsesContext) -> Report:
+async def report(report_id: ReportId, context: UsesContext) -> ReportDetail:
     """One report."""
-    return Report.of(await _report(report_id, context))
+    return ReportDetail.of(await _report(report_id, context))
 
 
 @router.get("/{report_id}/reconstruction")

@@ -1,12 +1,14 @@
 from protos.csi.v1 import frame_pb2 as _frame_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable
 from typing import ClassVar as _ClassVar, Optional as _Optional
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class OpenSessionRequest(_message.Message):
-    __slots__ = ("protocol_version", "session_id", "codec", "model_sha256", "domain", "num_rx_ant", "num_tx_ant", "num_subcarriers", "link", "dataset_sha256", "estimator", "cnr_db")
+    __slots__ = ("protocol_version", "session_id", "codec", "model_sha256", "domain", "num_rx_ant", "num_tx_ant", "num_subcarriers", "link", "dataset_sha256", "estimator", "cnr_db", "downlink_snr_db")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +21,7 @@ class OpenSessionRequest(_message.Message):
     DATASET_SHA256_FIELD_NUMBER: _ClassVar[int]
     ESTIMATOR_FIELD_NUMBER: _ClassVar[int]
     CNR_DB_FIELD_NUMBER: _ClassVar[int]
+    DOWNLINK_SNR_DB_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     session_id: str
     codec: str
@@ -31,7 +34,8 @@ class OpenSessionRequest(_message.Message):
     dataset_sha256: str
     estimator: str
     cnr_db: float
-    def __init__(self, protocol_version: _Optional[int] = ..., session_id: _Optional[str] = ..., codec: _Optional[str] = ..., model_sha256: _Optional[str] = ..., domain: _Optional[str] = ..., num_rx_ant: _Optional[int] = ..., num_tx_ant: _Optional[int] = ..., num_subcarriers: _Optional[int] = ..., link: _Optional[str] = ..., dataset_sha256: _Optional[str] = ..., estimator: _Optional[str] = ..., cnr_db: _Optional[float] = ...) -> None: ...
+    downlink_snr_db: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, protocol_version: _Optional[int] = ..., session_id: _Optional[str] = ..., codec: _Optional[str] = ..., model_sha256: _Optional[str] = ..., domain: _Optional[str] = ..., num_rx_ant: _Optional[int] = ..., num_tx_ant: _Optional[int] = ..., num_subcarriers: _Optional[int] = ..., link: _Optional[str] = ..., dataset_sha256: _Optional[str] = ..., estimator: _Optional[str] = ..., cnr_db: _Optional[float] = ..., downlink_snr_db: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class OpenSessionResponse(_message.Message):
     __slots__ = ("session_id", "dataset_held", "max_reports_per_frame", "server_version")

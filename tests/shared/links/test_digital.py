@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency, norm
 
+from shared.coding.channel_code import Uncoded
 from shared.links import make_link
 from shared.links.digital import bpsk_bit_error_probability
 from shared.metrics import bit_errors
-from shared.receive import decide
+from shared.receive import decode_channel
 from shared.rng import Randomness
 from shared.types import Payload, Received
 
@@ -31,7 +32,7 @@ def transmit(label: str, snr_db: float, run: int) -> tuple[Payload, Received]:
 @cache
 def errors_per_report(label: str, snr_db: float) -> NDArray[np.int64]:
     payload, received = transmit(label, snr_db, RUNS[label])
-    return bit_errors(decide(received), payload)
+    return bit_errors(Payload.of_equal_length(decode_channel(received, Uncoded(), LENGTH).bits), payload)
 
 
 def q_function(snr_db: float) -> float:
@@ -84,7 +85,7 @@ def histograms(a: NDArray[np.int64], b: NDArray[np.int64]) -> list[NDArray[np.in
 def test_a_hard_decision_is_the_sign_of_the_llr() -> None:
     _, hard = transmit("digital:hard", -2.0, run=4)
     _, soft = transmit("digital:soft", -2.0, run=4)
-    assert np.array_equal(decide(soft).bits, hard.values)
+    assert np.array_equal(decode_channel(soft, Uncoded(), LENGTH).bits, hard.values)
     assert not (soft.values == 0).any()
 
 

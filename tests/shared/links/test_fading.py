@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import kstest
 
+from shared.coding.channel_code import Uncoded
 from shared.digests import sha256_of
 from shared.links import make_link
 from shared.links.error_probability import bit_error_probability
@@ -14,7 +15,7 @@ from shared.links.fading import FADINGS, UPLINK_FILE, uplink_channels
 from shared.links.label import FADING_NAMES, FadingName
 from shared.links.modulation import MODULATIONS
 from shared.metrics import bit_errors
-from shared.receive import decide
+from shared.receive import decode_channel
 from shared.rng import Randomness, Stage
 from shared.types import Payload
 
@@ -29,7 +30,8 @@ def errors_per_report(label: str, snr_db: float, length: int, run: int) -> NDArr
     bits = np.random.default_rng(run).integers(0, 2, (NUM_REPORTS, length), dtype=np.uint8)
     payload = Payload.of_equal_length(bits)
     snr = np.full(NUM_REPORTS, snr_db, dtype=np.float32)
-    return bit_errors(decide(make_link(label).transmit(payload, snr, streams(run=run))), payload)
+    received = make_link(label).transmit(payload, snr, streams(run=run))
+    return bit_errors(Payload.of_equal_length(decode_channel(received, Uncoded(), length).bits), payload)
 
 
 def test_every_fading_of_a_label_has_a_gain() -> None:

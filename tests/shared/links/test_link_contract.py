@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shared.coding.channel_code import Uncoded
 from shared.links import LINKS, make_link
 from shared.links.label import DETECTORS, FADING_NAMES, MODULATION_NAMES
-from shared.receive import decide
+from shared.receive import decode_channel
 from shared.rng import Randomness
 from shared.types import Payload, Received, ReceivedKind
 
@@ -85,7 +86,7 @@ def test_a_link_hands_on_as_many_values_as_it_got_bits_and_zeros_beyond(label: s
 @pytest.mark.parametrize("label", LABELS)
 def test_without_noise_every_bit_arrives(label: str) -> None:
     received = send(label, everyone, snr_db=np.full(NUM_REPORTS, 80, dtype=np.float32))
-    assert np.array_equal(decide(received).bits, ragged_payload().bits)
+    assert np.array_equal(decode_channel(received, Uncoded(), 64).bits, ragged_payload().bits)
 
 
 @pytest.mark.parametrize("label", LOSSY)

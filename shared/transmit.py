@@ -1,0 +1,117 @@
+"""From a channel to what the base station's front end hands on: estimator, encoder, channel code, link.
+
+h -> Estimator.estimate -> h_est at unit power -> Encoder.encode -> Payload -> ChannelCode.encode -> Link.transmit -> Received
+
+The UE process and an offline run share this file; `shared/receive.py` is the other side.
+"""  # noqa: E501  (a drawing)
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.codecs import EncodeContext, Encoder, make_encoder
+from shared.errors import InvalidArgumentError
+from shared.estimation import Estimator, require_estimation
+from shared.estimation.perfect import PerfectEstimator
+from shared.links import Link, make_link
+from shared.model_files import CodecCard, ModelFile
+from shared.rng import Randomness
+from shared.transforms import normalize_power
+from shared.types import CsiShape, Payload, Received
+
+DEFAULT_RATE = 128  # information bits of a report
+
+
+@dataclass(frozen=True, slots=True)
+class Transmission:
+    """What became of a batch of channels on its way to the base station.
+
+    Attributes:
+        payload: The information bits that the encoder made.
+        received: What the front end hands on; a report of length 0 was erased.
+    """
+
+    payload: Payload
+    received: Received
+
+
+@dataclass(frozen=True, slots=True)
+class Transmitter:
+    """The UE's side of the feedback link, and the link.
+
+    Attributes:
+        encoder: UE side of the codec.
+        link: The emulated air interface, with its channel code.
+        rate: Information bits of a report.
+        estimator: What the UE makes of its pilots.
+        cnr_db: SNR of the pilots; None for a perfect estimate.
+    """
+
+    encoder: Encoder
+    link: Link
+    rate: int
+    estimator: Estimator
+    cnr_db: float | None
+
+    @property
+    def card(self) -> CodecCard:
+        """Card of the codec."""
+        return self.encoder.card
+
+    def transmit(self, h: Tensor, snr_db: NDArray[np.float32], randomness: Randomness) -> Transmission:
+        """Estimate, encode and transmit a batch of channels.
+
+        Args:
+            h: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex64, the card's domain, unit mean power.
+            snr_db: [batch] float32, mean Es/N0 of the feedback link per receive antenna.
+            randomness: Streams of the reports.
+        """
+        payload = self.encoder.encode(self._estimate(h, randomness), EncodeContext(self.rate, snr_db, randomness))
+        coded = Payload.of_equal_length(self.link.code.encode(payload.bits))
+        return Transmission(payload, self.link.transmit(coded, snr_db, randomness))
+
+    def _estimate(self, h: Tensor, randomness: Randomness) -> Tensor:
+        """Return what the encoder gets: the estimate at unit mean power, since the UE knows no other scale."""
+        if self.cnr_db is None:
+            return self.estimator.estimate(
+                h, np.full(len(h), np.inf), randomness
+            )  # normalised again, h would be rounded
+        return normalize_power(self.estimator.estimate(h, np.full(len(h), self.cnr_db), randomness))
+
+
+def make_transmitter(
+    model: ModelFile,
+    channels: CsiShape,
+    link_label: str,
+    rate: int | None = None,
+    estimator: Estimator | None = None,
+    cnr_db: float | None = None,
+) -> Transmitter:
+    """Put a transmitter together.
+
+    Args:
+        model: The codec's model.
+        channels: Shape and domain of the channels that it will get.
+        link_label: Label of a link, see `shared.links.make_link`.
+        rate: Information bits of a report; None for `DEFAULT_RATE`, or the only rate of the codec.
+        estimator: What the UE makes of its pilots; None for a perfect estimate.
+        cnr_db: SNR of the pilots; None for a perfect estimate.
+
+    Raises:
+        InvalidArgumentError: If codec, link, rate, channels, estimator and CNR do not go together.
+    """
+    card = model.card
+    if rate is None:
+        rate = card.max_rate if card.min_rate == card.max_rate else DEFAULT_RATE
+    card.require_rate(rate)
+    link = make_link(link_label)
+    card.require_link(link.family, link.label)
+    link.code.num_coded_bits(rate)  # refuses a rate that the code does not take
+    if channels != card.shape:
+        raise InvalidArgumentError(f"`data` for codec {card.name} must hold {card.shape}; got {channels}.")
+    estimator = estimator or PerfectEstimator()
+    require_estimation(estimator.name, cnr_db)
+    return Transmitter(make_encoder(model, torch.device("cpu")), link, rate, estimator, cnr_db)
