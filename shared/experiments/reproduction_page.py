@@ -45,8 +45,8 @@ The two at 1/32 were trained on an earlier conversion of the same paths, equal t
     ),
     "cost2100-indoor-mse": (
         "CsiNet trained on the MSE, COST 2100 indoor",
-        """CsiNet's own loss, the MSE in its scale, to be held against the row at 1/32 above, trained on the NMSE: on these
-data the MSE is the better loss by little, on the scenario below the NMSE by far. What ships is trained on the NMSE.""",
+        """CsiNet's own loss, the MSE in its scale; the row at 1/32 above was trained on the NMSE. On these data the MSE
+is the better loss by little, on the scenario below the NMSE by far. What ships is trained on the NMSE.""",
     ),
     "indoor-open-office": (
         "CsiNet and CRNet on TR 38.901, indoor open office",

@@ -144,7 +144,7 @@ class TestOpening:
                 "`dataset_sha256` must be 64 hexadecimal digits or empty",
             ),
             ({"dataset_sha256": "\0"}, InvalidArgumentError, "`dataset_sha256` must be .* or empty; got '.x00'"),
-            ({"link": "optical"}, InvalidArgumentError, "`link` must begin with .*; got 'optical'"),
+            ({"link": "optical"}, InvalidArgumentError, "`link` must be one of .*; got 'optical'"),
             ({"link": "digital"}, InvalidArgumentError, "`link` must name a detector, .*; got 'digital'"),
             ({"link": "digital:hard:erasure-1"}, InvalidArgumentError, "`erasure-P` must have P in .*; got 1"),
             ({"estimator": "oracle"}, InvalidArgumentError, "`estimator` must be one of perfect, .*; got 'oracle'"),
