@@ -1,9 +1,13 @@
 """`csi-lab`: data sets, codecs, training and the demo, without a running service."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+
+# Before torch is imported: spinning OpenMP threads starve whoever shares the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import typer
 from rich.box import SIMPLE
