@@ -1,6 +1,7 @@
 """`csi-lab train`: fit or train a codec."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,8 +54,8 @@ def train(
 ) -> None:
     """Fit or train a codec on a training split and measure it on a test split.
 
-    The options of networks are refused with any other codec. A training that was interrupted goes on when the
-    same command runs again.
+    The options of networks are refused with any other codec. A training that was interrupted goes on after its
+    last whole epoch when the same command runs again.
     """
     from shared.channels import load_channels  # noqa: PLC0415  (keeps `csi-lab --help` quick)
     from shared.codecs.reference import is_reference  # noqa: PLC0415
@@ -78,7 +79,7 @@ def train(
     options = NetworkOptions(num_latents, loss, quantizer, schedule, device)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with ExitStack() as stack:
+    with _telling_what_is_kept(out / f"{name or codec}.checkpoint.pt"), ExitStack() as stack:
         bar = Progress(*columns, console=console)
         task = bar.add_task("steps", total=None)
 
@@ -94,6 +95,18 @@ def train(
 
         model = train_codec(codec, load_channels(data), load_channels(test), options, out, command, name, report)
     print_card(model.card.name, model.card.model_dump())
+
+
+@contextmanager
+def _telling_what_is_kept(checkpoint: Path) -> Iterator[None]:
+    """Say, where a training is interrupted, what becomes of it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"the same command goes on after the last whole epoch, from {checkpoint}"
+        nothing = "nothing is kept before the first epoch's end"
+        typer.echo(f"csi-lab: stopped; {kept if checkpoint.is_file() else nothing}.", err=True)
+        raise
 
 
 def _refuse_network_options(context: typer.Context, codec: str) -> None:

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from shared.channels import ChannelSet
 from shared.channels.writing import write_channels
 from shared.experiments.__main__ import app, main
 from shared.model_files import load_model
+from shared.training import loop
 
 OPTIONS = ["--num-latents", "4", "--epochs", "1", "--batch-size", "50", "--precision", "float32", "--seed", "5"]
 
@@ -52,6 +54,29 @@ def test_a_network_is_trained_shown_and_verified(
     verified = CliRunner().invoke(app, ["codecs", "verify", path, "--data", files[3], "--json"])
     assert verified.exit_code == 0, verified.output
     assert [(row["codec"], row["verdict"]) for row in json.loads(verified.stdout)] == [("csinet", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("epochs_done", "sentence"),
+    [
+        (0, "csi-lab: stopped; nothing is kept before the first epoch's end.\n"),
+        (1, "csi-lab: stopped; the same command goes on after the last whole epoch, from {}.\n"),
+    ],
+)
+def test_an_interrupted_training_says_what_is_kept(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs_done: int, sentence: str
+) -> None:
+    save = loop._save
+
+    def interrupted(*args: Any) -> None:
+        if epochs_done:
+            save(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_save", interrupted)
+    result = CliRunner().invoke(app, ["train", "csinet", *files, "--out", str(tmp_path), *OPTIONS])
+    assert result.exit_code == 130
+    assert result.stderr.endswith(sentence.format(tmp_path / "csinet.checkpoint.pt"))
 
 
 OWN = """
