@@ -123,6 +123,8 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(job: ImportJob, indoor:
     np.savez(narrow, x=indoor.h[:3, :, :, :16].numpy())
     swapped = job.out.with_name("swapped.npz")
     np.savez(swapped, x=indoor.h[:100].transpose(2, 3).numpy())
+    silent = job.out.with_name("silent.npz")
+    np.savez(silent, x=np.zeros((3, 1, 32, 32), complex))
     wrong: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"out": job.out.with_suffix(".h5")}, InvalidArgumentError, "`out` must end in .npz; got 'out.h5'"),
         ({"out": job.sources[0]}, InvalidArgumentError, "`out` must be another file than the sources"),
@@ -134,6 +136,7 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(job: ImportJob, indoor:
         ({"num_taps": 33}, InvalidArgumentError, r"`num_taps` must be in \[1, 32\]; got 33"),
         ({"sources": [job.out.parent]}, DataFileError, "must hold DeepMIMO's files"),
         ({"sources": [swapped]}, DataFileError, "axes look swapped"),
+        ({"sources": [rows, silent]}, DataFileError, "^`x` of `.*silent.npz` must .*; channel 0 has no power"),
     ]
     before = sorted(job.out.parent.iterdir())
     for changes, error, message in wrong:
