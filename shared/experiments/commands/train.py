@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import command_line, print_card
+from shared.experiments.replacing import Overwrite, require_replaceable
 
 NETWORK_OPTIONS = (
     "num_latents",
@@ -51,6 +52,7 @@ def train(
         Literal["auto", "float32", "bfloat16"], typer.Option(help="Networks: auto is bfloat16 where hardware has it.")
     ] = "auto",
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Networks: where to train.")] = "cpu",
+    overwrite: Overwrite = False,
 ) -> None:
     """Fit or train a codec on a training split and measure it on a test split.
 
@@ -68,6 +70,7 @@ def train(
     if codec not in (*CLOSED_FORM, *NETWORKS) and not is_reference(codec):
         names = ", ".join((*CLOSED_FORM, *NETWORKS))
         raise InvalidArgumentError(f"`codec` must be one of {names}, or package.module:ENTRY; got {codec!r}.")
+    require_replaceable(out / f"{name or codec}.safetensors", command, overwrite)
     if codec not in NETWORKS:
         _refuse_network_options(context, codec)
         model = fit_codec(codec, load_channels(data), load_channels(test), out, command, name)

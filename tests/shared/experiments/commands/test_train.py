@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from shared.channels import ChannelSet
 from shared.channels.writing import write_channels
@@ -54,6 +54,22 @@ def test_a_network_is_trained_shown_and_verified(
     verified = CliRunner().invoke(app, ["codecs", "verify", path, "--data", files[3], "--json"])
     assert verified.exit_code == 0, verified.output
     assert [(row["codec"], row["verdict"]) for row in json.loads(verified.stdout)] == [("csinet", "ok")]
+
+
+def test_a_model_of_another_recipe_is_replaced_only_when_told(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def invoke(*more: str) -> Result:
+        arguments = ["train", "float", *files, "--out", str(tmp_path / "models"), *more]
+        monkeypatch.setattr(sys, "argv", ["csi-lab", *arguments])
+        return CliRunner().invoke(app, arguments)
+
+    assert [invoke().exit_code, invoke().exit_code] == [0, 0]
+    refused = invoke("--test", "indoor-open-office")
+    assert "`csi-lab train float --data mine.npz --test other.npz --out models` made it." in str(refused.exception)
+    assert invoke("--overwrite", "--test", "indoor-open-office").exit_code == 0
+    recipe = load_model(str(tmp_path / "models/float.safetensors")).card.recipe
+    assert recipe.endswith("--out models --test indoor-open-office")
 
 
 @pytest.mark.parametrize(
