@@ -211,7 +211,8 @@ class GroupTotals:
         erasures: Reports that were erased.
         num_checked: Reports with a CRC that arrived.
         crc_failures: Of those, reports whose CRC does not hold.
-        undetected_errors: Of those, reports whose CRC holds in spite of wrong bits.
+        num_verified: Of those, reports with truth.
+        undetected_errors: Of the verified, reports whose CRC holds in spite of wrong bits.
         info_bits: Information bits of all reports.
         coded_bits: Bits on the air of all reports.
         channel_uses: Symbols on the air of all reports.
@@ -243,6 +244,7 @@ class GroupTotals:
     erasures: int
     num_checked: int
     crc_failures: int
+    num_verified: int
     undetected_errors: int
     info_bits: int
     coded_bits: int
