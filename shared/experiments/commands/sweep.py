@@ -99,7 +99,8 @@ def _print(plan: "Plan", rows: "list[Row]", out: Path, matrix: bool) -> None:
 
     best = max((float(str(row["snr_db"])) for row in rows), default=0.0)
     shown = rows if len(rows) <= MOST_ROWS else [row for row in rows if row["snr_db"] == best]
-    console.print(_table(shown))
+    for data in dict.fromkeys(row["data"] for row in shown):
+        console.print(_table([row for row in shown if row["data"] == data]))
     if len(shown) < len(rows):
         typer.echo(f"At the highest SNR; all {len(rows)} points are in {out / 'sweep.csv'}.")
     for title, cells in pictures(plan, rows).items() if matrix and rows else ():
@@ -127,10 +128,10 @@ def _print_times(rows: "list[Row]") -> None:
 
 
 def _table(rows: "list[Row]") -> Table:
-    """Return a table of the points; what all have in common is its title."""
+    """Return a table of some points, at least one; what all have in common is its title."""
     keys = [_key(row) for row in rows]
-    varying = [name for name in (keys[0] if keys else ()) if len({key[name] for key in keys}) > 1]
-    title = ", ".join(keys[0][name] for name in keys[0] if name not in varying) if keys else "no point is finished"
+    varying = [name for name in keys[0] if len({key[name] for key in keys}) > 1]
+    title = ", ".join(keys[0][name] for name in keys[0] if name not in varying)
     table = Table(title=title, box=SIMPLE, padding=0)
     for name in (*varying, "NMSE dB (95 %)", "SGCS", "BLER"):
         table.add_column(name, justify="left" if name in ("data", "codec", "link") else "right", overflow="fold")

@@ -1,4 +1,5 @@
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -103,6 +104,26 @@ def test_a_killed_command_goes_on_to_the_rows_of_one_that_was_not(
         assert "</svg>" in (out / f"{name}.svg").read_text()
 
 
+def test_an_interrupted_command_leaves_its_tables_and_says_how_to_go_on(
+    tmp_path: Path, wait_until: Callable[[Callable[[], object]], None]
+) -> None:
+    toml = tmp_path / "sweep.toml"
+    lines = [f"{name} = {json.dumps(value)}" for name, value in GRID.items()]
+    toml.write_text("\n".join(["num_reports = 1000", "[grid]", *lines]))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "shared.experiments", "sweep", str(toml), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: (out / "points.jsonl").exists() and len(PointsFile(out).rows()) >= 2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    finished = len(PointsFile(out).rows())
+    assert process.returncode == 130
+    assert finished < 12
+    assert f"interrupted; {finished} of 12 points are kept in {out}. The same command goes on." in said
+    assert len((out / "sweep.csv").read_text().splitlines()) == 1 + finished
+    assert json.loads((out / "manifest.json").read_text())["num_finished"] == finished
+
+
 def test_what_cannot_be_is_left_out_with_its_sentence(tmp_path: Path) -> None:
     h = torch.zeros(4, 1, 8, 8, dtype=torch.complex64)
     h[..., 0] = torch.randn(4, 1, 8, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
@@ -149,7 +170,7 @@ def test_what_does_not_exist_ends_the_sweep_before_it_begins(
 def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
     model = plan_sweep(sweep_of()).points[0].series.model
     save_model(replace(model, tensors={**model.tensors, "mean": model.tensors["mean"] + 1}), tmp_path)
-    with pytest.raises(InvalidArgumentError, match="`grid.codec` must have different names; got klt, klt"):
+    with pytest.raises(InvalidArgumentError, match=r"`grid.codec` must have different names; got klt, klt"):
         plan_sweep(sweep_of(codec=["klt", str(tmp_path / "klt.safetensors")]))
 
 

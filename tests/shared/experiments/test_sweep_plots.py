@@ -96,5 +96,7 @@ def test_the_matrix_has_a_map_a_codec_and_rate_with_its_numbers(tmp_path: Path, 
     assert (tmp_path / "matrix.png").stat().st_size > 5000
     assert (tmp_path / "matrix.svg").stat().st_size > 5000
     maps = drawn["matrix.png"].axes[:4]
-    assert [ax.get_title() for ax in maps] == [f"{codec}, {rate} bits" for codec in ("klt", "csinet") for rate in (64, 128)]
+    assert [ax.get_title() for ax in maps] == [
+        f"{codec}, {rate} bits" for codec in ("klt", "csinet") for rate in (64, 128)
+    ]
     assert [text.get_text() for text in maps[0].texts] == ["-5.25", "-1.00", "-", "-"]
