@@ -57,6 +57,7 @@ def simulate_series(file: SweepFile) -> Measure:
             file.downlink_snr_db,
             file.seed,
         )
+        simulator.point(points[0].snr_db, 1)  # what is loaded at first use is no part of a point's time
         for point in points:
             simulated = simulator.point(point.snr_db, file.num_reports, point.first_sequence)
             seconds = {name: round(value, 6) for name, value in asdict(simulated.seconds).items()}
