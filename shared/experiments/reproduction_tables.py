@@ -133,6 +133,8 @@ def coding(result: dict[str, Any]) -> str:
             "Rate-Matching: Polar vs. LDPC Codes* (code cell 6); the same library made both, so this holds how we",
             "drive it against how its authors do. The normal approximation (Polyanskiy, Poor, Verdu, 2010) is near the",
             "least that any code of these sizes reaches. Our `ldpc` and `conv` carry the CRC of 5G UCI, 11 bits here.",
+            "LDPC at 3 dB beats the printed count because LLRs are brought to one size, there 0.75 of the true one, and that",
+            "suits belief propagation: 0.0213 ± 0.0008 with the true ones, 0.0163 with 0.75 of them.",
             f"Command: `{result['command']}`.",
             "",
             markdown_table(("code", "bits", "Eb/N0, dB", "published", "ours", "95 %", "normal approximation"), rows),
