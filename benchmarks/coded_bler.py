@@ -60,13 +60,12 @@ PUBLISHED = {
 
 def main(
     out: Annotated[Path, typer.Option(help="Folder for coded_bler.json.")] = Path("benchmarks/results"),
-    errors: Annotated[int, typer.Option(min=1, help="Block errors after which a point is done.")] = 200,
-    blocks: Annotated[int, typer.Option(min=BATCH, help="Blocks after which a point is done anyway.")] = 20_000,
+    errors: Annotated[int, typer.Option(min=1, help="Block errors after which a point is done.")] = 500,
+    blocks: Annotated[int, typer.Option(min=BATCH, help="Blocks after which a point is done anyway.")] = 60_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of bits and noise.")] = 1,
 ) -> None:
     """Measure, write JSON, print a table."""
     torch.set_num_threads(1)
-    rng = np.random.default_rng(seed)
     typer.echo("| code | k | n | Eb/N0, dB | errors / blocks | BLER, 95 % | published | normal approximation |")
     typer.echo("|---|---|---|---|---|---|---|---|")
     rows: list[dict[str, Any]] = []
@@ -74,6 +73,7 @@ def main(
         num_coded_bits = encode(np.zeros((1, NUM_INFO_BITS), dtype=np.uint8)).shape[1]
         for ebn0_db in EBN0_DB:
             es_n0 = 10 ** (ebn0_db / 10) * NUM_INFO_BITS / num_coded_bits
+            rng = np.random.default_rng([seed, len(rows)])  # every row has noise of its own
             num_errors, num_blocks = _count(encode, decode, es_n0, errors, blocks, rng)
             interval, published = wilson_interval(num_errors, num_blocks), PUBLISHED.get((label, ebn0_db))
             rows.append(

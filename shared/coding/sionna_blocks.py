@@ -4,8 +4,8 @@ LLRs of unknown scale  ->  mean magnitude 6 R  ->  parts of few reports, evenly 
 
 *Scale.* List and belief propagation decoders want true LLRs; a `ChannelCode` gets them times any factor. BPSK at
 Es/N0 has LLRs of mean 4 Es/N0, and these codes begin to work at an Eb/N0 near 2 dB, Es/N0 = 1.5 R: so reports are
-scaled to where it matters, and come out too small only where the channel is better than needed. Measured: no loss
-against the true LLRs; at 8 R, LDPC loses a fifth more blocks.
+scaled to where it matters, and come out too small only where the channel is better than needed. Measured at k = 64 and
+R = 1/2: polar loses 2 % more blocks than with the true LLRs, LDPC fewer; at 8 R, LDPC would lose some 15 % more.
 
 *Parts.* PyTorch rounds softplus differently in the last, incomplete vector of a tensor (less than 32 numbers) and at
 the seams between threads (from 32,768 numbers). A list of 8 keeps 16 numbers a report, so an even number of reports
