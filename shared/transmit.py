@@ -69,7 +69,14 @@ class Transmitter:
             snr_db: [batch] float32, mean Es/N0 of the feedback link per receive antenna.
             randomness: Streams of the reports.
         """
-        payload = self.encoder.encode(self._estimate(h, randomness), EncodeContext(self.rate, snr_db, randomness))
+        return self.send(self.encode(h, snr_db, randomness), snr_db, randomness)
+
+    def encode(self, h: Tensor, snr_db: NDArray[np.float32], randomness: Randomness) -> Payload:
+        """Estimate and encode: the first half of `transmit`."""
+        return self.encoder.encode(self._estimate(h, randomness), EncodeContext(self.rate, snr_db, randomness))
+
+    def send(self, payload: Payload, snr_db: NDArray[np.float32], randomness: Randomness) -> Transmission:
+        """Send information bits through channel code and link: the second half of `transmit`."""
         coded = Payload.of_equal_length(self.link.code.encode(payload.bits))
         return Transmission(payload, self.link.transmit(coded, snr_db, randomness))
 

@@ -53,8 +53,8 @@ class ChannelCode(Protocol):
         """Decode a batch; every report by itself.
 
         Args:
-            llrs: [batch, num_coded_bits(num_info_bits)] float32, ln(P(b=1) / P(b=0)) times any positive factor;
-                hard bits come as -1 and 1.
+            llrs: [batch, num_coded_bits(num_info_bits)] float32, finite, ln(P(b=1) / P(b=0)) times any positive
+                factor; hard bits come as -1 and 1.
             num_info_bits: Information bits of each report.
         """
 

@@ -15,7 +15,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from shared.errors import CsiError
-from shared.experiments.commands import codecs, data, reproduce, train
+from shared.experiments.commands import codecs, data, reproduce, sweep, train
 from shared.experiments.commands.printing import AsJson, console
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(codecs.app, name="codecs")
 app.add_typer(reproduce.app, name="reproduce")
 app.command("train")(train.train)
+app.command("sweep")(sweep.sweep)
 
 
 @app.command()
@@ -52,22 +53,30 @@ def demo(
 
 
 def _print_groups(groups: list[dict[str, Any]]) -> None:
+    downlink_snr_db = groups[0]["downlink"][0]["snr_db"]
+    perfect = groups[0]["downlink"][0]["spectral_efficiency_perfect"]
     table = Table(title="GET /v1/metrics/summary", box=SIMPLE, padding=0)
-    for name in ("codec", "bits", "SNR dB", "reports", "NMSE dB (95 %)", "SGCS", "BER", "BLER"):
+    for name in ("codec", "bits", "SNR dB", "NMSE dB (95 %)", "SGCS", "BER", "BLER", "DL BLER", "bit/s/Hz"):
         table.add_column(name, justify="left" if name == "codec" else "right", no_wrap=True)
     for group in groups:
-        nmse = group["nmse"]
+        nmse, downlink = group["nmse"], group["downlink"][0]
         table.add_row(
             group["codec"],
             str(group["rate"]),
             f"{group['snr_db']:g}",
-            str(group["num_reports"]),
             f"{nmse['mean_db']:.2f}{_plus_minus(nmse['ci95_low_db'], nmse['ci95_high_db'])}",
             f"{group['sgcs']:.3f}",
             f"{group['ber']:.2g}",
             f"{group['bler']['value']:.3g}",
+            f"{downlink['bler']['value']:.2g}",
+            f"{downlink['spectral_efficiency']['value']:.2f}",
         )
     console.print(table)
+    typer.echo(f"{groups[0]['num_reports']:,} reports a row; SNR, BER, BLER of the feedback.")
+    typer.echo(
+        f"DL BLER, bit/s/Hz: downlink at {downlink_snr_db:g} dB, uncoded QPSK, precoded from the reconstruction;"
+    )
+    typer.echo(f"from the true channel {perfect:.2f} bit/s/Hz (docs/metrics.md).")
 
 
 def _plus_minus(low: float | None, high: float | None) -> str:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import InvalidArgumentError, UnavailableError
-from shared.experiments.plots import Group, plot_nmse_and_bler
+from shared.experiments.plots import Group, plot_summary
 from shared.model_files import load_model
 
 CODECS = ("klt", "angular-topk", "csinet", "crnet")
+DOWNLINK_SNR_DB = "0"
 START_S = 60.0
 STOP_S = 30.0
 
@@ -104,10 +105,21 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
         (folder / old).unlink(missing_ok=True)
     station = start_base_station(folder, ["--keep-reconstructions", "5000"])
     try:
-        options = ["--seed", "1", "--rate", str(rate), "--num-reports", str(num_reports), "--snr-db", snr_db]
+        options = [
+            "--seed",
+            "1",
+            "--rate",
+            str(rate),
+            "--num-reports",
+            str(num_reports),
+            "--snr-db",
+            snr_db,
+            "--downlink-snr-db",
+            DOWNLINK_SNR_DB,
+        ]
         groups = _measure(station, folder, codecs, options)
         title = f"CSI feedback over uncoded BPSK/AWGN, {num_reports} reports a point, TR 38.901 indoor open office"
-        plot_nmse_and_bler(groups, title, folder / "nmse_bler.png")
+        plot_summary(groups, title, folder / "nmse_bler.png")
         still_running = _addresses(station, groups) if keep else None
         (folder / "bs.pid").write_text(str(station.process.pid))
     except BaseException:

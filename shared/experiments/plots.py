@@ -13,16 +13,16 @@ from shared.links.digital import bpsk_bit_error_probability
 Group = dict[str, Any]  # one group of `GET /v1/metrics/summary`
 
 
-def plot_nmse_and_bler(groups: Sequence[Group], title: str, path: Path) -> None:
-    """Draw NMSE and feedback BLER over SNR, one line a codec and estimator, with 95 % intervals.
+def plot_summary(groups: Sequence[Group], title: str, path: Path) -> None:
+    """Draw NMSE, feedback BLER and downlink BLER over SNR, one line a codec and estimator, with 95 % intervals.
 
     Args:
         groups: Groups by codec, rate, SNR, estimator and CNR, as the REST API gives them.
         title: Title of the picture.
         path: PNG to write.
     """
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    nmse_ax, bler_ax = figure.subplots(1, 2)
+    figure = Figure(figsize=(14, 4.4), layout="constrained")
+    nmse_ax, bler_ax, downlink_ax = figure.subplots(1, 3)
     of_line: dict[tuple[str, str], list[Group]] = {}
     for group in sorted(groups, key=lambda group: (group["codec"], _estimation(group), group["snr_db"])):
         of_line.setdefault((group["codec"], _estimation(group)), []).append(group)
@@ -37,6 +37,9 @@ def plot_nmse_and_bler(groups: Sequence[Group], title: str, path: Path) -> None:
         bler = [[point["bler"][name] for name in ("value", "ci95_low", "ci95_high")] for point in seen]
         if seen:
             _line(bler_ax, np.array([point["snr_db"] for point in seen]), bler, label, style)
+        downlink = [point["downlink"][0] for point in points]
+        scores = [[of["bler"][name] for name in ("value", "ci95_low", "ci95_high")] for of in downlink]
+        _line(downlink_ax, snr_db, scores, label, style)
     grid = np.linspace(min(g["snr_db"] for g in groups), max(g["snr_db"] for g in groups), 200)
     for rate in sorted({group["rate"] for group in groups}):
         theory = 1 - (1 - bpsk_bit_error_probability(grid)) ** rate
@@ -44,7 +47,13 @@ def plot_nmse_and_bler(groups: Sequence[Group], title: str, path: Path) -> None:
     nmse_ax.set(xlabel="feedback SNR, Es/N0 (dB)", ylabel="NMSE (dB), mean of ratios")
     lowest = min((group["bler"]["value"] for group in groups if group["bler"]["value"] > 0), default=1e-3)
     bler_ax.set(xlabel="feedback SNR, Es/N0 (dB)", ylabel="feedback BLER", yscale="log", ylim=(lowest / 3, 1.5))
-    for ax in (nmse_ax, bler_ax):
+    of_downlink = groups[0]["downlink"][0]
+    downlink_ax.set(
+        xlabel="feedback SNR, Es/N0 (dB)",
+        ylabel=f"downlink BLER at {of_downlink['snr_db']:g} dB, uncoded QPSK",
+        yscale="log",
+    )
+    for ax in (nmse_ax, bler_ax, downlink_ax):
         ax.grid(visible=True, which="both", alpha=0.3)
         ax.legend(fontsize=8)
     figure.suptitle(title)

@@ -4,9 +4,10 @@ Every number on the page is read from the JSON files of `benchmarks/results`, no
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from shared.experiments.reproduction_tables import TABLES, db, markdown_table
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -72,8 +73,7 @@ def render(results: Path = RESULTS) -> str:
     parts += [
         networks_table(name, json.loads((results / "networks" / f"{name}.json").read_text())) for name in SECTIONS
     ]
-    parts.append(_estimation(json.loads((results / "estimation.json").read_text())))
-    parts.append(_profile(json.loads((results / "tr38901_profile.json").read_text())))
+    parts += [table(json.loads((results / f"{name}.json").read_text())) for name, table in TABLES.items()]
     return "\n".join([*parts, RECIPES])
 
 
@@ -85,9 +85,9 @@ def networks_table(name: str, result: dict[str, Any]) -> str:
             row["method"],
             row["compression_ratio"],
             str(row["num_reals"]),
-            "-" if row["published_db"] is None else _db(row["published_db"]),
+            "-" if row["published_db"] is None else db(row["published_db"]),
             f"{row['nmse_db']:.2f}",
-            f"{_db(row['low_db'])} ... {row['high_db']:.2f}",
+            f"{db(row['low_db'])} ... {row['high_db']:.2f}",
             row["loss"] or "closed form",
             "-" if row["epochs"] is None else f"{row['epochs']:g}",
             f"`{row['command']}`" if row["command"] else "fitted here",
@@ -105,91 +105,6 @@ def networks_table(name: str, result: dict[str, Any]) -> str:
             f"* Test: {result['test_data']}",
             f"* Command: `{result['command']}`",
             "",
-            _table(head, rows),
+            markdown_table(head, rows),
         ]
     )
-
-
-def _estimation(result: dict[str, Any]) -> str:
-    rows = [
-        (
-            row["estimator"],
-            f"{row['cnr_db']:g}",
-            f"{row['closed_form_db']:.2f}",
-            f"{row['nmse_db']:.2f}",
-            f"{row['ratio']:.4f} ± {row['ratio_standard_error']:.4f}",
-        )
-        for row in result["rows"]
-    ]
-    return "\n".join(
-        [
-            "## Channel estimation against theory",
-            "",
-            f"{result['data']['name']}, {result['data']['num_channels']} channels; measured over closed form, and one",
-            f"standard error. Command: `{result['command']}`. Models: [estimation.md](estimation.md).",
-            "",
-            _table(("estimator", "CNR, dB", "theory, dB", "measured, dB", "measured / theory"), rows),
-        ]
-    )
-
-
-def _profile(result: dict[str, Any]) -> str:
-    rows = []
-    for cell in result["cells"]:
-        table, measured = cell["table"], cell["measured"]
-        spread, k_db = measured["lg_delay_spread"], measured.get("k_db")
-        rows.append(
-            (
-                f"{cell['scenario']} {cell['los']}",
-                f"{measured['power']['mean']:.4f} ± {measured['power']['standard_error']:.4f}",
-                f"{table['num_clusters']} / {measured['num_clusters']}",
-                f"{table['lg_delay_spread'][0]:.3f} / {spread['mean']:.3f} ± {spread['standard_error']:.3f}",
-                f"{table['k_db'][0]:g} / {k_db['mean']:.2f} ± {k_db['standard_error']:.2f}" if k_db else "-",
-                "yes" if cell["agrees"] else "no",
-            )
-        )
-    head = ("scenario", "mean power, 1", "clusters", "mean lg(delay spread / s)", "mean K, dB", "agrees")
-    return "\n".join(
-        [
-            "## TR 38.901 channels against the specification's tables",
-            "",
-            f"{result['generator']}; table / measured, with one standard error. Command: `{result['command']}`.",
-            "",
-            _table(head, rows),
-            _taps(result["profiles"]),
-        ]
-    )
-
-
-def _taps(profiles: list[dict[str, Any]]) -> str:
-    rows = [
-        (
-            profile["scenario"],
-            str(profile["num_taps"]),
-            f"{profile['largest_delay_error']:.1e}",
-            f"{profile['largest_power_error_in_standard_errors']:.2f}",
-            f"{profile['delay_spread']:.3f}",
-            f"{profile['first_k_db_table']:g} / {profile['first_k_db']:.2f}" if profile["first_k_db"] else "-",
-            "yes" if profile["agrees"] else "no",
-        )
-        for profile in profiles
-    ]
-    head = (
-        "profile",
-        "taps",
-        "largest error of a delay",
-        "of a power, standard errors",
-        "delay spread, 1",
-        "K, dB",
-        "agrees",
-    )
-    return _table(head, rows)
-
-
-def _db(value: float | None) -> str:
-    return "-inf" if value is None else f"{value:.2f}"
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

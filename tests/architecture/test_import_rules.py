@@ -34,7 +34,12 @@ NEVER = {
 # What only these files or folders import.
 ONLY_IN = {
     "protos": ("protos/", "shared/wire/", "ue_client/sender.py", "bs_server/rpc/"),
-    "sionna": ("shared/channels/tr38901/paths.py", "shared/metrics/phy_abstraction.py"),
+    "sionna": (
+        "shared/channels/tr38901/paths.py",
+        "shared/coding/ldpc.py",
+        "shared/coding/polar.py",
+        "shared/metrics/phy_abstraction.py",
+    ),
 }
 
 # Heavy extras: imported inside the function that needs them.

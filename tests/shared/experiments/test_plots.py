@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from shared.experiments.plots import plot_nmse_and_bler
+from shared.experiments.plots import plot_summary
 
 
 def group(codec: str, snr_db: float, estimator: str, cnr_db: float | None) -> dict[str, Any]:
     nmse = {"mean_db": -5.0 - snr_db, "ci95_low_db": -5.1 - snr_db, "ci95_high_db": -4.9 - snr_db}
     bler = {"value": 0.5, "ci95_low": 0.4, "ci95_high": 0.6}
     of_session = {"codec": codec, "rate": 128, "estimator": estimator, "cnr_db": cnr_db}
-    return of_session | {"snr_db": snr_db, "nmse": nmse, "bler": bler}
+    downlink = [{"snr_db": 0.0, "bler": {"value": 0.1, "ci95_low": 0.05, "ci95_high": 0.15}}]
+    return of_session | {"snr_db": snr_db, "nmse": nmse, "bler": bler, "downlink": downlink}
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_each_codec_and_estimate_has_a_line_and_the_legend_names_estimates_where
 
     monkeypatch.setattr(Figure, "savefig", savefig)
     groups = [group("klt", snr_db, *estimation) for snr_db in (5.0, 0.0) for estimation in estimations]
-    plot_nmse_and_bler(groups, "title", tmp_path / "plot.png")
+    plot_summary(groups, "title", tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 10_000
     axes = drawn[0].axes[0]
     legend = axes.get_legend()

@@ -6,7 +6,20 @@ from shared.errors import InvalidArgumentError
 from shared.links import LINKS, make_link
 from shared.links.label import DETECTORS, FADING_NAMES, MODULATION_NAMES, DigitalLabel, parse_digital_label
 
-WORDS = [*DETECTORS, *MODULATION_NAMES, *FADING_NAMES, "uncoded", "erasure-0.5", "erasure-", "erasure-nan", "turbo", ""]
+WORDS = [
+    *DETECTORS,
+    *MODULATION_NAMES,
+    *FADING_NAMES,
+    "uncoded",
+    "crc",
+    "conv-1/2",
+    "polar-1/2",
+    "erasure-0.5",
+    "erasure-",
+    "erasure-nan",
+    "turbo",
+    "",
+]
 
 
 @st.composite
@@ -14,7 +27,8 @@ def labels(draw: st.DrawFn) -> DigitalLabel:
     detector = draw(st.sampled_from(DETECTORS))
     modulation = "bpsk" if detector == "bsc" else draw(st.sampled_from(MODULATION_NAMES))
     erasure = draw(st.floats(0, 1, exclude_max=True))
-    return DigitalLabel(detector, modulation, draw(st.sampled_from(FADING_NAMES)), erasure=erasure)
+    code = draw(st.sampled_from(["uncoded", "crc", "conv-1/2", "conv-1/3"]))
+    return DigitalLabel(detector, modulation, draw(st.sampled_from(FADING_NAMES)), code, erasure)
 
 
 @given(labels())
@@ -46,6 +60,7 @@ def test_any_text_gives_a_link_of_a_canonical_label_or_the_error(text: str) -> N
         ("digital:bsc:bpsk:awgn:uncoded:erasure-0", "digital:bsc"),
         ("digital:erasure-1e-2:rayleigh:16qam:soft", "digital:soft:16qam:rayleigh:erasure-0.01"),
         ("digital:uplink:hard", "digital:hard:uplink"),
+        ("digital:conv-1/3:uplink:soft", "digital:soft:uplink:conv-1/3"),
         ("ideal", "ideal"),
     ],
 )
@@ -64,6 +79,7 @@ def test_the_canonical_label_has_a_fixed_order_and_no_defaults(label: str, canon
         ("digital:soft:rice", "fading awgn, rayleigh, uplink; .*got 'rice'"),
         ("digital:soft:", "got ''"),
         ("digital:soft:hard", "one detector; got 'soft' and 'hard'"),
+        ("digital:soft:crc:conv-1/2", "one code; got 'crc' and 'conv-1/2'"),
         ("digital:soft:qpsk:qpsk", "one modulation; got 'qpsk' and 'qpsk'"),
         ("digital:soft:erasure-0:erasure-0.1", "one erasure; got 'erasure-0' and 'erasure-0.1'"),
         ("digital:soft:erasure-1", r"P in \[0, 1\); got 1.0"),

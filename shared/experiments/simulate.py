@@ -1,0 +1,225 @@
+"""Simulate the feedback link in one process: what `csi-ue run` and `csi-bs serve` measure, without sockets and store.
+
+channels --> Transmitter.encode --> payload --> .send --> Received --> receive --> h_hat --> evaluate --> Simulated
+             estimation_encoding_s              link_s                 base_station_s
+
+The random numbers are those of `csi-ue run` with the same seed and UE: report ``i`` of SNR ``p`` has the sequence
+number ``p * num_reports + i`` and takes channel ``first_channel + i``, starting over at the data set's end.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shared.channels import ChannelSet, load_channels
+from shared.codecs import DecodeContext, Decoder, make_decoder
+from shared.errors import InvalidArgumentError
+from shared.estimation import Estimator, make_estimator
+from shared.evaluation import Scores, evaluate
+from shared.experiments.summary_row import Cell, PointKey, Reports, join_reports, summary_row
+from shared.frame import SNR_DB_RANGE, require_downlink_snr_db
+from shared.model_files import ModelFile, load_model
+from shared.receive import Reception, receive
+from shared.rng import Randomness
+from shared.transmit import Transmitter, make_transmitter
+
+CHUNK = 256  # reports simulated at once: what a point needs of memory, whatever its size
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Where the time of a point went.
+
+    Attributes:
+        estimation_encoding_s: At the UE, up to the information bits.
+        link_s: Channel coding and link, emulated in the UE's process.
+        base_station_s: Channel decoding, decoding, scoring.
+    """
+
+    estimation_encoding_s: float
+    link_s: float
+    base_station_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """One point: all reports at one SNR.
+
+    Attributes:
+        key: Codec, rate, SNR, link, estimator.
+        reports: Their scores, one entry a report.
+        seconds: Where the time went.
+    """
+
+    key: PointKey
+    reports: Reports
+    seconds: Seconds
+
+    def row(self) -> dict[str, Cell]:
+        """Return the row of ``GET /v1/metrics/summary.csv``, without queue and batch: see `summary_row`."""
+        return summary_row(self.key, self.reports)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """Both sides of the link, for any number of points.
+
+    Attributes:
+        transmitter: Estimator, codec, channel code and link.
+        decoder: Base-station side of the codec.
+        channels: Where h comes from.
+        downlink_snr_db: SNRs at which the downlink is scored.
+        seed: Seed of the run.
+        ue_id: The UE.
+        first_channel: Channel of the first report.
+    """
+
+    transmitter: Transmitter
+    decoder: Decoder
+    channels: ChannelSet
+    downlink_snr_db: tuple[float, ...] = ()
+    seed: int = 1
+    ue_id: int = 0
+    first_channel: int = 0
+
+    def point(self, snr_db: float, num_reports: int, first_sequence: int = 0) -> Simulated:
+        """Simulate the reports of one SNR.
+
+        Args:
+            snr_db: Es/N0 of the feedback link.
+            num_reports: How many, from 1.
+            first_sequence: Sequence number of the first.
+
+        Raises:
+            InvalidArgumentError: If SNR or number are out of range.
+        """
+        low, high = SNR_DB_RANGE
+        if not low <= snr_db <= high:
+            raise InvalidArgumentError(f"`snr_db` must be in [{low:g}, {high:g}]; got {snr_db:g}.")
+        if num_reports < 1:
+            raise InvalidArgumentError(f"`num_reports` must be at least 1; got {num_reports}.")
+        chunks = [
+            self._chunk(snr_db, np.arange(start, min(start + CHUNK, num_reports)), first_sequence)
+            for start in range(0, num_reports, CHUNK)
+        ]
+        transmitter = self.transmitter
+        num_coded_bits = transmitter.link.code.num_coded_bits(transmitter.rate)
+        key = PointKey(
+            codec=transmitter.card.name,
+            rate=transmitter.rate,
+            snr_db=round(float(np.float32(snr_db)), 4),
+            link=transmitter.link.label,
+            estimator=transmitter.estimator.name,
+            cnr_db=transmitter.cnr_db,
+            coded_bits=num_coded_bits,
+            channel_uses=transmitter.link.num_channel_uses(num_coded_bits),
+            downlink_snr_db=self.downlink_snr_db,
+        )
+        seconds = np.sum([times for _, _, times in chunks], axis=0).tolist()
+        return Simulated(key, join_reports([(scores, reception) for scores, reception, _ in chunks]), Seconds(*seconds))
+
+    def _chunk(
+        self, snr_db: float, report: NDArray[np.int64], first_sequence: int
+    ) -> tuple[Scores, Reception, NDArray[np.float64]]:
+        """Simulate reports ``report`` of a point; the third is the time of each of the three parts."""
+        n = len(report)
+        h = self.channels.h[torch.from_numpy((self.first_channel + report) % len(self.channels.h))]
+        snr = np.full(n, snr_db, dtype=np.float32)
+        randomness = Randomness(self.seed, np.full(n, self.ue_id, dtype=np.int64), report + first_sequence)
+        started_s = time.perf_counter()
+        payload = self.transmitter.encode(h, snr, randomness)
+        encoded_s = time.perf_counter()
+        sent = self.transmitter.send(payload, snr, randomness)
+        arrived_s = time.perf_counter()
+        context = DecodeContext(self.transmitter.rate, snr)
+        reception = receive(sent.received, self.transmitter.link.code, self.decoder, context)
+        domain = self.transmitter.card.domain
+        scores = evaluate(reception.h_hat, reception.payload, h, payload, domain, self.downlink_snr_db)
+        return scores, reception, np.diff([started_s, encoded_s, arrived_s, time.perf_counter()])
+
+
+def make_simulator(
+    channels: ChannelSet,
+    model: ModelFile,
+    link: str,
+    rate: int | None = None,
+    estimator: Estimator | None = None,
+    cnr_db: float | None = None,
+    downlink_snr_db: tuple[float, ...] = (),
+    seed: int = 1,
+    ue_id: int = 0,
+    first_channel: int = 0,
+) -> Simulator:
+    """Put both sides together; the arguments are those of `simulate`, loaded.
+
+    Raises:
+        InvalidArgumentError: If they do not go together.
+    """
+    require_downlink_snr_db(downlink_snr_db)
+    transmitter = make_transmitter(model, channels.shape, link, rate, estimator, cnr_db)
+    decoder = make_decoder(model, torch.device("cpu"))
+    return Simulator(transmitter, decoder, channels, downlink_snr_db, seed, ue_id, first_channel)
+
+
+def simulate(
+    channels: ChannelSet | str,
+    codec: ModelFile | str,
+    link: str,
+    snr_db: float | Sequence[float],
+    rate: int | None = None,
+    num_reports: int = 500,
+    estimator: str = "perfect",
+    cnr_db: float | None = None,
+    downlink_snr_db: Sequence[float] = (),
+    seed: int = 1,
+    ue_id: int = 0,
+    first_channel: int = 0,
+) -> list[Simulated]:
+    """Simulate what ``csi-ue run`` with the same options sends, and what the base station makes of it.
+
+    Args:
+        channels: Channels, or the name of a shipped data set or file.
+        codec: A model, or its name in the zoo or file.
+        link: Label of the link.
+        snr_db: Es/N0 of the feedback link: one, or several, one after the other.
+        rate: Information bits of a report; None for 128, or the only rate of a codec.
+        num_reports: Reports at each SNR.
+        estimator: Of the channel at the UE; ``lmmse`` knows the statistics of ``channels``.
+        cnr_db: SNR of its pilots; None for ``perfect``.
+        downlink_snr_db: SNRs at which the downlink is scored, increasing.
+        seed: Seed of the run.
+        ue_id: The UE.
+        first_channel: Channel of the data set that the first report takes.
+
+    Returns:
+        One result an SNR.
+
+    Raises:
+        CsiError: If a file cannot be used, or codec, link, rate, channels and estimator do not go together.
+
+    Example:
+        >>> points = simulate("indoor-open-office", "klt", "digital:soft:qpsk", [0, 10], rate=64, num_reports=40)
+        >>> [(point.row()["snr_db"], point.row()["channel_uses_per_report"]) for point in points]
+        [(0.0, 32.0), (10.0, 32.0)]
+        >>> [f"{point.reports.nmse.mean():.2f}" for point in points]
+        ['1.41', '0.58']
+    """
+    channels = load_channels(channels) if isinstance(channels, str) else channels
+    simulator = make_simulator(
+        channels,
+        load_model(codec) if isinstance(codec, str) else codec,
+        link,
+        rate,
+        make_estimator(estimator, channels.shape, channels.h),
+        cnr_db,
+        tuple(downlink_snr_db),
+        seed,
+        ue_id,
+        first_channel,
+    )
+    points = np.atleast_1d(np.asarray(snr_db, dtype=np.float64)).tolist()
+    return [simulator.point(value, num_reports, index * num_reports) for index, value in enumerate(points)]

@@ -1,0 +1,72 @@
+"""A sweep in this process and through the two commands: the same columns, the same numbers."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.experiments.demo import BaseStationProcess
+from shared.experiments.simulate import simulate
+from shared.experiments.sweep import rows_of, run_sweep, simulate_series
+from shared.experiments.sweep_file import parse_sweep
+from shared.experiments.sweep_plan import plan_sweep
+from shared.experiments.sweep_service import OF_A_SERVICE, through_service
+
+GRID = {
+    "data": ["umi-nlos"],
+    "codec": ["klt"],
+    "rate": [48],
+    "link": ["digital:bsc", "digital:soft:qpsk:rayleigh:erasure-0.2"],
+    "snr_db": [0.0, 7.5],
+    "estimator": ["perfect", "ls"],
+    "cnr_db": [3],
+}
+SECONDS = ("estimation_encoding_s", "link_s", "base_station_s")
+
+
+def test_the_two_commands_measure_what_one_process_simulates(tmp_path: Path) -> None:
+    file = parse_sweep({"num_reports": 70, "seed": 5, "downlink_snr_db": [0, 12.5], "grid": GRID})
+    alone, apart = plan_sweep(file), plan_sweep(file, "service")
+    run_sweep(alone, tmp_path / "alone", simulate_series(file))
+    with through_service(apart, tmp_path / "apart") as measure:
+        run_sweep(apart, tmp_path / "apart", measure)
+    rows = rows_of(alone, tmp_path / "alone"), rows_of(apart, tmp_path / "apart")
+    assert len(rows[0]) == len(rows[1]) == 8
+    assert sum(int(str(row["fallbacks"])) for row in rows[0]) > 0
+    for simulated, measured in zip(*rows, strict=True):
+        assert [name for name in simulated if name not in SECONDS] == list(measured)
+        for name, value in measured.items():
+            if isinstance(value, float):
+                assert simulated[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+            else:
+                assert simulated[name] == value, name
+
+
+def test_bit_errors_of_each_report_are_those_of_the_two_processes(station: BaseStationProcess) -> None:
+    options = "--seed 3 --ue-id 9 --first-channel 2390 --rate 64 --num-reports 40 --snr-db 0,6 --link digital:soft:qpsk"
+    command = [sys.executable, "-m", "ue_client", "run", "--json", *options.split()]
+    bs = f"127.0.0.1:{station.grpc_port}"
+    end = subprocess.run([*command, "--bs", bs], capture_output=True, timeout=120, check=True)
+    session = json.loads(end.stdout)[0]["session_id"]
+    reports = station.get(f"/v1/reports?session={session}&limit=1000")["reports"]
+    reports.sort(key=lambda report: report["sequence"])
+    points = simulate(
+        "indoor-open-office",
+        "klt",
+        "digital:soft:qpsk",
+        [0, 6],
+        rate=64,
+        num_reports=40,
+        seed=3,
+        ue_id=9,
+        first_channel=2390,
+    )
+    errors = np.concatenate([point.reports.bit_errors for point in points])
+    nmse = np.concatenate([point.reports.nmse for point in points])
+    assert [report["bit_errors"] for report in reports] == errors.tolist()
+    np.testing.assert_allclose([report["nmse"] for report in reports], nmse, rtol=1e-5)
+    assert errors.any()
+    assert set(OF_A_SERVICE).isdisjoint(points[0].row())

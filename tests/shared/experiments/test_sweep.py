@@ -1,0 +1,189 @@
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from shared.channels.writing import write_channels
+from shared.errors import CsiError, DataFileError, InvalidArgumentError
+from shared.experiments.sweep import rows_of, run_sweep, simulate_series
+from shared.experiments.sweep_file import SweepFile, parse_sweep
+from shared.experiments.sweep_plan import Plan, plan_sweep
+from shared.experiments.sweep_results import PointsFile, bd_rates, write_tables
+from shared.model_files import save_model
+
+SECONDS = ("estimation_encoding_s", "link_s", "base_station_s")
+GRID: dict[str, Any] = {
+    "data": ["umi-nlos"],
+    "codec": ["klt", "angular-topk"],
+    "rate": [32, 64, 128],
+    "link": ["digital:bsc"],
+    "snr_db": [0, 20],
+}
+
+
+def sweep_of(**grid: object) -> SweepFile:
+    return parse_sweep({"num_reports": 20, "grid": GRID | grid})
+
+
+def numbers(plan: Plan, folder: Path) -> list[dict[str, object]]:
+    return [{name: cell for name, cell in row.items() if name not in SECONDS} for row in rows_of(plan, folder)]
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_after(count: int) -> Callable[[int, str], None]:
+    def progress(done: int, _label: str) -> None:
+        if done == count:
+            raise StoppedError
+
+    return progress
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
+    folder = tmp_path_factory.mktemp("whole")
+    file = sweep_of()
+    plan = plan_sweep(file)
+    run_sweep(plan, folder, simulate_series(file))
+    return plan, folder
+
+
+def test_a_sweep_that_was_stopped_measures_only_what_is_missing(whole: tuple[Plan, Path], tmp_path: Path) -> None:
+    plan, folder = whole
+    with pytest.raises(StoppedError):
+        run_sweep(plan, tmp_path, simulate_series(plan.file), stop_after(5))
+    with (tmp_path / "points.jsonl").open("a") as stream:
+        stream.write('{"key": "of a run that was killed')
+    assert len(rows_of(plan, tmp_path)) == 5
+    seen: list[int] = []
+    run_sweep(plan, tmp_path, simulate_series(plan.file), lambda done, _label: seen.append(done))
+    assert (seen[0], max(seen)) == (5, 12)
+    assert numbers(plan, tmp_path) == numbers(plan, folder)
+    assert len(PointsFile(tmp_path).rows()) == 12
+
+
+def test_another_seed_is_another_point_and_another_snr_adds_one(whole: tuple[Plan, Path]) -> None:
+    plan, _ = whole
+    keys = {point.key for point in plan.points}
+    assert keys.isdisjoint(point.key for point in plan_sweep(plan.file.model_copy(update={"seed": 2})).points)
+    more = plan_sweep(sweep_of(snr_db=[0, 20, 30])).points
+    assert {point.key for point in more} > keys
+    assert len(more) == 18
+
+
+def test_a_killed_command_goes_on_to_the_rows_of_one_that_was_not(
+    whole: tuple[Plan, Path], tmp_path: Path, wait_until: Callable[[Callable[[], object]], None]
+) -> None:
+    plan, folder = whole
+    toml = tmp_path / "sweep.toml"
+    lines = [f"{name} = {json.dumps(value)}" for name, value in GRID.items()]
+    toml.write_text("\n".join(["num_reports = 20", "[grid]", *lines]))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "shared.experiments", "sweep", str(toml), "--out", str(out), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: (out / "points.jsonl").exists() and len(PointsFile(out).rows()) >= 2)
+    process.kill()
+    process.wait()
+    assert not (out / "sweep.csv").exists()
+    end = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    result = json.loads(end.stdout)
+    assert result == json.loads((out / "sweep.json").read_text())
+    assert numbers(plan, out) == numbers(plan, folder)
+    assert len((out / "sweep.csv").read_text().splitlines()) == 13
+    for name in ("snr-umi-nlos", "rate-umi-nlos"):
+        assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "</svg>" in (out / f"{name}.svg").read_text()
+
+
+def test_an_interrupted_command_leaves_its_tables_and_says_how_to_go_on(
+    tmp_path: Path, wait_until: Callable[[Callable[[], object]], None]
+) -> None:
+    toml = tmp_path / "sweep.toml"
+    lines = [f"{name} = {json.dumps(value)}" for name, value in GRID.items()]
+    toml.write_text("\n".join(["num_reports = 1000", "[grid]", *lines]))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "shared.experiments", "sweep", str(toml), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: (out / "points.jsonl").exists() and len(PointsFile(out).rows()) >= 2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    finished = len(PointsFile(out).rows())
+    assert process.returncode == 130
+    assert finished < 12
+    assert f"interrupted; {finished} of 12 points are kept in {out}. The same command goes on." in said
+    assert len((out / "sweep.csv").read_text().splitlines()) == 1 + finished
+    assert json.loads((out / "manifest.json").read_text())["num_finished"] == finished
+
+
+def test_what_cannot_be_is_left_out_with_its_sentence(tmp_path: Path) -> None:
+    h = torch.zeros(4, 1, 8, 8, dtype=torch.complex64)
+    h[..., 0] = torch.randn(4, 1, 8, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+    write_channels(tmp_path / "small.npz", [h], 4)
+    file = sweep_of(data=["umi-nlos", str(tmp_path / "small.npz")], codec=["klt", "float"], rate=[8, 64], snr_db=[0])
+    plan = plan_sweep(file)
+    assert [point.series.rate for point in plan.points] == [64]
+    reasons = {(entry.data, entry.codec, entry.rate): entry.reason for entry in plan.left_out}
+    assert len(reasons) == 7
+    assert reasons["umi-nlos", "klt", 8].startswith("`rate` of codec klt must be in [32, 1024] bits; got 8")
+    assert reasons["small", "klt", 64].startswith("`data` for codec klt must hold angular-delay [1, 32, 32]; got")
+    run_sweep(plan, tmp_path, simulate_series(file))
+    write_tables(plan, rows_of(plan, tmp_path), tmp_path, "the command")
+    assert len(json.loads((tmp_path / "sweep.json").read_text())["left_out"]) == 7
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert (manifest["command"], manifest["num_finished"], manifest["sweep"]["seed"]) == ("the command", 1, 1)
+    assert [model["sha256"] for model in manifest["models"]] == [plan.models[0].card.sha256]
+
+
+def test_an_estimator_that_the_data_do_not_allow_leaves_the_others(tmp_path: Path) -> None:
+    umi = plan_sweep(sweep_of()).points[0].series.channels
+    write_channels(tmp_path / "few.npz", [umi.h[:50]], 50)
+    file = sweep_of(data=[str(tmp_path / "few.npz")], estimator=["perfect", "lmmse"], cnr_db=[5])
+    plan = plan_sweep(file)
+    assert {point.series.estimator.name for point in plan.points} == {"perfect"}
+    assert {entry.estimator for entry in plan.left_out} == {"lmmse"}
+
+
+@pytest.mark.parametrize(
+    ("grid", "error", "sentence"),
+    [
+        ({"codec": ["klt", "nope"]}, DataFileError, "`codec` must be a model of the zoo"),
+        ({"data": ["nope.npz"]}, DataFileError, "`data` must be a shipped data set"),
+        ({"link": ["digital:bsc", "digital:nope"]}, InvalidArgumentError, "`link` must"),
+    ],
+)
+def test_what_does_not_exist_ends_the_sweep_before_it_begins(
+    grid: dict[str, object], error: type[CsiError], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence):
+        plan_sweep(sweep_of(**grid))
+
+
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    model = plan_sweep(sweep_of()).points[0].series.model
+    save_model(replace(model, tensors={**model.tensors, "mean": model.tensors["mean"] + 1}), tmp_path)
+    with pytest.raises(InvalidArgumentError, match=r"`grid.codec` must have different names; got klt, klt"):
+        plan_sweep(sweep_of(codec=["klt", str(tmp_path / "klt.safetensors")]))
+
+
+def test_the_bd_rate_is_against_the_first_codec_where_the_curves_allow_one(whole: tuple[Plan, Path]) -> None:
+    rows = rows_of(*whole)
+    by_snr = {entry.where["snr_db"]: entry for entry in bd_rates(rows)}
+    assert {(entry.reference, entry.codec) for entry in by_snr.values()} == {("klt", "angular-topk")}
+    at_best = by_snr[20.0].bd_rate
+    assert at_best is not None
+    assert -0.8 < at_best < -0.4
+    halved = [{**row, "codec": "half", "rate": int(str(row["rate"])) // 2} for row in rows if row["codec"] == "klt"]
+    exact = {entry.codec: entry.bd_rate for entry in bd_rates([*rows, *halved]) if entry.where["snr_db"] == 20.0}
+    assert exact["half"] == pytest.approx(-0.5)
+    (two, *_) = bd_rates([row for row in rows if row["rate"] != 32])
+    assert two.bd_rate is None
+    assert "at least 3 points" in two.reason

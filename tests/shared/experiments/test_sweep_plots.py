@@ -1,0 +1,102 @@
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from shared.experiments.sweep_lines import MOST_LINES, Row
+from shared.experiments.sweep_plots import plot_matrix, plot_sweep
+
+NAMES = ("nmse_mean_db", "nmse_ci95_low_db", "nmse_ci95_high_db", "bler_value", "bler_ci95_low", "bler_ci95_high")
+DOWNLINK = ("num_reports", *(f"bler_{end}" for end in ("value", "ci95_low", "ci95_high", "perfect")))
+EFFICIENCY = tuple(f"spectral_efficiency_{end}" for end in ("value", "ci95_low", "ci95_high", "perfect"))
+
+
+def rows_of(codecs: int, rates: list[int], links: int, cnrs: list[float | None]) -> list[Row]:
+    return [
+        {
+            "data": "data",
+            "codec": f"codec-{codec}",
+            "rate": rate,
+            "link": f"link-{link}",
+            "estimator": "perfect" if cnr_db is None else "ls",
+            "cnr_db": cnr_db,
+            "snr_db": snr_db,
+            **dict(zip(NAMES, (-5.0, -5.5, None, 0.1 if snr_db < 10 else 0.0, 0.05, 0.2), strict=True)),
+            **dict(zip((f"downlink_10db_{name}" for name in DOWNLINK), (5, 0.2, 0.1, 0.3, 0.1), strict=True)),
+            **dict(zip((f"downlink_10db_{name}" for name in EFFICIENCY), (4.0, 3.9, 4.1, 5.0), strict=True)),
+        }
+        for codec in range(codecs)
+        for rate in rates
+        for link in range(links)
+        for cnr_db in cnrs
+        for snr_db in (0.0, 10.0)
+    ]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
+    figures: dict[str, Figure] = {}
+    save = Figure.savefig
+
+    def savefig(figure: Figure, path: Path, *, dpi: int) -> None:
+        figures[path.name] = figure
+        save(figure, path, dpi=dpi // 2)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return figures
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_each_kind_is_a_png_and_an_svg_and_the_legend_names_what_differs(
+    tmp_path: Path, drawn: dict[str, Figure]
+) -> None:
+    written = plot_sweep(rows_of(2, [64, 128], 1, [None]), tmp_path)
+    assert [path.name for path in written] == ["snr-data.png", "rate-data.png", "downlink-data.png"]
+    for path in written:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert len(list(ET.parse(path.with_suffix(".svg")).iter())) > 100
+    lines = [f"codec-{codec}, {rate} bits" for codec in (0, 1) for rate in (64, 128)]
+    assert legend(drawn["snr-data.png"]) == lines
+    assert legend(drawn["rate-data.png"]) == ["codec-0", "codec-1"]
+    assert legend(drawn["downlink-data.png"]) == [*lines, "perfect CSI"]
+    assert drawn["snr-data.png"].get_suptitle() == "data, link-0, perfect estimate"
+    assert "downlink SNR 10 dB" in drawn["downlink-data.png"].get_suptitle()
+
+
+def test_a_zero_is_left_out_of_a_logarithmic_axis(tmp_path: Path, drawn: dict[str, Figure]) -> None:
+    plot_sweep(rows_of(1, [64], 1, [None]), tmp_path)
+    nmse, bler = drawn["snr-data.png"].axes
+    assert [len(ax.containers[0].get_children()[0].get_xdata()) for ax in (nmse, bler)] == [2, 1]  # type: ignore[attr-defined]
+
+
+def test_more_lines_than_are_told_apart_get_panels_and_pictures_of_their_own(
+    tmp_path: Path, drawn: dict[str, Figure]
+) -> None:
+    written = plot_sweep(rows_of(2, [64, 128], 3, [None, 0.0]), tmp_path)
+    assert [path.name for path in written[:2]] == ["snr-data.png", "snr-data-2.png"]
+    titles = [ax.get_title(loc="left") for name in ("snr-data.png", "snr-data-2.png") for ax in drawn[name].axes[::2]]
+    assert titles == [
+        f"{estimate}, link-{link}" for link in range(3) for estimate in ("perfect estimate", "ls estimate, CNR 0 dB")
+    ]
+    assert len(legend(drawn["snr-data.png"])) == 4 <= MOST_LINES
+
+
+def test_the_matrix_has_a_map_a_codec_and_rate_with_its_numbers(tmp_path: Path, drawn: dict[str, Figure]) -> None:
+    cells: list[Row] = [
+        {"family": family, "rate": rate, "trained_on": trained, "data": tested, "nmse_mean_db": value}
+        for family in ("klt", "csinet")
+        for rate in (64, 128)
+        for trained, tested, value in (("a", "x", -5.25), ("a", "y", -1.0), ("b", "x", None))
+    ]
+    plot_matrix(cells, "the title", tmp_path / "matrix.png")
+    assert (tmp_path / "matrix.png").stat().st_size > 5000
+    assert (tmp_path / "matrix.svg").stat().st_size > 5000
+    maps = drawn["matrix.png"].axes[:4]
+    assert [ax.get_title() for ax in maps] == [
+        f"{codec}, {rate} bits" for codec in ("klt", "csinet") for rate in (64, 128)
+    ]
+    assert [text.get_text() for text in maps[0].texts] == ["-5.25", "-1.00", "-", "-"]
