@@ -17,11 +17,12 @@ from shared.errors import CsiError
 from ue_client.config import DOWNLINK_SNR_DB, Settings, parse_snr_db
 
 if TYPE_CHECKING:
-    from ue_client.results import Tally
+    from ue_client.results import SessionResult, Tally
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 _default = Settings()
 _CODECS = list(_default.codecs)
+Row = dict[str, str | int | float | None]
 INTERRUPTED = 130  # typer's exit code of Ctrl-C
 
 Bs = Annotated[str, typer.Option(envvar="CSI_UE_BS", help="Base station, host:port.")]
@@ -53,7 +54,9 @@ CnrDb = Annotated[
 ]
 CovarianceData = Annotated[
     str | None,
-    typer.Option(envvar="CSI_UE_COVARIANCE_DATA", help="Channels whose statistics lmmse knows; those of --data."),
+    typer.Option(
+        envvar="CSI_UE_COVARIANCE_DATA", help="Channels whose statistics lmmse knows; those of --data, a genie's."
+    ),
 ]
 Truth = Annotated[bool, typer.Option(envvar="CSI_UE_TRUTH", help="Send truth beside the reports, to score them.")]
 Seed = Annotated[
@@ -81,7 +84,7 @@ def run(
     codec: Codec = _CODECS,
     rate: Rate = None,
     snr_db: Annotated[
-        str, typer.Option(envvar="CSI_UE_SNR_DB", help="Es/N0 of the feedback link: -5,0,5 or -5:15:2.5.")
+        str, typer.Option(envvar="CSI_UE_SNR_DB", help="Es/N0 of the link, which `ideal` ignores: -5,0,5 or -5:15:2.5.")
     ] = "10",
     num_reports: Annotated[
         int, typer.Option(envvar="CSI_UE_NUM_REPORTS", min=1, help="Reports for each codec and SNR.")
@@ -103,7 +106,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Send reports for each codec and SNR; close with a table."""
-    from ue_client.app import run as run_reports  # noqa: PLC0415  (keeps `csi-ue --help` quick)
+    from ue_client.app import send  # noqa: PLC0415  (keeps `csi-ue --help` quick)
+    from ue_client.columns import OneUe  # noqa: PLC0415
 
     codecs = tuple(codec)
     settings = Settings(
@@ -132,14 +136,18 @@ def run(
         def progress(name: str, count: int) -> None:
             bar.update(task, advance=count, description=name)
 
-        tallies = asyncio.run(run_reports(settings, points, num_reports, progress))
-    rows = [tally.row() | {"seed": settings.seed} for tally in tallies]
+        reports = OneUe(ue_id, first_channel, points, num_reports)
+        results = asyncio.run(send(settings, reports, progress))
+    tallies = [tally for result in results for tally in result.tallies]
+    of_run: Row = {"covariance_data": settings.covariance_source, "seed": settings.seed}
+    rows = [tally.row() | of_run for tally in tallies]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:
-        _print_tallies(f"{link}, seed {settings.seed}, as acknowledged by the base station", rows)
-        for codec_name, session in dict.fromkeys((tally.codec, tally.session_id) for tally in tallies):
-            typer.echo(f"session of {codec_name}: {session}")
+        _print_tallies(f"{link}, seed {settings.seed}", rows, settings)
+        _print_repeats(num_reports, results)
+        for result in results:
+            typer.echo(f"session of {result.codec}: {result.session_id}")
     _require_none_refused(tallies)
 
 
@@ -152,7 +160,10 @@ def fleet(
         int, typer.Option(envvar="CSI_UE_NUM_UES", min=1, max=1_000_000, help="UEs, all in this process.")
     ] = 100,
     snr_db: Annotated[
-        str, typer.Option(envvar="CSI_UE_SNR_DB", help="SNRs that the UEs take in turn: -5,0,5 or -5:15:2.5.")
+        str,
+        typer.Option(
+            envvar="CSI_UE_SNR_DB", help="SNRs that the UEs take in turn (`ideal` ignores them): -5,0,5 or -5:15:2.5."
+        ),
     ] = "-5:15:2.5",
     num_reports: Annotated[
         int, typer.Option(envvar="CSI_UE_NUM_REPORTS", min=1, max=1_000_000, help="Reports of each UE, for each codec.")
@@ -209,11 +220,13 @@ def fleet(
         results = asyncio.run(send(settings, ues, progress))
     sessions = [result.row() for result in results]
     tallies = [tally for result in results for tally in result.tallies]
-    rows = [tally.row() | {"ues": ues.num_ues_at(tally.snr_db), "seed": settings.seed} for tally in tallies]
+    of_run: Row = {"covariance_data": settings.covariance_source, "seed": settings.seed}
+    rows = [tally.row() | {"ues": ues.num_ues_at(tally.snr_db)} | of_run for tally in tallies]
     if as_json:
         typer.echo(json.dumps({"num_ues": num_ues, "sessions": sessions, "rows": rows}, indent=2))
     else:
-        _print_tallies(f"{num_ues:,} UEs, {link}, seed {settings.seed}, as acknowledged by the base station", rows)
+        _print_tallies(f"{num_ues:,} UEs, {link}, seed {settings.seed}", rows, settings)
+        _print_repeats(num_ues * num_reports, results)
         for row in sessions:
             typer.echo(
                 f"session of {row['codec']}: {row['session_id']}, {row['reports']:,} reports in {row['duration_s']} s, "
@@ -227,7 +240,9 @@ def load(
     bs: Bs = _default.bs,
     codec: Codec = _CODECS,
     rate: Rate = None,
-    snr_db: Annotated[float, typer.Option(envvar="CSI_UE_SNR_DB", min=-40, max=80, help="Es/N0 of the link.")] = 10.0,
+    snr_db: Annotated[
+        float, typer.Option(envvar="CSI_UE_SNR_DB", min=-40, max=80, help="Es/N0 of the link, which `ideal` ignores.")
+    ] = 10.0,
     num_sessions: Annotated[int, typer.Option(envvar="CSI_UE_NUM_SESSIONS", min=1, max=1000, help="Sessions.")] = 4,
     duration_s: Annotated[
         float, typer.Option(envvar="CSI_UE_DURATION_S", min=0.1, max=86400, help="Time in which frames are sent.")
@@ -311,7 +326,14 @@ def _require_none_refused(tallies: "list[Tally]") -> None:
             raise CsiError(f"{tally.num_refused} reports of {tally.codec} were refused: {tally.refusal}")
 
 
-def _print_tallies(title: str, rows: list[dict[str, str | int | float | None]]) -> None:
+def _print_repeats(num_reports: int, results: "list[SessionResult]") -> None:
+    """Say that reports share channels, which no interval over them knows."""
+    num_channels = results[0].num_channels
+    if num_reports > num_channels:
+        typer.echo(f"channels repeat: {num_reports:,} reports of {num_channels:,} channels")
+
+
+def _print_tallies(title: str, rows: list[Row], settings: Settings) -> None:
     """Print one row a codec and SNR; UEs only of a fleet, and counts of what went wrong only where something did."""
     table = Table(title=title, box=SIMPLE, padding=0)
     rare = {"ues", "fallbacks", "erased", "crc_failed", "refused", "retries"}
@@ -322,8 +344,10 @@ def _print_tallies(title: str, rows: list[dict[str, str | int | float | None]]) 
         exact = {"nmse_db": "exact"} if row["nmse"] == 0 else {}
         table.add_row(*(exact.get(name) or _cell(name, row[name]) for name in shown))
     Console().print(table)
-    if rows and rows[0]["cnr_db"] is not None:
-        typer.echo(f"estimator: {rows[0]['estimator']} at a CNR of {rows[0]['cnr_db']:g} dB")
+    if settings.cnr_db is not None:
+        knows = f", covariance of {settings.covariance_source}" if settings.covariance_source else ""
+        genie = ", the channels that are sent: a genie's" if settings.covariance_source == settings.data else ""
+        typer.echo(f"estimator: {settings.estimator} at a CNR of {settings.cnr_db:g} dB{knows}{genie}")
 
 
 def _print_fields(title: str, fields: dict[str, object]) -> None:

@@ -23,28 +23,6 @@ from ue_client.results import SessionResult, Tally
 from ue_client.sender import Sender
 
 
-async def run(
-    settings: Settings, snr_db: tuple[float, ...], num_reports: int, progress: Callable[[str, int], None]
-) -> list[Tally]:
-    """Send ``num_reports`` reports of one UE for each codec and SNR.
-
-    Args:
-        settings: Settings.
-        snr_db: SNRs of the feedback link.
-        num_reports: Reports for each codec and SNR; report ``i`` takes channel ``first_channel + i`` of the data set,
-            starting over at its end.
-        progress: Called with what is sent and the number of reports just acknowledged.
-
-    Returns:
-        One tally for each codec and SNR.
-
-    Raises:
-        CsiError: If the settings do not go together, or the base station is not there, refuses a session, or goes away.
-    """
-    reports = OneUe(settings.ue_id, settings.first_channel, snr_db, num_reports)
-    return [tally for session in await send(settings, reports, progress) for tally in session.tallies]
-
-
 async def send(
     settings: Settings, reports: OneUe | ManyUes, progress: Callable[[str, int], None]
 ) -> list[SessionResult]:
@@ -52,16 +30,22 @@ async def send(
 
     Args:
         settings: Settings.
-        reports: Which.
+        reports: Which; those of one UE take the channels of the data set in turn, starting over at its end.
         progress: Called with what is sent and the number of reports just acknowledged.
 
     Returns:
         One result for each codec.
 
     Raises:
-        CsiError: As `run` does.
+        CsiError: If the settings do not go together, or the base station is not there, refuses a session, or goes away.
     """
-    pipelines = make_pipelines(settings, load_channels(settings.data))
+    channels = load_channels(settings.data)
+    if reports.first_channel >= len(channels.h):
+        raise InvalidArgumentError(
+            f"`first_channel` must be below {len(channels.h)}, the channels of {channels.name}; "
+            f"got {reports.first_channel}."
+        )
+    pipelines = make_pipelines(settings, channels)
     sender = Sender(settings.bs, settings.seed)
     try:
         await sender.connect(settings.connect_s)
@@ -150,7 +134,7 @@ async def _run_session(
     acknowledged = sum(tally.num_stored for tally in tallies.values())
     if stored != acknowledged:
         raise UnavailableError(f"The base station acknowledged {acknowledged} reports of {name} and stored {stored}.")
-    return SessionResult(name, session_id, duration_s, tuple(tallies.values()))
+    return SessionResult(name, session_id, duration_s, len(pipeline.channels.h), tuple(tallies.values()))
 
 
 async def _frames(

@@ -61,6 +61,11 @@ class Settings:
         if not host or "/" in host or not port.isdecimal():
             raise InvalidArgumentError(f"`bs` must be host:port; got {self.bs!r}.")
 
+    @property
+    def covariance_source(self) -> str | None:
+        """Channels whose statistics the estimator knows; None where it knows none."""
+        return (self.covariance_data or self.data) if self.estimator == "lmmse" else None
+
 
 def parse_snr_db(text: str, name: str = "snr_db") -> tuple[float, ...]:
     """Return the SNRs of ``-5,0,5`` or ``first:last:step``, last included.
@@ -76,7 +81,7 @@ def parse_snr_db(text: str, name: str = "snr_db") -> tuple[float, ...]:
         >>> parse_snr_db("-5:5:5")
         (-5.0, 0.0, 5.0)
     """
-    wanted = "a list (-5,0,5) or a range first:last:step (-5:15:2.5)"
+    wanted = f"a list (-5,0,5) or a range first:last:step (-5:15:2.5; last >= first, step > 0, {MAX_POINTS} at most)"
     try:
         if ":" in text:
             first, last, step = (float(part) for part in text.split(":"))

@@ -104,12 +104,14 @@ class SessionResult:
         codec: Name of the model.
         session_id: The session, by which REST filters.
         duration_s: From its first frame to its last acknowledgement, encoding included.
+        num_channels: Channels of the data set, which its reports took in turn.
         tallies: One for each SNR.
     """
 
     codec: str
     session_id: str
     duration_s: float
+    num_channels: int
     tallies: tuple[Tally, ...]
 
     def row(self) -> dict[str, str | int | float | None]:

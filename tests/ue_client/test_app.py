@@ -10,7 +10,8 @@ import pytest
 from bs_server.app import running
 from bs_server.config import Settings as StationSettings
 from shared.errors import InvalidArgumentError
-from ue_client.app import run
+from ue_client.app import send
+from ue_client.columns import OneUe
 from ue_client.config import Settings
 
 Row = dict[str, str | int | float | None]
@@ -20,7 +21,8 @@ async def rows_of(station: StationSettings, settings: Settings, num_reports: int
     """Run a UE against a base station of this process."""
     async with running(station) as addresses, asyncio.timeout(60):
         to_it = replace(settings, bs=f"127.0.0.1:{addresses.grpc_port}")
-        return [tally.row() for tally in await run(to_it, (0.0, 5.0), num_reports, lambda name, count: None)]
+        results = await send(to_it, OneUe(0, 0, (0.0, 5.0), num_reports), lambda name, count: None)
+        return [tally.row() for result in results for tally in result.tallies]
 
 
 def figures(rows: list[Row]) -> list[tuple[str | int | float | None, ...]]:
@@ -71,4 +73,4 @@ async def test_more_reports_than_channels_start_over_with_other_noise(local: Sta
 
 async def test_no_codec_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="`codec` must be given at least once"):
-        await run(Settings(codecs=()), (0.0,), 1, lambda name, count: None)
+        await send(Settings(codecs=()), OneUe(0, 0, (0.0,), 1), lambda name, count: None)

@@ -44,7 +44,7 @@ def test_a_range_goes_from_first_in_steps_to_the_last_included(first: float, ste
     ],
 )
 def test_text_that_is_neither_list_nor_range_is_refused(text: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=r"`snr_db` must be a list .* or a range first:last:step"):
+    with pytest.raises(InvalidArgumentError, match=r"`snr_db` must be a list .* or a range .*last >= first, step > 0"):
         parse_snr_db(text)
 
 

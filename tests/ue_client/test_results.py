@@ -92,5 +92,5 @@ def test_reports_without_truth_are_erased_all_the_same() -> None:
 
 def test_a_session_counts_the_reports_of_its_tallies_over_its_time() -> None:
     tallies = [Tally("klt", 8, snr_db, "ideal", "s", num_stored=30) for snr_db in (0.0, 5.0)]
-    row = SessionResult("klt", "s", 0.5, tuple(tallies)).row()
+    row = SessionResult("klt", "s", 0.5, 2400, tuple(tallies)).row()
     assert (row["reports"], row["duration_s"], row["reports_per_s"]) == (60, 0.5, 120.0)
