@@ -45,7 +45,7 @@ def codecs_show(
         typer.echo(card.model_dump_json(indent=2))
         return
     print_card(card.name, card.model_dump(exclude={"measured"}))
-    table = Table(title=f"NMSE of {card.name} on its test split, ideal link")
+    table = Table(title="NMSE, ideal link")
     table.add_column("bits", justify="right")
     table.add_column("NMSE, dB", justify="right")
     for point in card.measured:

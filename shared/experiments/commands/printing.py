@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -15,13 +16,26 @@ console = Console()
 
 
 def print_card(title: str, fields: dict[str, object]) -> None:
-    """Print the fields of a card, one line each."""
+    """Print the fields of a card, one line each, or one an entry; nothing is cut, a digest is folded."""
     table = Table(title=title, show_header=False)
-    table.add_column(style="bold")
-    table.add_column()
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
     for key, value in fields.items():
-        table.add_row(key, json.dumps(value) if isinstance(value, dict | list) else str(value))
+        table.add_row(key, escape(_lines(value)))
     console.print(table)
+
+
+def _lines(value: object) -> str:
+    """Return a field of a card: a line an entry of a dict, and a line a record of a list of them."""
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_text(entry)}" for key, entry in value.items())
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "\n".join(", ".join(f"{key} {_text(entry)}" for key, entry in record.items()) for record in value)
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def command_line() -> str:
