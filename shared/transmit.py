@@ -1,6 +1,7 @@
 """From a channel to what the base station's front end hands on: estimator, encoder, channel code, link.
 
 h -> Estimator.estimate -> h_est at unit power -> Encoder.encode -> Payload -> ChannelCode.encode -> Link.transmit -> Received
+                                             '-> SymbolEncoder.encode_symbols -> Symbols -> SymbolLink.transmit_symbols -^
 
 The UE process and an offline run share this file; `shared/receive.py` is the other side.
 """  # noqa: E501  (a drawing)
@@ -12,17 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.codecs import EncodeContext, Encoder, make_encoder
+from shared.codecs import EncodeContext, Encoder, SymbolEncoder, make_encoder
 from shared.errors import InvalidArgumentError
 from shared.estimation import Estimator, require_estimation
 from shared.estimation.perfect import PerfectEstimator
-from shared.links import Link, make_link
+from shared.links import Link, SymbolLink, make_link
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
 from shared.transforms import normalize_power
-from shared.types import CsiShape, Payload, Received
+from shared.types import CsiShape, Payload, Received, no_bits
 
-DEFAULT_RATE = 128  # information bits of a report
+DEFAULT_RATE = 128  # information bits, or symbols, of a report
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Transmission:
     """What became of a batch of channels on its way to the base station.
 
     Attributes:
-        payload: The information bits that the encoder made.
+        payload: The information bits that the encoder made; none where it made symbols.
         received: What the front end hands on; a report of length 0 was erased.
     """
 
@@ -45,7 +46,7 @@ class Transmitter:
     Attributes:
         encoder: UE side of the codec.
         link: The emulated air interface, with its channel code.
-        rate: Information bits of a report.
+        rate: Information bits of a report, or its symbols.
         estimator: What the UE makes of its pilots.
         cnr_db: SNR of the pilots; None for a perfect estimate.
     """
@@ -69,7 +70,11 @@ class Transmitter:
             snr_db: [batch] float32, mean Es/N0 of the feedback link per receive antenna.
             randomness: Streams of the reports.
         """
-        payload = self.encoder.encode(self._estimate(h, randomness), EncodeContext(self.rate, snr_db, randomness))
+        h_est, context = self._estimate(h, randomness), EncodeContext(self.rate, snr_db, randomness)
+        if isinstance(self.encoder, SymbolEncoder) and isinstance(self.link, SymbolLink):
+            symbols = self.encoder.encode_symbols(h_est, context)
+            return Transmission(no_bits(len(h)), self.link.transmit_symbols(symbols, snr_db, randomness))
+        payload = self.encoder.encode(h_est, context)
         coded = Payload.of_equal_length(self.link.code.encode(payload.bits))
         return Transmission(payload, self.link.transmit(coded, snr_db, randomness))
 
@@ -96,7 +101,7 @@ def make_transmitter(
         model: The codec's model.
         channels: Shape and domain of the channels that it will get.
         link_label: Label of a link, see `shared.links.make_link`.
-        rate: Information bits of a report; None for `DEFAULT_RATE`, or the only rate of the codec.
+        rate: Information bits of a report, or its symbols; None for `DEFAULT_RATE`, or the only rate of the codec.
         estimator: What the UE makes of its pilots; None for a perfect estimate.
         cnr_db: SNR of the pilots; None for a perfect estimate.
 

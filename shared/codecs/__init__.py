@@ -4,14 +4,24 @@ import torch
 
 from shared.codecs.angular_topk import AngularTopkDecoder, AngularTopkEncoder
 from shared.codecs.autoencoder.codec import AutoencoderDecoder, AutoencoderEncoder
-from shared.codecs.base import CodecEntry, DecodeContext, Decoder, EncodeContext, Encoder
+from shared.codecs.base import (
+    CodecEntry,
+    DecodeContext,
+    Decoder,
+    EncodeContext,
+    Encoder,
+    SymbolDecoder,
+    SymbolEncoder,
+)
 from shared.codecs.float32 import FloatDecoder, FloatEncoder
 from shared.codecs.klt import KltDecoder, KltEncoder
+from shared.codecs.klt_analog import KltAnalogDecoder, KltAnalogEncoder
 from shared.errors import DataFileError
 from shared.model_files import ModelFile
 
 CODECS: dict[str, CodecEntry] = {
     "klt": CodecEntry(KltEncoder, KltDecoder),
+    "klt-analog": CodecEntry(KltAnalogEncoder, KltAnalogDecoder),
     "angular-topk": CodecEntry(AngularTopkEncoder, AngularTopkDecoder),
     "csinet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
     "crnet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
@@ -25,6 +35,8 @@ __all__ = [
     "Decoder",
     "EncodeContext",
     "Encoder",
+    "SymbolDecoder",
+    "SymbolEncoder",
     "make_decoder",
     "make_encoder",
 ]

@@ -26,7 +26,9 @@ NETWORK_OPTIONS = (
 
 def train(
     context: typer.Context,
-    codec: Annotated[str, typer.Argument(help="klt, angular-topk, float: closed form. csinet, crnet: networks.")],
+    codec: Annotated[
+        str, typer.Argument(help="klt, klt-analog, angular-topk, float: closed form. csinet, crnet: networks.")
+    ],
     data: Annotated[str, typer.Option(help="Training split: a file.")],
     test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
     out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
