@@ -18,19 +18,20 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from bs_server.evaluation import evaluate
 from matplotlib.figure import Figure
 
 from shared.channels import load_channels
-from shared.codecs import DecodeContext, EncodeContext, make_decoder, make_encoder
+from shared.codecs import DecodeContext, make_decoder
+from shared.evaluation import evaluate
 from shared.experiments.demo import start_base_station
-from shared.links import make_link
 from shared.model_files import load_model
 from shared.receive import receive
 from shared.rng import Randomness
+from shared.transmit import make_transmitter
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SNR_DB = 10.0
+DOWNLINK_SNR_DB = (10.0,)  # what csi-ue load asks for
 
 
 def main(
@@ -68,15 +69,16 @@ def _raw(codec: str, rate: int, batch: int, seconds: float) -> dict[str, float]:
     index = np.arange(batch) % len(channels.h)
     h, snr_db = channels.h[torch.from_numpy(index)], np.full(batch, SNR_DB, dtype=np.float32)
     randomness = Randomness(1, np.zeros(batch, dtype=np.int64), np.arange(batch))
-    sent = make_encoder(model, device).encode(h, EncodeContext(rate, snr_db, randomness))
-    received = make_link("digital:bsc").transmit(sent, snr_db, randomness)
-    decoder, context = make_decoder(model, device), DecodeContext(rate, snr_db)
+    transmitter = make_transmitter(model, channels.shape, "digital:bsc", rate)
+    sent = transmitter.transmit(h, snr_db, randomness)
+    code, decoder, context = transmitter.link.code, make_decoder(model, device), DecodeContext(rate, snr_db)
 
     def decode() -> None:
-        receive(received, decoder, context).h_hat.numpy()
+        receive(sent.received, code, decoder, context).h_hat.numpy()
 
     def decode_and_score() -> None:
-        evaluate(receive(received, decoder, context), h, sent, channels.shape.domain)
+        reception = receive(sent.received, code, decoder, context)
+        evaluate(reception.h_hat, reception.payload, h, sent.payload, channels.shape.domain, DOWNLINK_SNR_DB)
 
     return {
         "raw_reports_per_s": _rate(decode, batch, seconds),

@@ -88,7 +88,7 @@ def make_pipelines(settings: Settings, channels: ChannelSet) -> list[Pipeline]:
             settings.seed,
             estimator,
             settings.cnr_db,
-            settings.downlink_snr_db,
+            settings.downlink_snr_db if settings.truth else (),  # nothing is scored without
         )
         for name in settings.codecs
     ]

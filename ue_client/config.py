@@ -62,8 +62,12 @@ class Settings:
             raise InvalidArgumentError(f"`bs` must be host:port; got {self.bs!r}.")
 
 
-def parse_snr_db(text: str) -> tuple[float, ...]:
+def parse_snr_db(text: str, name: str = "snr_db") -> tuple[float, ...]:
     """Return the SNRs of ``-5,0,5`` or ``first:last:step``, last included.
+
+    Args:
+        text: The list or range.
+        name: What the option is called, for the sentence that refuses it.
 
     Raises:
         InvalidArgumentError: If the text is neither, or an SNR is out of range.
@@ -82,8 +86,8 @@ def parse_snr_db(text: str) -> tuple[float, ...]:
         else:
             points = [float(part) for part in text.split(",")]
     except ValueError:
-        raise InvalidArgumentError(f"`snr_db` must be {wanted}; got {text!r}.") from None
+        raise InvalidArgumentError(f"`{name}` must be {wanted}; got {text!r}.") from None
     low, high = SNR_DB_RANGE
     if not all(low <= point <= high for point in points):
-        raise InvalidArgumentError(f"`snr_db` must be in [{low:g}, {high:g}]; got {text!r}.")
+        raise InvalidArgumentError(f"`{name}` must be in [{low:g}, {high:g}]; got {text!r}.")
     return tuple(round(point, 4) for point in points)

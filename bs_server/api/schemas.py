@@ -265,7 +265,9 @@ class Group(Answer):
         description="Feedback BLER: share of reports of bits that were erased or have at least one wrong."
     )
     crc_fail_rate: Proportion | None = Field(description="Of the reports that arrived with a CRC.")
-    undetected_error_rate: Proportion | None = Field(description="The CRC holds in spite of wrong bits, of the same.")
+    undetected_error_rate: Proportion | None = Field(
+        description="The CRC holds in spite of wrong bits; of those with truth."
+    )
     erasure_rate: Proportion | None = Field(description="Share of reports of which nothing arrived.")
     info_bits_per_report: float = Field(description="A report of symbols has none.")
     coded_bits_per_report: float
@@ -300,7 +302,7 @@ class Group(Answer):
             ber_ci95_high=ber_interval.high if ber_interval else None,
             bler=_proportion(totals.block_errors, n - totals.num_symbol_scored),
             crc_fail_rate=_proportion(totals.crc_failures, totals.num_checked),
-            undetected_error_rate=_proportion(totals.undetected_errors, totals.num_checked) if n else None,
+            undetected_error_rate=_proportion(totals.undetected_errors, totals.num_verified),
             erasure_rate=_proportion(totals.erasures, totals.num_reports),
             info_bits_per_report=totals.info_bits / totals.num_reports,
             coded_bits_per_report=totals.coded_bits / totals.num_reports,

@@ -201,7 +201,7 @@ class GroupTotals:
         num_rho: Reports that have a rho.
         sum_rho: Sum of the rho.
         sum_rho_squared: Sum of its squares.
-        num_decided: Reports with truth that arrived.
+        num_decided: Reports of bits, with truth, that arrived.
         bit_errors: Wrong information bits of those.
         decided_bits: Information bits of those.
         sum_errors_squared: Sum of the squares of a report's wrong bits.
@@ -211,7 +211,8 @@ class GroupTotals:
         erasures: Reports that were erased.
         num_checked: Reports with a CRC that arrived.
         crc_failures: Of those, reports whose CRC does not hold.
-        undetected_errors: Of those, reports whose CRC holds in spite of wrong bits.
+        num_verified: Of those, reports with truth.
+        undetected_errors: Of the verified, reports whose CRC holds in spite of wrong bits.
         info_bits: Information bits of all reports; one of symbols has none.
         coded_bits: Bits on the air of all reports.
         channel_uses: Symbols on the air of all reports.
@@ -245,6 +246,7 @@ class GroupTotals:
     erasures: int
     num_checked: int
     crc_failures: int
+    num_verified: int
     undetected_errors: int
     info_bits: int
     coded_bits: int

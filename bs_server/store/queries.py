@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, Select, and_, cast, false, func, not_, or_, select, true
+from sqlalchemy import BigInteger, Float, Row, Select, and_, case, cast, false, func, not_, or_, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
 from bs_server.store import schema
@@ -31,6 +31,7 @@ GROUPS: dict[GroupColumn, ColumnElement[Any]] = {
     "session": REPORT.session_id,
 }
 _REPORT_FIELDS = [field.name for field in dataclasses.fields(ReportRow) if field.name != "downlink"]
+TINY = 1e-150  # whose square is a normal number in double precision
 _TOTALS = {field.name for field in dataclasses.fields(GroupTotals)}
 
 
@@ -56,6 +57,11 @@ def _on_the_air(name: str) -> ColumnElement[int]:
 def _wide(column: ColumnElement[int]) -> ColumnElement[int]:
     """Return a column in 64 bits, so that its square fits."""
     return cast(column, BigInteger)
+
+
+def _square(column: ColumnElement[float]) -> ColumnElement[float]:
+    """Return the square of what is not negative; PostgreSQL refuses one that underflows, and a BLER may be 1e-200."""
+    return case((column > TINY, column * column), else_=0.0)
 
 
 def select_sessions() -> Select[Any]:
@@ -95,12 +101,12 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
             func.count().label("num_reports"),
             func.count(REPORT.nmse).label("num_scored"),
             func.coalesce(func.sum(REPORT.nmse), 0.0).label("sum_nmse"),
-            func.coalesce(func.sum(REPORT.nmse * REPORT.nmse), 0.0).label("sum_nmse_squared"),
+            func.coalesce(func.sum(_square(REPORT.nmse)), 0.0).label("sum_nmse_squared"),
             func.coalesce(func.sum(REPORT.sgcs), 0.0).label("sum_sgcs"),
-            func.coalesce(func.sum(REPORT.sgcs * REPORT.sgcs), 0.0).label("sum_sgcs_squared"),
+            func.coalesce(func.sum(_square(REPORT.sgcs)), 0.0).label("sum_sgcs_squared"),
             func.count(REPORT.rho).label("num_rho"),
             func.coalesce(func.sum(REPORT.rho), 0.0).label("sum_rho"),
-            func.coalesce(func.sum(REPORT.rho * REPORT.rho), 0.0).label("sum_rho_squared"),
+            func.coalesce(func.sum(_square(REPORT.rho)), 0.0).label("sum_rho_squared"),
             func.count(errors).label("num_decided"),
             func.coalesce(func.sum(errors), 0).label("bit_errors"),
             func.coalesce(func.sum(REPORT.rate).filter(decided), 0).label("decided_bits"),
@@ -113,6 +119,7 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
             func.count().filter(REPORT.erased).label("erasures"),
             func.count().filter(checked).label("num_checked"),
             func.count().filter(REPORT.crc_ok.is_(False)).label("crc_failures"),
+            func.count().filter(and_(checked, decided)).label("num_verified"),
             func.count().filter(and_(REPORT.crc_ok, errors > 0)).label("undetected_errors"),
             func.coalesce(func.sum(REPORT.rate).filter(of_bits), 0).label("info_bits"),
             func.sum(_on_the_air("coded_bits")).label("coded_bits"),
@@ -122,7 +129,7 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
             func.count().filter(REPORT.fallback).label("fallbacks"),
             func.avg(REPORT.queue_ms).label("mean_queue_ms"),
             func.avg(REPORT.decode_ms).label("mean_decode_ms"),
-            func.avg(REPORT.batch_size).label("mean_batch_size"),
+            func.avg(cast(REPORT.batch_size, Float(53))).label("mean_batch_size"),
         )
         .select_from(schema.reports.join(schema.sessions))
         .where(where)
@@ -141,9 +148,9 @@ def select_downlink_sums(columns: Sequence[ColumnElement[Any]], where: ColumnEle
             DOWNLINK.snr_db,
             func.count().label("count"),
             func.sum(bler).label("sum_bler"),
-            func.sum(bler * bler).label("sum_bler_squared"),
+            func.sum(_square(bler)).label("sum_bler_squared"),
             func.sum(efficiency).label("sum_spectral_efficiency"),
-            func.sum(efficiency * efficiency).label("sum_spectral_efficiency_squared"),
+            func.sum(_square(efficiency)).label("sum_spectral_efficiency_squared"),
             func.sum(DOWNLINK.bler_perfect).label("sum_bler_perfect"),
             func.sum(DOWNLINK.spectral_efficiency_perfect).label("sum_spectral_efficiency_perfect"),
         )
@@ -225,10 +232,8 @@ def group_totals(row: Row[Any], num_keys: int, median: float | None, downlink: S
 
 
 def _number(value: Any) -> Any:
-    """PostgreSQL averages and sums integers to a Decimal."""
-    if not isinstance(value, Decimal):
-        return value
-    return int(value) if value == value.to_integral_value() else float(value)
+    """PostgreSQL sums integers of 64 bits to a Decimal."""
+    return int(value) if isinstance(value, Decimal) else value
 
 
 def downlink_totals(row: Row[Any], num_keys: int) -> DownlinkTotals:

@@ -1,4 +1,4 @@
-"""The tables of the store; `VERSION` changes with them, and `ADDED` says what a version before lacks."""
+"""The tables of the store; `VERSION` changes with them, and `ADDED` says which columns a version before lacks."""
 
 from sqlalchemy import (
     BigInteger,
@@ -16,7 +16,8 @@ from sqlalchemy import (
 
 VERSION = 3
 
-# Version -> the columns that it brought: table, column, definition. An older database gets them when it is opened.
+# Version -> the columns that it brought: table, column, definition. An older database gets them, and the tables that
+# it lacks (version 3: downlink), when it is opened.
 ADDED = {
     2: (
         ("sessions", "estimator", "VARCHAR(100) DEFAULT 'perfect' NOT NULL"),

@@ -312,7 +312,8 @@ class SqlStore:
 
 
 def _bring_up_to_date(connection: Connection, version: int) -> None:
-    """Add the columns that came after ``version``; killed in between, it goes on where it was: the version is last."""
+    """Add what came after ``version``; killed in between, it goes on where it was: the version is last."""
+    schema.metadata.create_all(connection)  # tables that came later; those that are there stay as they are
     for newer in range(version + 1, schema.VERSION + 1):
         for table, column, definition in schema.ADDED[newer]:
             if column not in {found["name"] for found in inspect(connection).get_columns(table)}:

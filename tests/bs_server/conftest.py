@@ -37,10 +37,14 @@ def make_ue(models: dict[str, ModelFile], indoor: ChannelSet) -> Callable[..., P
     """Return what builds the UE's side of a session: real frames of real codecs over a real link."""
 
     def make(
-        codec: str = "klt", link: str = "digital:bsc", rate: int | None = None, ls_cnr_db: float | None = None
+        codec: str = "klt",
+        link: str = "digital:bsc",
+        rate: int | None = None,
+        ls_cnr_db: float | None = None,
+        downlink_snr_db: tuple[float, ...] = (),
     ) -> Pipeline:
         estimator = None if ls_cnr_db is None else LsEstimator(indoor.shape)
-        return make_pipeline(models[codec], indoor, link, rate, 1, estimator, ls_cnr_db)
+        return make_pipeline(models[codec], indoor, link, rate, 1, estimator, ls_cnr_db, downlink_snr_db)
 
     return make
 

@@ -31,6 +31,9 @@ from ue_client.pipeline import Pipeline, TruthBy
 StartStation = Callable[..., AbstractAsyncContextManager[BaseStation]]
 MakeUe = Callable[..., Pipeline]
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+NEEDS_VERSION_2 = (
+    "`protocol_version` must be 2 with an estimator other than perfect, a `cnr_db` or a `downlink_snr_db`; got 1"
+)
 
 
 def frame(ue: Pipeline, session_id: str, sequence: Sequence[int], truth_by: TruthBy | None = "index") -> Frame:
@@ -87,12 +90,26 @@ class TestOpening:
     async def test_a_session_of_either_protocol_version_is_granted_and_goes_on_in_the_other(
         self, start_station: StartStation, make_ue: MakeUe
     ) -> None:
-        perfect, ls = make_ue(), make_ue(ls_cnr_db=-2.5)
+        perfect, ls, downlink = make_ue(), make_ue(ls_cnr_db=-2.5), make_ue(downlink_snr_db=(0.0, 10.0))
         async with start_station() as station:
             request = perfect.session_request(str(uuid.uuid4()))
             for version in (1, 2):
                 await station.open_session(replace(request, protocol_version=version))
             await station.open_session(ls.session_request(str(uuid.uuid4())))
+            await station.open_session(downlink.session_request(str(uuid.uuid4())))
+
+    async def test_a_link_goes_by_one_name_however_its_options_are_ordered(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue(link="digital:soft:qpsk:erasure-0.5")
+        request = ue.session_request(str(uuid.uuid4()))
+        assert request.link == "digital:soft:qpsk:erasure-0.5"
+        for _ in range(2):  # in memory, then after a restart
+            async with start_station() as station:
+                await station.open_session(replace(request, link="digital:erasure-0.50:qpsk:awgn:soft"))
+                await station.open_session(request)
+                with pytest.raises(ModelMismatchError, match="was opened with other parameters"):
+                    await station.open_session(replace(request, link="digital:soft:qpsk:erasure-0.4"))
 
     @pytest.mark.parametrize(
         ("changes", "kind", "sentence"),
@@ -102,13 +119,13 @@ class TestOpening:
             (
                 {"protocol_version": 1, "estimator": "ls", "cnr_db": 3.0},
                 InvalidArgumentError,
-                "`protocol_version` must be 2 with an estimator other than perfect or a `cnr_db`; got 1",
+                NEEDS_VERSION_2,
             ),
-            (
-                {"protocol_version": 1, "cnr_db": 3.0},
-                InvalidArgumentError,
-                "`protocol_version` must be 2 with an estimator other than perfect or a `cnr_db`; got 1",
-            ),
+            ({"protocol_version": 1, "cnr_db": 3.0}, InvalidArgumentError, NEEDS_VERSION_2),
+            ({"protocol_version": 1, "downlink_snr_db": (10.0,)}, InvalidArgumentError, NEEDS_VERSION_2),
+            ({"downlink_snr_db": (10.0, 0.0)}, InvalidArgumentError, "`downlink_snr_db` must be .*increasing"),
+            ({"downlink_snr_db": (81.0,)}, InvalidArgumentError, r"`downlink_snr_db` must be .*; got \[81.0\]"),
+            ({"downlink_snr_db": (float("nan"),)}, InvalidArgumentError, r"`downlink_snr_db` must be .*; got \[nan\]"),
             ({"session_id": "one"}, InvalidArgumentError, "`session_id` must be a UUID; got 'one'"),
             ({"session_id": "{" + str(uuid.UUID(int=1)) + "}"}, InvalidArgumentError, "`session_id` must be a UUID"),
             ({"codec": "semaphore"}, ModelMismatchError, "'semaphore' .* not held here; held: angular-topk, .*klt"),
@@ -126,7 +143,9 @@ class TestOpening:
                 "`dataset_sha256` must be 64 hexadecimal digits or empty",
             ),
             ({"dataset_sha256": "\0"}, InvalidArgumentError, "`dataset_sha256` must be .* or empty; got '.x00'"),
-            ({"link": "optical"}, InvalidArgumentError, "`link` must be one of .*; got 'optical'"),
+            ({"link": "optical"}, InvalidArgumentError, "`link` must begin with .*; got 'optical'"),
+            ({"link": "digital"}, InvalidArgumentError, "`link` must name a detector, .*; got 'digital'"),
+            ({"link": "digital:hard:erasure-1"}, InvalidArgumentError, "`erasure-P` must have P in .*; got 1"),
             ({"estimator": "oracle"}, InvalidArgumentError, "`estimator` must be one of perfect, .*; got 'oracle'"),
             ({"estimator": "ls"}, InvalidArgumentError, "`cnr_db` must be given with estimator ls; got none"),
             ({"estimator": "ls", "cnr_db": float("nan")}, InvalidArgumentError, "`cnr_db` must be in .*; got nan"),
@@ -167,6 +186,7 @@ class TestOpening:
                 others = [
                     replace(request, link="ideal"),
                     replace(request, protocol_version=2, estimator="ls", cnr_db=3.0),
+                    replace(request, protocol_version=2, downlink_snr_db=(10.0,)),
                     replace(request, dataset_sha256=""),
                     replace(make_ue("angular-topk").session_request(request.session_id)),
                 ]
@@ -254,7 +274,11 @@ class TestRefusals:
             ({"rate": np.array([128, 1025, 128])}, "`rate` of codec klt must be .*; got 1025"),
             (
                 {"length": np.array([128, 120, 128]), "payload": bytes(47)},
-                "`length` of an uncoded report must equal its `rate`",
+                "`length` of a report of 128 bits over digital:bsc must be 128; got 120",
+            ),
+            (
+                {"length": np.array([128, 0, 128]), "payload": bytes(32)},
+                "`length` of a report of 128 bits over digital:bsc must be 128; got 0",
             ),
             ({"kind": ReceivedKind.LLRS, "payload": bytes(384)}, "`kind` over digital:bsc must be HARD_BITS; got LLRS"),
             ({"truth": "index=2400"}, "`truth.dataset_index` must be below 2400; got 2400"),
@@ -284,6 +308,22 @@ class TestRefusals:
                 await station.report(replace(good, **changed))  # type: ignore[arg-type]
             assert await stored(local) == []
             assert (await station.report(good)).code == 0
+
+    @pytest.mark.parametrize("length", [1, 127, 129])
+    async def test_where_the_link_erases_reports_a_length_is_that_of_the_code_or_nothing(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings, length: int
+    ) -> None:
+        ue = make_ue(link="digital:soft:erasure-0.5")
+        async with start_station() as station:
+            session_id = await opened(station, ue)
+            good = replace(frame(ue, session_id, [0, 1]), length=np.array([0, 128]), payload=b"\1" * 128)
+            bad = replace(good, length=np.array([0, length]), payload=b"\1" * length)
+            sentence = rf"over digital:soft:erasure-0.5 must be 128 \(0: erased\); got {length}"
+            with pytest.raises(InvalidArgumentError, match=sentence):
+                await station.report(bad)
+            assert await stored(local) == []
+            ack = await station.report(good)
+        assert (ack.erased.tolist(), ack.fallback.tolist()) == ([True, False], [True, False])
 
     async def test_a_frame_of_too_many_reports_is_refused(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings
@@ -391,6 +431,57 @@ class TestReports:
             assert await stored(local) == []
             ack = await station.report(replace(report, deadline_ms=60_000), timeout_s=60.0)
             assert ack.duplicate.tolist() == [False]
+
+    async def test_reports_that_were_erased_are_stored_and_told_as_such(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue, metrics = make_ue(link="digital:hard:16qam:erasure-0.5", rate=130), Observability()
+        async with start_station(metrics=metrics) as station:
+            session_id = await opened(station, ue)
+            sent = frame(ue, session_id, range(20))
+            ack = await station.report(sent)
+            again = await station.report(sent)
+        erased = sent.length == 0
+        assert 0 < erased.sum() < 20
+        for told in (ack, again):
+            assert told.erased.tolist() == told.fallback.tolist() == erased.tolist()
+            assert not told.crc_failed.any()
+            assert not told.bit_errors[erased].any()
+            assert told.bit_errors[~erased].all()  # 5 dB are little for 16-QAM
+            assert told.nmse.tolist() == ack.nmse.tolist()
+        rows = sorted(await stored(local), key=lambda row: row.sequence)
+        assert [row.erased for row in rows] == erased.tolist()
+        wanted = [None if lost else errors for lost, errors in zip(erased, ack.bit_errors.tolist(), strict=True)]
+        assert [row.bit_errors for row in rows] == wanted
+        assert {(row.coded_bits, row.channel_uses, row.crc_ok) for row in rows} == {(130, 33, None)}
+        assert count(metrics, "block_errors") == 20
+        assert count(metrics, "fallbacks") == erased.sum()
+
+    async def test_the_downlink_is_stored_at_each_snr_of_the_session(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue(downlink_snr_db=(-5.0, 10.0))
+        async with start_station() as station:
+            session_id = await opened(station, ue)
+            await station.report(frame(ue, session_id, [0, 1]))
+            await station.report(frame(ue, session_id, [2], truth_by=None))
+        async with start_station() as station:  # which is known after a restart
+            await station.report(frame(ue, session_id, [3]))
+        store = SqlStore(local.database_url, keep_reconstructions=0)
+        await store.open()
+        found = await store.reports(ReportFilter(), 100, 0)
+        rows = {row.sequence: await store.report(row.report_id) for row in found}
+        (total,) = await store.totals(ReportFilter(), [])
+        await store.close()
+        for sequence in range(4):
+            row = rows[sequence]
+            assert row is not None
+            assert [score.snr_db for score in row.downlink] == ([] if sequence == 2 else [-5.0, 10.0])
+            assert (row.rho is None) == (sequence == 2)
+            for score in row.downlink:
+                assert 0 < score.spectral_efficiency < score.spectral_efficiency_perfect
+                assert 0 <= score.bler_perfect <= score.bler <= 1
+        assert [(score.snr_db, score.count) for score in total.downlink] == [(-5.0, 3), (10.0, 3)]
 
     async def test_what_is_counted_is_what_was_stored(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings

@@ -4,36 +4,52 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from bs_server.batching import BatchKey, Entry
 from bs_server.worker import Worker, make_device, make_worker
-from shared.codecs import EncodeContext, make_decoder
+from shared.codecs import make_decoder
+from shared.coding.channel_code import DecodedBits
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.metrics import nmse, sgcs
+from shared.metrics import nmse, rho, sgcs
+from shared.metrics.downlink import mrt_downlink
 from shared.model_files import ModelFile
 from shared.rng import Randomness
 from shared.transforms import from_angular_delay
-from shared.types import Payload, Received
+from shared.types import Received
 from ue_client.pipeline import Pipeline
 
 MakeUe = Callable[..., Pipeline]
 
 
-def sent_over(ue: Pipeline, rows: range, snr_db: float = 3.0) -> tuple[Payload, Received]:
-    """Encode and transmit some channels, without a frame."""
-    sequence = np.array(rows)
-    snr = np.full(len(rows), snr_db, dtype=np.float32)
+class Parity:
+    """A channel code that adds one bit, by which it knows an odd number of errors."""
+
+    label = "parity"
+
+    def num_coded_bits(self, num_info_bits: int) -> int:
+        return num_info_bits + 1
+
+    def encode(self, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.concatenate([bits, bits.sum(axis=1, keepdims=True, dtype=np.uint8) % 2], axis=1)
+
+    def decode(self, llrs: NDArray[np.float32], num_info_bits: int) -> DecodedBits:
+        bits = (llrs > 0).astype(np.uint8)
+        return DecodedBits(bits[:, :num_info_bits], bits.sum(axis=1) % 2 == 0)
+
+
+def entry(
+    ue: Pipeline, rows: range, *, truth: bool = True, code: str = "uncoded", received: Received | None = None
+) -> Entry:
+    """Encode and transmit some channels, without a frame; or let something else arrive."""
+    sequence, snr_db = np.array(rows), np.full(len(rows), 3.0, dtype=np.float32)
     randomness = Randomness(ue.run, np.zeros(len(rows), dtype=np.int64), sequence)
-    payload = ue.encoder.encode(ue.channels.h[sequence], EncodeContext(ue.rate, snr, randomness))
-    return payload, ue.link.transmit(payload, snr, randomness)
-
-
-def entry(ue: Pipeline, rows: range, *, truth: bool = True) -> Entry:
-    payload, received = sent_over(ue, rows)
+    transmission = ue.transmitter.transmit(ue.channels.h[sequence], snr_db, randomness)
+    payload, received = transmission.payload, received or transmission.received
     return Entry(
-        key=BatchKey(ue.card.sha256, ue.rate, received.kind),
+        key=BatchKey(ue.card.sha256, ue.transmitter.rate, received.kind, code, ue.downlink_snr_db),
         received=received,
-        snr_db=np.full(len(rows), 3.0, dtype=np.float32),
+        snr_db=snr_db,
         h=ue.channels.h[rows.start : rows.stop] if truth else None,
         sent=payload if truth else None,
         arrival_s=0.0,
@@ -47,7 +63,7 @@ def entry(ue: Pipeline, rows: range, *, truth: bool = True) -> Entry:
 async def test_entries_with_and_without_truth_share_a_batch_and_each_gets_its_own_scores(
     worker: Worker, make_ue: MakeUe, codec: str, link: str
 ) -> None:
-    ue = make_ue(codec, link)
+    ue = make_ue(codec, link, downlink_snr_db=(0.0, 10.0))
     sizes = {range(3): False, range(3, 7): True, range(7, 8): False, range(8, 10): True}
     batch = [entry(ue, rows, truth=truth) for rows, truth in sizes.items()]
     results = worker.decode(batch)
@@ -66,6 +82,14 @@ async def test_entries_with_and_without_truth_share_a_batch_and_each_gets_its_ow
         np.testing.assert_allclose(result.scores.sgcs, expected, rtol=1e-6)
         assert result.scores.bit_errors.tolist() == (decided != part.sent.bits).sum(axis=1).tolist()
         assert result.scores.bit_errors.any()
+        assert result.scores.rho is not None
+        np.testing.assert_allclose(result.scores.rho, rho(h_hat, part.h).numpy(), rtol=1e-12)
+        assert result.scores.downlink is not None
+        ours, theirs = (from_angular_delay(h.to(torch.complex128)) for h in (h_hat, part.h))
+        downlink = mrt_downlink(ours, theirs, (0.0, 10.0))
+        np.testing.assert_allclose(result.scores.downlink.bler, downlink.bler.numpy(), rtol=1e-5)
+        efficiency = downlink.spectral_efficiency.numpy()
+        np.testing.assert_allclose(result.scores.downlink.spectral_efficiency, efficiency, rtol=1e-6)
 
 
 async def test_a_report_that_cannot_be_decoded_becomes_the_mean_channel(
@@ -81,6 +105,60 @@ async def test_a_report_that_cannot_be_decoded_becomes_the_mean_channel(
     np.testing.assert_array_equal(result.h_hat, ue.channels.h[[0, 9]].numpy())
     assert result.scores is not None
     assert result.scores.nmse.tolist() == [0.0, nmse(ue.channels.h[9:10], ue.channels.h[1:2]).item()]
+
+
+async def test_a_report_that_was_erased_becomes_the_mean_channel_and_its_companions_do_not_notice(
+    worker: Worker, make_ue: MakeUe
+) -> None:
+    ue = make_ue(link="digital:soft:erasure-0.5")
+    batch = [entry(ue, range(8)), entry(ue, range(8, 20))]
+    results = worker.decode(batch)
+    erased = np.concatenate([part.received.length == 0 for part in batch])
+    assert 0 < erased.sum() < 20
+    assert np.concatenate([result.erased for result in results]).tolist() == erased.tolist()
+    assert np.concatenate([result.fallback for result in results]).tolist() == erased.tolist()
+    assert [result.crc_ok for result in results] == [None, None]
+    mean_csi = worker.decoders[ue.card.sha256].mean_csi.numpy()
+    h_hat = np.concatenate([result.h_hat for result in results])
+    assert (h_hat[erased] == mean_csi).all()
+    perfect = worker.decode([entry(make_ue(link="digital:soft"), range(20))])[0]
+    np.testing.assert_allclose(h_hat[~erased], perfect.h_hat[~erased], atol=1e-5)
+
+
+async def test_a_channel_code_is_decoded_and_the_checks_of_its_crc_are_told_to_each_entry(
+    worker: Worker, make_ue: MakeUe
+) -> None:
+    ue = make_ue(link="ideal")
+    plain = entry(ue, range(5))
+    coded = Parity().encode(plain.received.values.astype(np.uint8))
+    coded[1, 3] ^= 1
+    coded[2] = 0
+    length = np.array([129, 129, 0, 129, 129])
+    parts = [
+        entry(ue, rows, code="parity", received=Received(plain.received.kind, coded[chosen], length[chosen]))
+        for rows, chosen in ((range(3), slice(0, 3)), (range(3, 5), slice(3, 5)))
+    ]
+    with_code = Worker(worker.decoders, {"parity": Parity()})
+    one, two = with_code.decode(parts)
+    assert one.crc_ok is not None
+    assert two.crc_ok is not None
+    assert (one.crc_ok.tolist(), two.crc_ok.tolist()) == ([True, False, False], [True, True])
+    assert (one.fallback.tolist(), one.erased.tolist()) == ([False, True, True], [False, False, True])
+    assert one.scores is not None
+    assert one.scores.bit_errors.tolist()[:2] == [0, 1]
+    uncoded = worker.decode([plain])[0]
+    np.testing.assert_allclose(one.h_hat[0], uncoded.h_hat[0], atol=1e-5)
+    np.testing.assert_allclose(two.h_hat, uncoded.h_hat[3:], atol=1e-5)
+
+
+async def test_the_codes_that_were_asked_for_are_built_once(worker: Worker, make_ue: MakeUe) -> None:
+    fresh = Worker(worker.decoders)
+    for _ in range(2):
+        fresh.decode([entry(make_ue(), range(2))])
+    (code,) = fresh.codes.items()
+    fresh.decode([entry(make_ue(link="digital:soft"), range(2))])
+    assert list(fresh.codes.items()) == [code]
+    assert code[0] == "uncoded"
 
 
 def test_a_model_that_does_not_decode_is_refused_at_the_start(models: dict[str, ModelFile]) -> None:

@@ -20,6 +20,7 @@ from shared.receive import receive
 from shared.rng import Randomness
 from shared.transforms import normalize_power
 
+CPU = torch.device("cpu")
 SEED, UE_ID, RATE, SNR_DB, NUM_REPORTS, CNR_DB = 11, 1313, 128, 4.0, 96, 0.0
 NOISY = [name for name in ESTIMATORS if name != "perfect"]
 
@@ -38,14 +39,13 @@ def run_ue(station: BaseStationProcess, estimator: str, *options: str) -> dict[s
 def in_process(indoor: ChannelSet, estimator: str) -> tuple[np.ndarray, np.ndarray]:
     """Return NMSE and bit errors of `klt` over `digital:bsc`, without sockets, frames, batches and store."""
     model = load_model("klt")
-    encoder, decoder = make_encoder(model, torch.device("cpu")), make_decoder(model, torch.device("cpu"))
+    encoder, decoder, link = make_encoder(model, CPU), make_decoder(model, CPU), make_link("digital:bsc")
     h, snr_db = indoor.h[:NUM_REPORTS], np.full(NUM_REPORTS, SNR_DB, dtype=np.float32)
     randomness = Randomness(SEED, np.full(NUM_REPORTS, UE_ID), np.arange(NUM_REPORTS))
     h_est = make_estimator(estimator, indoor.shape, indoor.h).estimate(h, np.full(NUM_REPORTS, CNR_DB), randomness)
     payload = encoder.encode(normalize_power(h_est), EncodeContext(RATE, snr_db, randomness))
-    reception = receive(
-        make_link("digital:bsc").transmit(payload, snr_db, randomness), decoder, DecodeContext(RATE, snr_db)
-    )
+    received = link.transmit(payload, snr_db, randomness)
+    reception = receive(received, link.code, decoder, DecodeContext(RATE, snr_db))
     return nmse(reception.h_hat, h).numpy(), bit_errors(reception.payload, payload)
 
 

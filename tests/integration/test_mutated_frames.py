@@ -26,7 +26,12 @@ DEADLINE_S = 20.0
 MAX_GROWTH_KB = 300_000
 ALLOWED = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
 NAMES = {status.value[0]: status.name for status in grpc.StatusCode}
-SESSIONS = (("klt", "digital:bsc", 128), ("klt", "digital:soft", 64), ("angular-topk", "digital:hard", 33))
+SESSIONS = (
+    ("klt", "digital:bsc", 128),
+    ("klt", "digital:soft", 64),
+    ("angular-topk", "digital:hard", 33),
+    ("klt", "digital:soft:qpsk:erasure-0.5", 96),
+)
 
 Mutation = Callable[[random.Random, frame_pb2.Frame], None]
 

@@ -1,33 +1,102 @@
 import numpy as np
 import pytest
 import torch
-from bs_server.evaluation import evaluate
 
 from shared.channels import ChannelSet
-from shared.metrics import nmse, sgcs
-from shared.receive import Reception
+from shared.evaluation import DownlinkScores, Scores, evaluate
+from shared.metrics import nmse, rho, sgcs
+from shared.metrics.downlink import mrt_downlink
 from shared.transforms import from_angular_delay
 from shared.types import Domain, Payload
 
+SNR_DB = (-5.0, 0.0, 10.0)
+DOMAINS: list[Domain] = ["angular-delay", "spatial-frequency"]
 
-@pytest.mark.parametrize("domain", ["angular-delay", "spatial-frequency"])
+
+def noisy(h: torch.Tensor) -> torch.Tensor:
+    return h + 0.3 * torch.view_as_complex(torch.randn(*h.shape, 2, generator=torch.Generator().manual_seed(1)))
+
+
+def bits(n: int) -> tuple[Payload, Payload]:
+    """Return decided and sent bits; report ``i`` has ``i`` wrong ones."""
+    return (
+        Payload.of_equal_length(np.tri(n, 8, -1, dtype=np.uint8)),
+        Payload.of_equal_length(np.zeros((n, 8), dtype=np.uint8)),
+    )
+
+
+def in_frequency(h: torch.Tensor, domain: Domain) -> torch.Tensor:
+    return h if domain == "spatial-frequency" else from_angular_delay(h.to(torch.complex128))
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
 def test_scores_are_those_of_the_metrics_in_the_domain_of_the_data(indoor: ChannelSet, domain: Domain) -> None:
-    h = indoor.h[:5]
-    noise = torch.view_as_complex(torch.randn(*h.shape, 2, generator=torch.Generator().manual_seed(1)))
-    h_hat = h + 0.3 * noise
-    sent = Payload.of_equal_length(np.zeros((5, 8), dtype=np.uint8))
-    decided = Payload.of_equal_length(np.tri(5, 8, -1, dtype=np.uint8))
-    scores = evaluate(Reception(h_hat, decided, np.zeros(5, dtype=np.bool_)), h, sent, domain)
-    pair = (h_hat, h) if domain == "spatial-frequency" else (from_angular_delay(h_hat), from_angular_delay(h))
+    h, h_hat = indoor.h[:5], noisy(indoor.h[:5])
+    decided, sent = bits(5)
+    scores = evaluate(h_hat, decided, h, sent, domain)
     np.testing.assert_allclose(scores.nmse, nmse(h_hat, h).numpy(), rtol=1e-12)
-    np.testing.assert_allclose(scores.sgcs, sgcs(*pair).numpy(), rtol=1e-6)
+    wanted = sgcs(in_frequency(h_hat, domain), in_frequency(h, domain))
+    np.testing.assert_allclose(scores.sgcs, wanted.numpy(), rtol=1e-6)
     assert scores.bit_errors.tolist() == [0, 1, 2, 3, 4]
+    assert scores.downlink is None
+
+
+def test_rho_is_that_of_angles_and_delays_and_of_nothing_else(indoor: ChannelSet) -> None:
+    h, h_hat = indoor.h[:5], noisy(indoor.h[:5])
+    decided, sent = bits(5)
+    found = evaluate(h_hat, decided, h, sent, "angular-delay").rho
+    assert found is not None
+    np.testing.assert_allclose(found, rho(h_hat, h).numpy(), rtol=1e-12)
+    assert ((found > 0.5) & (found < 0.99)).all()
+    assert evaluate(h_hat, decided, h, sent, "spatial-frequency").rho is None
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_downlink_is_that_of_channels_over_frequency_at_every_snr(indoor: ChannelSet, domain: Domain) -> None:
+    h, h_hat = indoor.h[:5], noisy(indoor.h[:5])
+    decided, sent = bits(5)
+    found = evaluate(h_hat, decided, h, sent, domain, SNR_DB).downlink
+    wanted = mrt_downlink(in_frequency(h_hat, domain), in_frequency(h, domain), SNR_DB)
+    assert found is not None
+    for name in ("bler", "spectral_efficiency", "bler_perfect", "spectral_efficiency_perfect"):
+        values = getattr(found, name)
+        assert values.shape == (5, len(SNR_DB))
+        np.testing.assert_allclose(values, getattr(wanted, name).numpy(), rtol=1e-6, err_msg=name)
+    assert (found.spectral_efficiency < found.spectral_efficiency_perfect).all()
+    assert (np.diff(found.spectral_efficiency, axis=1) > 0).all()
+
+
+def test_a_part_of_the_scores_are_the_scores_of_a_part(indoor: ChannelSet) -> None:
+    h, h_hat = indoor.h[:6], noisy(indoor.h[:6])
+    decided, sent = bits(6)
+    part = evaluate(h_hat, decided, h, sent, "angular-delay", SNR_DB).part(2, 5)
+    rows = slice(2, 5)
+    some = Payload(decided.bits[rows], decided.length[rows]), Payload(sent.bits[rows], sent.length[rows])
+    alone = evaluate(h_hat[rows], some[0], h[rows], some[1], "angular-delay", SNR_DB)
+    assert part.bit_errors.tolist() == alone.bit_errors.tolist() == [2, 3, 4]
+    for name in ("nmse", "sgcs", "rho"):
+        np.testing.assert_allclose(getattr(part, name), getattr(alone, name), rtol=1e-12)
+    assert part.downlink is not None
+    assert alone.downlink is not None
+    for name in ("bler", "spectral_efficiency", "bler_perfect", "spectral_efficiency_perfect"):
+        np.testing.assert_allclose(getattr(part.downlink, name), getattr(alone.downlink, name), rtol=1e-9)
+
+
+def test_scores_that_were_not_asked_for_have_no_part() -> None:
+    scores = Scores(np.zeros(3), np.zeros(3), None, np.zeros(3, dtype=np.int64), None)
+    assert (scores.part(0, 2).rho, scores.part(0, 2).downlink) == (None, None)
+    column = np.arange(6.0).reshape(3, 2)
+    assert DownlinkScores(column, column + 1, column + 2, column + 3).part(slice(1, 2)).bler.tolist() == [[2.0, 3.0]]
 
 
 def test_channels_at_the_ends_of_single_precision_still_have_scores(indoor: ChannelSet) -> None:
     h = torch.stack([indoor.h[0] * 1e37, indoor.h[0] * 1e-37])
-    none = np.zeros((2, 8), dtype=np.uint8)
-    reception = Reception(h, Payload.of_equal_length(none), np.zeros(2, dtype=np.bool_))
-    scores = evaluate(reception, h, Payload.of_equal_length(none), "angular-delay")
+    none = Payload.of_equal_length(np.zeros((2, 8), dtype=np.uint8))
+    scores = evaluate(h, none, h, none, "angular-delay", SNR_DB)
     np.testing.assert_allclose(scores.nmse, 0, atol=1e-12)
     np.testing.assert_allclose(scores.sgcs, 1, atol=1e-5)
+    assert scores.rho is not None
+    np.testing.assert_allclose(scores.rho, 1, atol=1e-5)
+    assert scores.downlink is not None
+    assert np.isfinite(scores.downlink.spectral_efficiency).all()
+    np.testing.assert_allclose(scores.downlink.bler, scores.downlink.bler_perfect, atol=1e-12)

@@ -1,34 +1,152 @@
 import numpy as np
+import pytest
 import torch
+from numpy.typing import NDArray
 
 from shared.channels import ChannelSet
-from shared.codecs import DecodeContext, EncodeContext, make_decoder, make_encoder
+from shared.codecs import DecodeContext, Decoder, EncodeContext, make_decoder, make_encoder
+from shared.coding.channel_code import DecodedBits, Uncoded
 from shared.model_files import load_model
-from shared.receive import decide, receive
+from shared.receive import Reception, decode_channel, receive
 from shared.rng import Randomness
-from shared.types import Received, ReceivedKind
+from shared.types import Payload, Received, ReceivedKind
 
 CPU = torch.device("cpu")
+RATE = 65536
+SNR_DB = np.zeros(4, dtype=np.float32)
+
+
+class Parity:
+    """One bit behind the information bits that makes the ones even: the shortest CRC there is."""
+
+    label = "parity"
+
+    def num_coded_bits(self, num_info_bits: int) -> int:
+        return num_info_bits + 1
+
+    def encode(self, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.concatenate([bits, bits.sum(axis=1, keepdims=True, dtype=np.uint8) % 2], axis=1)
+
+    def decode(self, llrs: NDArray[np.float32], num_info_bits: int) -> DecodedBits:
+        bits = (llrs > 0).astype(np.uint8)
+        return DecodedBits(bits[:, :num_info_bits], bits.sum(axis=1, dtype=np.int64) % 2 == 0)
+
+
+@pytest.fixture
+def decoder() -> Decoder:
+    """The decoder whose mistakes show: `float` gives back what arrived; its mean channel is like no other."""
+    decoder = make_decoder(load_model("float"), CPU)
+    decoder.mean_csi = torch.full(decoder.card.shape.dims, 2 - 1j, dtype=torch.complex64)
+    return decoder
+
+
+@pytest.fixture
+def payload(indoor: ChannelSet) -> Payload:
+    """The bits of channels 0 to 3."""
+    randomness = Randomness(0, np.zeros(4, dtype=np.uint32), np.arange(4))
+    return make_encoder(load_model("float"), CPU).encode(indoor.h[:4], EncodeContext(RATE, SNR_DB, randomness))
+
+
+def hard(bits: NDArray[np.uint8], erased: tuple[int, ...] = ()) -> Received:
+    """Hand on bits as they are, none of the reports that are erased."""
+    length = np.full(len(bits), bits.shape[1])
+    length[list(erased)] = 0
+    values = bits.copy()
+    values[list(erased)] = 0
+    return Received(ReceivedKind.HARD_BITS, values, length)
+
+
+def assert_mean_or_channel(reception: Reception, indoor: ChannelSet, decoder: Decoder, fallback: list[bool]) -> None:
+    assert reception.fallback.tolist() == fallback
+    for h_hat, h, is_mean in zip(reception.h_hat, indoor.h[:4], fallback, strict=True):
+        assert torch.equal(h_hat, decoder.mean_csi if is_mean else h)
 
 
 def test_a_positive_llr_is_a_one_and_hard_bits_stay() -> None:
-    length = np.array([4, 2])
-    llrs = np.array([[127, 1, -1, -127], [-3, 3, 0, 0]], dtype=np.int8)
-    bits = np.array([[1, 1, 0, 0], [0, 1, 0, 0]], dtype=np.uint8)
-    assert np.array_equal(decide(Received(ReceivedKind.LLRS, llrs, length)).bits, bits)
-    assert np.array_equal(decide(Received(ReceivedKind.HARD_BITS, bits, length)).bits, bits)
+    length = np.array([4, 4])
+    llrs = np.array([[127, 1, -1, -127], [-3, 3, -1, 1]], dtype=np.int8)
+    bits = np.array([[1, 1, 0, 0], [0, 1, 0, 1]], dtype=np.uint8)
+    for received in (Received(ReceivedKind.LLRS, llrs, length), Received(ReceivedKind.HARD_BITS, bits, length)):
+        decoded = decode_channel(received, Uncoded(), 4)
+        assert np.array_equal(decoded.bits, bits)
+        assert decoded.crc_ok is None
 
 
-def test_only_a_report_that_cannot_be_decoded_falls_back_to_the_mean_channel(indoor: ChannelSet) -> None:
-    model = load_model("float")
-    snr_db = np.zeros(3, dtype=np.float32)
-    randomness = Randomness(0, np.zeros(3, dtype=np.uint32), np.arange(3))
-    payload = make_encoder(model, CPU).encode(indoor.h[:3], EncodeContext(65536, snr_db, randomness))
+def test_a_channel_code_gets_llrs_as_they_are_and_hard_bits_as_signs() -> None:
+    seen: list[NDArray[np.float32]] = []
+
+    class Watching(Parity):
+        def decode(self, llrs: NDArray[np.float32], num_info_bits: int) -> DecodedBits:
+            seen.append(llrs)
+            return super().decode(llrs, num_info_bits)
+
+    length = np.array([3])
+    for received in (
+        Received(ReceivedKind.LLRS, np.array([[127, -1, 5]], dtype=np.int8), length),
+        Received(ReceivedKind.HARD_BITS, np.array([[1, 0, 1]], dtype=np.uint8), length),
+    ):
+        decoded = decode_channel(received, Watching(), 2)
+        assert decoded.bits.tolist() == [[1, 0]]
+        assert decoded.crc_ok is not None
+        assert decoded.crc_ok.tolist() == [True]
+    assert [llrs.tolist() for llrs in seen] == [[[127, -1, 5]], [[1, -1, 1]]]
+    assert {llrs.dtype for llrs in seen} == {np.dtype(np.float32)}
+
+
+def test_a_report_that_cannot_be_decoded_falls_back_to_the_mean_channel(
+    indoor: ChannelSet, decoder: Decoder, payload: Payload
+) -> None:
     payload.bits[1, :32] = 1  # a NaN
-    decoder = make_decoder(model, CPU)
-    decoder.mean_csi = torch.full(decoder.card.shape.dims, 2 - 1j, dtype=torch.complex64)
-    received = Received(ReceivedKind.HARD_BITS, payload.bits, payload.length)
-    reception = receive(received, decoder, DecodeContext(65536, snr_db))
-    assert reception.fallback.tolist() == [False, True, False]
-    assert torch.equal(reception.h_hat[[0, 2]], indoor.h[[0, 2]])
+    reception = receive(hard(payload.bits), Uncoded(), decoder, DecodeContext(RATE, SNR_DB))
+    assert_mean_or_channel(reception, indoor, decoder, [False, True, False, False])
+    assert reception.erased.tolist() == [False] * 4
+    assert reception.crc_ok is None
+
+
+def test_a_report_that_never_arrived_falls_back_though_its_zeros_are_a_channel(
+    indoor: ChannelSet, decoder: Decoder, payload: Payload
+) -> None:
+    reception = receive(hard(payload.bits, erased=(0, 2)), Uncoded(), decoder, DecodeContext(RATE, SNR_DB))
+    assert_mean_or_channel(reception, indoor, decoder, [True, False, True, False])
+    assert reception.erased.tolist() == [True, False, True, False]
+    assert reception.crc_ok is None
+    assert np.array_equal(reception.payload.bits[[1, 3]], payload.bits[[1, 3]])
+
+
+def test_a_report_whose_crc_does_not_hold_falls_back_and_one_whose_crc_holds_is_believed(
+    indoor: ChannelSet, decoder: Decoder, payload: Payload
+) -> None:
+    coded = Parity().encode(payload.bits)
+    coded[1, -1] ^= 1  # the information bits are right
+    coded[2, 31] ^= 1  # the least of the first number's: found
+    coded[3, [31, 63]] ^= 1  # two that parity cannot see
+    reception = receive(hard(coded), Parity(), decoder, DecodeContext(RATE, SNR_DB))
+    assert reception.crc_ok is not None
+    assert reception.crc_ok.tolist() == [True, False, False, True]
+    assert reception.fallback.tolist() == [False, True, True, False]
+    assert torch.equal(reception.h_hat[0], indoor.h[0])
     assert torch.equal(reception.h_hat[1], decoder.mean_csi)
+    assert torch.equal(reception.h_hat[2], decoder.mean_csi)
+    assert not torch.equal(reception.h_hat[3], indoor.h[3])
+    torch.testing.assert_close(reception.h_hat[3], indoor.h[3])
+    assert (reception.payload.bits != payload.bits).sum(axis=1).tolist() == [0, 0, 1, 2]
+    assert reception.payload.length.tolist() == [RATE] * 4
+
+
+def test_the_crc_of_a_report_that_never_arrived_does_not_hold(
+    indoor: ChannelSet, decoder: Decoder, payload: Payload
+) -> None:
+    """The zeros that stand for it have even parity."""
+    received = hard(Parity().encode(payload.bits), erased=(1,))
+    reception = receive(received, Parity(), decoder, DecodeContext(RATE, SNR_DB))
+    assert_mean_or_channel(reception, indoor, decoder, [False, True, False, False])
+    assert reception.crc_ok is not None
+    assert reception.crc_ok.tolist() == [True, False, True, True]
+
+
+def test_nothing_at_all_arrived(decoder: Decoder, indoor: ChannelSet, payload: Payload) -> None:
+    for code in (Uncoded(), Parity()):
+        received = hard(code.encode(payload.bits), erased=(0, 1, 2, 3))
+        assert_mean_or_channel(
+            receive(received, code, decoder, DecodeContext(RATE, SNR_DB)), indoor, decoder, [True] * 4
+        )

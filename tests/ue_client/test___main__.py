@@ -69,7 +69,11 @@ def test_an_option_out_of_range_is_a_usage_error(command: Command, arguments: li
         (["run", "--snr-db", "loud"], "`snr_db` must be a list"),
         (["run", "--codec", "semaphore"], "`codec` must be a model of the zoo (angular-topk, "),
         (["run", "--data", "nowhere.npz"], "`data` must be a shipped data set"),
-        (["run", "--link", "pigeon"], "`link` must be one of ideal"),
+        (["run", "--link", "pigeon"], "`link` must begin with ideal"),
+        (["run", "--link", "digital:soft:qpks"], "`link` must be made of detector "),
+        (["run", "--downlink-snr-db", "loud"], "`downlink_snr_db` must be a list"),
+        (["fleet", "--downlink-snr-db", "81"], "`downlink_snr_db` must be in [-40, 80]; got '81'."),
+        (["load", "--truth", "--downlink-snr-db", "10,0"], "`downlink_snr_db` must be at most 16 increasing numbers"),
         (["run", "--bs", "nowhere"], "`bs` must be host:port; got 'nowhere'."),
         (["run", "--rate", "7"], "`rate` of codec klt must be in [32, 1024] bits; got 7."),
         (["fleet", "--num-ues", "3", "--snr-db", "0:5:1"], "`num_ues` must be at least the number of SNRs, 6; got 3."),
@@ -119,6 +123,34 @@ def test_a_run_with_an_estimator_says_which(command: Command, station: BaseStati
     code, out, _ = command(*arguments)
     assert code == 0
     assert "estimator: additive at a CNR of -2.5 dB" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ([], [10.0]),
+        (["--downlink-snr-db", "0:20:10"], [0.0, 10.0, 20.0]),
+        (["--downlink-snr-db", ""], []),
+        (["--no-truth"], []),
+    ],
+)
+def test_the_downlink_is_scored_where_it_was_asked_for(
+    command: Command, station: BaseStationProcess, arguments: list[str], wanted: list[float]
+) -> None:
+    code, out, _ = command("run", "--bs", bs(station), "--num-reports", "3", "--json", *arguments)
+    assert code == 0
+    session_id = json.loads(out)[0]["session_id"]
+    assert station.get(f"/v1/sessions/{session_id}")["downlink_snr_db"] == wanted
+    (group,) = station.get(f"/v1/metrics/summary?session={session_id}")["groups"]
+    assert [(score["snr_db"], score["num_reports"]) for score in group["downlink"]] == [(snr, 3) for snr in wanted]
+
+
+def test_reports_that_were_lost_have_a_column(command: Command, station: BaseStationProcess) -> None:
+    arguments = ("run", "--bs", bs(station), "--num-reports", "20", "--seed", "1")
+    for link, shown in (("digital:bsc", False), ("digital:bsc:erasure-0.5", True)):
+        code, out, _ = command(*arguments, "--link", link)
+        assert code == 0
+        assert ("erased" in out.splitlines()[2]) == shown
 
 
 def test_statistics_of_channels_of_another_shape_are_refused(command: Command, tmp_path: Path) -> None:

@@ -54,6 +54,12 @@ def test_an_snr_out_of_range_is_refused(text: str) -> None:
         parse_snr_db(text)
 
 
+def test_a_refusal_names_the_option_that_was_given() -> None:
+    for text in ("loud", "81"):
+        with pytest.raises(InvalidArgumentError, match=r"^`downlink_snr_db` must be"):
+            parse_snr_db(text, "downlink_snr_db")
+
+
 @given(st.text(max_size=12) | st.text("0123456789.:,-e naif", max_size=16))
 def test_any_text_is_a_few_snrs_in_range_or_refused(text: str) -> None:
     try:

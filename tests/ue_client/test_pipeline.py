@@ -15,15 +15,15 @@ from shared.estimation.ls import LsEstimator
 from shared.model_files import load_model
 from shared.rng import Randomness
 from shared.transforms import normalize_power
+from shared.transmit import DEFAULT_RATE
 from shared.wire.payload import unpack_received
-from ue_client.config import DEFAULT_RATE
 from ue_client.pipeline import TruthBy, make_pipeline
 
 
 def test_a_codec_over_a_link_that_may_not_carry_it_is_refused(indoor: ChannelSet) -> None:
     with pytest.raises(InvalidArgumentError, match="`link` of codec float must be ideal; got digital:bsc"):
         make_pipeline(load_model("float"), indoor, "digital:bsc", None, run=1)
-    with pytest.raises(InvalidArgumentError, match=r"`link` must be one of ideal, .*; got 'carrier-pigeon'"):
+    with pytest.raises(InvalidArgumentError, match=r"`link` must begin with ideal or .*; got 'carrier-pigeon'"):
         make_pipeline(load_model("klt"), indoor, "carrier-pigeon", None, run=1)
 
 
@@ -39,8 +39,8 @@ def test_a_rate_that_the_codec_does_not_have_is_refused(indoor: ChannelSet, code
 
 
 def test_a_rate_that_is_not_given_is_the_only_one_of_the_codec_or_the_default(indoor: ChannelSet) -> None:
-    assert make_pipeline(load_model("float"), indoor, "ideal", None, run=1).rate == 65536
-    assert make_pipeline(load_model("klt"), indoor, "ideal", None, run=1).rate == DEFAULT_RATE
+    assert make_pipeline(load_model("float"), indoor, "ideal", None, run=1).transmitter.rate == 65536
+    assert make_pipeline(load_model("klt"), indoor, "ideal", None, run=1).transmitter.rate == DEFAULT_RATE
 
 
 def test_channels_of_another_shape_or_domain_are_refused(indoor: ChannelSet, tmp_path: Path) -> None:
@@ -49,7 +49,9 @@ def test_channels_of_another_shape_or_domain_are_refused(indoor: ChannelSet, tmp
     wide = tmp_path / "wide.npy"
     np.save(wide, indoor.h[:2, 0].numpy())
     for channels in (load_channels(str(narrow)), load_file(wide, "spatial-frequency")):
-        with pytest.raises(InvalidArgumentError, match=f"`data` for codec klt must hold .*; {channels.name} holds"):
+        with pytest.raises(
+            InvalidArgumentError, match=f"`data` for codec klt must hold .*; got {channels.shape.domain} \\[1, "
+        ):
             make_pipeline(load_model("klt"), channels, "ideal", 128, run=1)
 
 
@@ -61,9 +63,9 @@ def test_a_frame_holds_what_encoder_and_link_made_and_the_truth_that_was_asked_f
     sequence, index = np.array([7, 8, 2]), np.array([0, 2399, 11])
     frame = ue.frame(str(uuid.uuid4()), 3, 9, sequence, index, 2.0, truth_by, deadline_ms=70)
     context = EncodeContext(100, np.full(3, 2.0, dtype=np.float32), Randomness(5, np.full(3, 9), sequence))
-    payload = ue.encoder.encode(indoor.h[index], context)
-    received = ue.link.transmit(payload, context.snr_db, context.randomness)
-    np.testing.assert_array_equal(unpack_received(frame, np.arange(3)).values, received.values)
+    payload = ue.transmitter.encoder.encode(indoor.h[index], context)
+    received = ue.transmitter.link.transmit(payload, context.snr_db, context.randomness)
+    np.testing.assert_array_equal(unpack_received(frame, np.arange(3), 100).values, received.values)
     assert (received.values != payload.bits).any()
     assert (frame.ue_id.tolist(), frame.sequence.tolist(), frame.deadline_ms) == ([9] * 3, sequence.tolist(), 70)
     assert (frame.rate.tolist(), frame.length.tolist()) == ([100] * 3, [100] * 3)
@@ -84,9 +86,9 @@ def test_a_frame_holds_what_encoder_and_link_made_and_the_truth_that_was_asked_f
 def test_the_same_report_is_the_same_whoever_shares_its_frame(indoor: ChannelSet) -> None:
     ue = make_pipeline(load_model("klt"), indoor, "digital:soft", 128, run=5)
     session_id = str(uuid.uuid4())
-    together = unpack_received(ue.frame(session_id, 0, 0, np.arange(6), np.arange(6), 1.0, None), np.arange(6))
+    together = unpack_received(ue.frame(session_id, 0, 0, np.arange(6), np.arange(6), 1.0, None), np.arange(6), 128)
     alone = [ue.frame(session_id, 0, 0, np.array([i]), np.array([i]), 1.0, None) for i in range(6)]
-    rows = np.concatenate([unpack_received(frame, np.arange(1)).values for frame in alone])
+    rows = np.concatenate([unpack_received(frame, np.arange(1), 128).values for frame in alone])
     np.testing.assert_array_equal(together.values, rows)
 
 
@@ -97,11 +99,11 @@ def test_reports_of_several_ues_and_snrs_are_the_same_in_one_frame_as_each_alone
     snr_db = np.array([-3.0, 10.0, -3.0, 2.5])
     together = ue.frame(session_id, 0, ue_id, sequence, index, snr_db, "index")
     assert (together.ue_id.tolist(), together.snr_db.tolist()) == (ue_id.tolist(), snr_db.tolist())
-    values = unpack_received(together, np.arange(4)).values
+    values = unpack_received(together, np.arange(4), 128).values
     for i in range(4):
         one = slice(i, i + 1)
         alone = ue.frame(session_id, 0, int(ue_id[i]), sequence[one], index[one], float(snr_db[i]), "index")
-        np.testing.assert_array_equal(values[one], unpack_received(alone, np.arange(1)).values)
+        np.testing.assert_array_equal(values[one], unpack_received(alone, np.arange(1), 128).values)
 
 
 def test_the_encoder_gets_the_estimate_at_unit_power_and_the_truth_stays_the_channel(indoor: ChannelSet) -> None:
@@ -113,8 +115,9 @@ def test_the_encoder_gets_the_estimate_at_unit_power_and_the_truth_stays_the_cha
     h_est = LsEstimator(indoor.shape).estimate(indoor.h[index], np.zeros(4), randomness)
     assert (h_est.abs().square().mean(dim=(1, 2, 3)) > 1.8).all()
     for ue, frame, wanted in zip((perfect, ls), frames, (indoor.h[index], normalize_power(h_est)), strict=True):
-        payload = ue.encoder.encode(wanted, EncodeContext(ue.rate, frame.snr_db, randomness))
-        np.testing.assert_array_equal(unpack_received(frame, np.arange(4)).values, payload.bits)
+        context = EncodeContext(ue.transmitter.rate, frame.snr_db, randomness)
+        payload = ue.transmitter.encoder.encode(wanted, context)
+        np.testing.assert_array_equal(unpack_received(frame, np.arange(4), context.rate).values, payload.bits)
         assert frame.truth is not None
         assert frame.truth.h is not None
         torch.testing.assert_close(torch.from_numpy(frame.truth.h).view(4, 1, 32, 32), indoor.h[index])
@@ -129,11 +132,33 @@ def test_a_session_is_asked_for_with_its_estimator_and_cnr(indoor: ChannelSet) -
     assert (ls.estimator, ls.cnr_db) == ("ls", -2.5)
 
 
-def test_only_a_base_station_that_knows_estimators_is_asked_for_one(indoor: ChannelSet) -> None:
+@pytest.mark.parametrize(
+    ("with_ls", "downlink_snr_db", "version"),
+    [(False, (), 1), (True, (), 2), (False, (0.0, 10.0), 2), (True, (10.0,), 2)],
+)
+def test_only_a_base_station_that_knows_estimators_and_the_downlink_is_asked_for_them(
+    indoor: ChannelSet, with_ls: bool, downlink_snr_db: tuple[float, ...], version: int
+) -> None:
     """One of 0.1.0 takes version 1 alone, and would skip the fields and score an estimate as perfect."""
-    for estimator, cnr_db, version in ((None, None, 1), (LsEstimator(indoor.shape), -2.5, 2)):
-        ue = make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, estimator, cnr_db)
-        assert ue.session_request(str(uuid.uuid4())).protocol_version == version
+    estimator, cnr_db = (LsEstimator(indoor.shape), -2.5) if with_ls else (None, None)
+    ue = make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, estimator, cnr_db, downlink_snr_db)
+    request = ue.session_request(str(uuid.uuid4()))
+    assert (request.protocol_version, request.downlink_snr_db) == (version, downlink_snr_db)
+
+
+def test_a_list_of_downlink_snrs_that_does_not_increase_is_refused(indoor: ChannelSet) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"`downlink_snr_db` must be .* increasing .*; got \[10.0, 0.0\]"):
+        make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, downlink_snr_db=(10.0, 0.0))
+
+
+def test_a_report_that_never_arrives_has_no_values_in_its_frame(indoor: ChannelSet) -> None:
+    ue = make_pipeline(load_model("klt"), indoor, "digital:soft:erasure-0.5", 100, run=5)
+    frame = ue.frame(str(uuid.uuid4()), 0, 0, np.arange(40), np.arange(40), 1.0, "index")
+    assert set(frame.length.tolist()) == {0, 100}
+    assert len(frame.payload) == frame.length.sum()
+    assert frame.rate.tolist() == [100] * 40
+    assert frame.truth is not None
+    assert len(frame.truth.sent_bits) == 40 * 13
 
 
 def test_an_estimator_without_its_cnr_is_refused(indoor: ChannelSet) -> None:

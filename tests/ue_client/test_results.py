@@ -9,14 +9,22 @@ from ue_client.sender import Delivery
 ALL = np.ones(3, dtype=np.bool_)
 
 
-def delivery(nmse: list[float], bit_errors: list[int], latency_s: float = 0.01, num_attempts: int = 1) -> Delivery:
+def delivery(
+    nmse: list[float],
+    bit_errors: list[int],
+    latency_s: float = 0.01,
+    num_attempts: int = 1,
+    erased: tuple[int, ...] = (),
+    crc_failed: tuple[int, ...] = (),
+) -> Delivery:
     n, none = max(len(nmse), 1), np.zeros(max(len(nmse), 1))
     frame = Frame(
         "s", 0, ReceivedKind.HARD_BITS, np.zeros(n, dtype=np.int64), np.arange(n), np.full(n, 8),
         np.zeros(n, dtype=np.float32), np.full(n, 8), bytes(n), None, 0,
     )  # fmt: skip
     ack = FrameAck(
-        "s", 0, 0, "", 0, none > 0, np.arange(n) == 0, np.array(nmse), np.array(nmse) / 2, np.array(bit_errors),
+        "s", 0, 0, "", 0, none > 0, np.arange(n) == 0, np.isin(np.arange(n), erased), np.isin(np.arange(n), crc_failed),
+        np.array(nmse), np.array(nmse) / 2, np.array(bit_errors),
         none.astype(np.float32), none.astype(np.float32), 0.0, np.ones(n, dtype=np.int64),
     )  # fmt: skip
     return Delivery(frame, ack, latency_s, num_attempts)
@@ -55,6 +63,31 @@ def test_a_tally_takes_its_reports_of_a_frame_and_leaves_the_others() -> None:
     assert (row["reports"], row["refused"], row["fallbacks"]) == (2, 1, 0)
     assert row["nmse_db"] == pytest.approx(10 * np.log10(0.25))
     assert (row["ber"], row["bler"]) == (2 / 16, 0.5)
+
+
+def test_a_report_that_was_erased_is_a_block_error_and_has_no_bits() -> None:
+    tally = Tally("klt", 8, 5.0, "digital:bsc:erasure-0.5", "s")
+    tally.add(delivery([0.1, 0.2, 0.3], [0, 2, 0], erased=(0,), crc_failed=(1,)), ALL)
+    tally.add(delivery([0.4, 0.5], [0, 0], erased=(0,), crc_failed=(0,)), np.array([False, True]))
+    row = tally.row()
+    assert (row["reports"], row["erased"], row["crc_failed"]) == (4, 1, 1)
+    assert row["bler"] == pytest.approx(2 / 4)
+    assert row["ber"] == pytest.approx(2 / (3 * 8))
+    assert row["nmse"] == pytest.approx((0.1 + 0.2 + 0.3 + 0.5) / 4)
+
+
+def test_where_every_report_was_erased_no_bit_was_decided() -> None:
+    tally = Tally("klt", 8, 5.0, "digital:bsc:erasure-0.5", "s")
+    tally.add(delivery([1.0, 1.0, 1.0], [0, 0, 0], erased=(0, 1, 2)), ALL)
+    row = tally.row()
+    assert (row["ber"], row["bler"], row["nmse"]) == (None, 1.0, 1.0)
+
+
+def test_reports_without_truth_are_erased_all_the_same() -> None:
+    tally = Tally("klt", 8, 5.0, "digital:bsc:erasure-0.5", "s")
+    tally.add(delivery([], [], erased=(0,)), ALL[:1])
+    row = tally.row()
+    assert (row["reports"], row["erased"], row["bler"], row["ber"]) == (1, 1, None, None)
 
 
 def test_a_session_counts_the_reports_of_its_tallies_over_its_time() -> None:

@@ -24,21 +24,22 @@ class Sent:
     codec: str
     link: str
     num_reports: int
+    downlink_snr_db: tuple[float, ...]
 
 
 @pytest.fixture(scope="session")
 def sent(station: BaseStationProcess, make_ue: Callable[..., Pipeline]) -> tuple[Sent, Sent]:
-    """One session with truth, and one of a UE that estimates its channel, of which half comes without."""
+    """One session with truth; one of a UE that estimates, half without truth, over a link that loses reports."""
     sessions = (
-        Sent(str(uuid.uuid4()), "klt", "digital:bsc", 2 * NUM_REPORTS),
-        Sent(str(uuid.uuid4()), "angular-topk", "digital:hard", 2 * NUM_REPORTS),
+        Sent(str(uuid.uuid4()), "klt", "digital:bsc", 2 * NUM_REPORTS, (-5.0, 10.0)),
+        Sent(str(uuid.uuid4()), "angular-topk", "digital:hard:qpsk:erasure-0.3", 2 * NUM_REPORTS, (2.5,)),
     )
 
     async def send() -> None:
         sender = Sender(f"127.0.0.1:{station.grpc_port}")
         for session in sessions:
             ls_cnr_db = 12.5 if session.codec == "angular-topk" else None
-            ue = make_ue(session.codec, session.link, ls_cnr_db=ls_cnr_db)
+            ue = make_ue(session.codec, session.link, None, ls_cnr_db, session.downlink_snr_db)
             await sender.open_session(ue.session_request(session.session_id))
             for i, snr_db in enumerate((0.0, 2.5)):
                 sequence = np.arange(i * NUM_REPORTS, (i + 1) * NUM_REPORTS)

@@ -11,7 +11,7 @@ from bs_server.batching import BatchKey, BatchQueue, Decoded, Entry, run_batches
 from shared.errors import DataFileError
 from shared.types import Received, ReceivedKind
 
-GOOD, BAD, WRONG = (BatchKey(name * 64, 8, ReceivedKind.HARD_BITS) for name in "abc")
+GOOD, BAD, WRONG = (BatchKey(name * 64, 8, ReceivedKind.HARD_BITS, "uncoded", ()) for name in "abc")
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
@@ -29,7 +29,7 @@ def decode(batch: list[Entry]) -> list[Decoded]:
     if batch[0].key == WRONG:
         raise DataFileError("the model is gone")
     none = np.zeros(1, dtype=np.bool_)
-    return [Decoded(np.full((1, 1, 1, 1), e.snr_db[0]), none, None, 0.0, 0.0, len(batch)) for e in batch]
+    return [Decoded(np.full((1, 1, 1, 1), e.snr_db[0]), none, none, None, None, 0.0, 0.0, len(batch)) for e in batch]
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@ import asyncio
 import itertools
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from bs_server.batching import BatchKey, BatchQueue, Entry
 from shared.errors import DeadlineError, OverloadedError
 from shared.types import Received, ReceivedKind
 
-A, B = (BatchKey(name * 64, 8, ReceivedKind.HARD_BITS) for name in "ab")
+A, B = (BatchKey(name * 64, 8, ReceivedKind.HARD_BITS, "uncoded", ()) for name in "ab")
 FOREVER_S = 3600.0
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
@@ -37,6 +38,24 @@ async def test_a_batch_holds_one_key_and_the_oldest_head_goes_first() -> None:
     queue.append([older, old])
     assert await next_batch(queue) == [older, old]
     assert await next_batch(queue) == [young]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(A, rate=16),
+        replace(A, kind=ReceivedKind.LLRS),
+        replace(A, code="parity"),
+        replace(A, downlink_snr_db=(0.0,)),
+        replace(A, downlink_snr_db=(0.0, 10.0)),
+    ],
+)
+async def test_reports_that_cannot_be_decoded_together_share_no_batch(other: BatchKey) -> None:
+    queue = BatchQueue(max_reports=100, max_batch=8, max_wait_s=0)
+    ours, theirs, again = entry(A, age_s=3), entry(other, age_s=2), entry(A, age_s=1)
+    queue.append([ours, theirs, again])
+    assert await next_batch(queue) == [ours, again]
+    assert await next_batch(queue) == [theirs]
 
 
 async def test_a_batch_holds_at_most_max_batch_reports() -> None:

@@ -7,11 +7,11 @@ import asyncio
 import itertools
 import os
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -24,6 +24,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from bs_server.store import (
     STORES,
+    DownlinkRow,
+    DownlinkTotals,
     GroupColumn,
     GroupTotals,
     ReconstructionRow,
@@ -82,15 +84,46 @@ def session_row(
     opened_at: float = 1.5,
     estimator: str = "perfect",
     cnr_db: float | None = None,
+    downlink_snr_db: tuple[float, ...] = (),
 ) -> SessionRow:
     return SessionRow(
-        str(uuid.uuid4()), codec, "a" * 64, SHAPE, link, "b" * 64, opened_at, estimator=estimator, cnr_db=cnr_db
+        session_id=str(uuid.uuid4()),
+        codec=codec,
+        model_sha256="a" * 64,
+        shape=SHAPE,
+        link=link,
+        dataset_sha256="b" * 64,
+        opened_at=opened_at,
+        estimator=estimator,
+        cnr_db=cnr_db,
+        downlink_snr_db=downlink_snr_db,
     )
 
 
 def report_row(session: SessionRow, sequence: int, ue_id: int = 0, nmse: float | None = 0.5) -> ReportRow:
     sgcs, bit_errors = (None, None) if nmse is None else (0.75, 3)
-    return ReportRow(session.session_id, ue_id, sequence, 2.5, 128, -2.5, nmse, sgcs, bit_errors, True, 1.5, 2.25, 7)
+    return ReportRow(
+        session.session_id,
+        ue_id,
+        sequence,
+        2.5,
+        128,
+        -2.5,
+        nmse,
+        sgcs,
+        bit_errors,
+        True,
+        1.5,
+        2.25,
+        7,
+        coded_bits=300,
+        channel_uses=150,
+        rho=None if nmse is None else 0.9,
+    )
+
+
+def downlink_row(snr_db: float, value: float = 0.5) -> DownlinkRow:
+    return DownlinkRow(snr_db, value, 8 * value, value / 4, 9 * value)
 
 
 def reconstruction_row(report: ReportRow, *, truth: bool = True) -> ReconstructionRow:
@@ -104,7 +137,15 @@ async def everything(store: Store, where: ReportFilter | None = None) -> list[Re
 
 class TestSessions:
     async def test_a_session_comes_back_as_it_was_added(self, store: Store) -> None:
-        for row in (session_row(), session_row(estimator="ls", cnr_db=-2.3)):
+        many = tuple(-1 / 3 + i for i in range(16))  # as long as a list can be written
+        rows = (
+            session_row(),
+            session_row(estimator="ls", cnr_db=-2.3),
+            session_row(downlink_snr_db=(10.0,)),
+            session_row(downlink_snr_db=(-1e-308, 1e-308, *many[1:15])),
+            session_row(downlink_snr_db=many),
+        )
+        for row in rows:
             await store.add_session(row)
             assert await store.session(row.session_id) == row
         assert await store.session(str(uuid.uuid4())) is None
@@ -147,6 +188,57 @@ class TestAppending:
         assert await store.report(found[1].report_id) == found[1]
         assert await store.report(found[1].report_id + 1) is None
         assert sorted(await store.identities(session.session_id)) == [(0, 0), (2**32 - 1, 2**63 - 1)]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"rho": 0.25, "erased": False, "crc_ok": True, "coded_bits": 2**31 - 1, "channel_uses": 2**31 - 1},
+            {"rho": None, "erased": False, "crc_ok": False, "coded_bits": 1, "channel_uses": 1},
+            {"rho": 0.5, "erased": True, "crc_ok": None, "bit_errors": None},
+        ],
+    )
+    async def test_what_became_of_a_report_on_the_link_comes_back(self, store: Store, changes: dict[str, Any]) -> None:
+        session = session_row()
+        await store.add_session(session)
+        row = replace(report_row(session, 0), **changes)
+        await store.append([row], [])
+        (found,) = await everything(store)
+        assert found == replace(row, report_id=found.report_id, codec="klt", link="ideal", estimator="perfect")
+        assert {name: type(getattr(found, name)) for name in changes} == {
+            name: type(value) for name, value in changes.items()
+        }
+        assert await store.find(session.session_id, [(0, 0)]) == [found]
+
+    async def test_the_downlink_of_a_report_comes_back_by_snr_with_the_report_alone(self, store: Store) -> None:
+        session, other = session_row(), session_row()
+        await store.add_session(session)
+        await store.add_session(other)
+        downlink = (downlink_row(-5.0, 0.25), downlink_row(0.0, 0.1), downlink_row(10.1, 1e-44))
+        rows = [
+            replace(report_row(session, 0), downlink=downlink),
+            report_row(session, 1),
+            replace(report_row(session, 0, ue_id=1), downlink=downlink[:1]),
+            replace(report_row(other, 0), downlink=downlink[1:][::-1]),
+        ]
+        await store.append(rows, [])
+        found = await everything(store)
+        assert [row.downlink for row in found] == [()] * 4
+        detailed = [await store.report(row.report_id) for row in found]
+        assert [row and row.downlink for row in detailed] == [downlink, (), downlink[:1], downlink[1:]]
+
+    async def test_the_downlink_of_a_repeated_report_stays_as_it_is_and_counts_once(self, store: Store) -> None:
+        session = session_row()
+        await store.add_session(session)
+        row = replace(report_row(session, 0), downlink=(downlink_row(0.0, 0.25),))
+        await store.append([row], [])
+        again = replace(row, downlink=(downlink_row(0.0, 0.75),))
+        await store.append([again, again], [])
+        (found,) = await everything(store)
+        detailed = await store.report(found.report_id)
+        assert detailed is not None
+        assert detailed.downlink == row.downlink
+        (total,) = await store.totals(ReportFilter(), [])
+        assert [(score.count, score.sum_bler) for score in total.downlink] == [(1, 0.25)]
 
     async def test_a_repeated_report_stays_as_it_is(self, store: Store) -> None:
         session, other = session_row(), session_row()
@@ -296,33 +388,58 @@ class TestOpening:
         await administer(
             url, "CREATE TABLE schema_info (version INTEGER PRIMARY KEY)", "INSERT INTO schema_info VALUES (99)"
         )
-        with pytest.raises(DataFileError, match="must hold schema version 1 to 2; found 99"):
+        with pytest.raises(DataFileError, match="must hold schema version 1 to 3; found 99"):
             await make_store(url, KEEP).open()
         with pytest.raises(Exception, match="sessions"):
             await administer(url, "SELECT * FROM sessions")
 
-    @pytest.mark.parametrize("already", [(), ("estimator",), ("estimator", "cnr_db")])
-    async def test_a_database_of_version_1_gets_what_it_lacks_and_keeps_what_it_holds(
-        self, url: str, already: tuple[str, ...]
+    @pytest.mark.parametrize(
+        ("version", "num_already"), [(1, 0), (1, 1), (1, 2), (1, 9), (2, 0), (2, 1), (2, 4), (2, 7)]
+    )
+    async def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_holds(
+        self, url: str, version: int, num_already: int
     ) -> None:
-        """Also one whose upgrade was cut off after some columns."""
+        """Also one whose upgrade was cut off after ``num_already`` of its steps."""
         store, session = make_store(url, KEEP), session_row()
         await store.open()
         await store.add_session(session)
         await store.append([report_row(session, 0)], [])
         await store.close()
-        lacking = [name for name in ("estimator", "cnr_db") if name not in already]
-        drops = [f"ALTER TABLE sessions DROP COLUMN {name}" for name in lacking]
-        await administer(url, *drops, "UPDATE schema_info SET version = 1")
-        for _ in range(2):  # the second time it is up to date
+        came = [step for newer in CAME_WITH if newer > version for step in CAME_WITH[newer]]
+        await administer(url, *came[num_already:], f"UPDATE schema_info SET version = {version}")
+        for time in range(2):  # the second time it is up to date
             await store.open()
-            assert await store.session(session.session_id) == replace(session, num_reports=1)
-            assert [row.estimator for row in await everything(store)] == ["perfect"]
-            other = session_row(estimator="ls", cnr_db=3.0)
+            assert await store.session(session.session_id) == replace(session, num_reports=1 + time)
+            first = (await everything(store))[0]
+            assert (first.estimator, first.nmse, first.bit_errors, first.erased) == ("perfect", 0.5, 3, False)
+            if num_already == 0:  # what it holds is from before version 3
+                assert (first.rho, first.crc_ok, first.coded_bits, first.channel_uses) == (None, None, 128, 128)
+                total = (await store.totals(ReportFilter(), []))[0]
+                assert (total.coded_bits, total.channel_uses) == (128 + time * 300, 128 + time * 150)
+                assert (total.num_decided, total.decided_bits, total.num_rho) == (1 + time, (1 + time) * 128, time)
+            row = replace(report_row(session, 1 + time), downlink=(downlink_row(5.0),))
+            await store.append([row], [])
+            added = await store.report((await everything(store))[-1].report_id)
+            assert added is not None
+            assert (added.rho, added.coded_bits, added.downlink) == (0.9, 300, row.downlink)
+            other = session_row(estimator="ls", cnr_db=3.0, downlink_snr_db=(5.0, 10.0))
             await store.add_session(other)
             assert await store.session(other.session_id) == other
             await store.close()
 
+
+# Version -> what takes a database back behind it, the last step of an upgrade first to go missing.
+CAME_WITH = {
+    2: tuple(f"ALTER TABLE sessions DROP COLUMN {name}" for name in ("estimator", "cnr_db")),
+    3: (
+        "DROP TABLE downlink",
+        "ALTER TABLE sessions DROP COLUMN downlink_snr_db",
+        *(
+            f"ALTER TABLE reports DROP COLUMN {name}"
+            for name in ("rho", "erased", "crc_ok", "coded_bits", "channel_uses")
+        ),
+    ),
+}
 
 COLUMNS: tuple[GroupColumn, ...] = get_args(GroupColumn)
 SESSIONS: tuple[tuple[str, str, str, float | None], ...] = (
@@ -330,19 +447,81 @@ SESSIONS: tuple[tuple[str, str, str, float | None], ...] = (
     ("klt", "digital:bsc", "ls", -3.0),
     ("float", "ideal", "ls", 10.1),
 )
-scores = st.tuples(
-    st.floats(0, 1e6).filter(lambda value: value == 0 or value > 1e-100), st.floats(0, 1), st.integers(0, 128)
-)
-DrawnReport = tuple[int, int, float, tuple[float, float, int] | None, bool, float, float, int]
-drawn_reports: st.SearchStrategy[DrawnReport] = st.tuples(
-    st.integers(0, len(SESSIONS) - 1),
-    st.sampled_from([32, 128, 1024]),
-    st.sampled_from([-5.0, 0.0, 2.5, 10.1]),
-    st.none() | scores,
-    st.booleans(),
-    st.floats(0, 1000),
-    st.floats(0, 1000),
-    st.integers(1, 256),
+DOWNLINK_SNR_DB = (-5.0, 0.0, 10.1)
+positive = st.floats(0, 1e6) | st.floats(0, 1e-100)  # whose squares may underflow, which PostgreSQL refuses
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnReport:
+    """A report before it has a session; without truth where ``nmse`` is None."""
+
+    session: int
+    rate: int
+    snr_db: float
+    nmse: float | None
+    sgcs: float
+    rho: float | None
+    bit_errors: int
+    erased: bool
+    crc_ok: bool | None
+    fallback: bool
+    queue_ms: float
+    batch_size: int
+    coded_bits: int
+    channel_uses: int
+    downlink: tuple[DownlinkRow, ...]
+
+    def row(self, session: SessionRow, ue_id: int, sequence: int) -> ReportRow:
+        """Return it as the store holds it."""
+        scored = self.nmse is not None
+        return ReportRow(
+            session_id=session.session_id,
+            ue_id=ue_id,
+            sequence=sequence,
+            received_at=0.0,
+            rate=self.rate,
+            snr_db=self.snr_db,
+            nmse=self.nmse,
+            sgcs=self.sgcs if scored else None,
+            bit_errors=self.bit_errors if scored and not self.erased else None,
+            fallback=self.fallback,
+            queue_ms=self.queue_ms,
+            decode_ms=2 * self.queue_ms,
+            batch_size=self.batch_size,
+            coded_bits=self.coded_bits,
+            channel_uses=self.channel_uses,
+            rho=self.rho if scored else None,
+            erased=self.erased,
+            crc_ok=None if self.erased else self.crc_ok,
+            downlink=self.downlink if scored else (),
+            codec=session.codec,
+            link=session.link,
+            estimator=session.estimator,
+            cnr_db=session.cnr_db,
+        )
+
+
+drawn_reports = st.builds(
+    DrawnReport,
+    session=st.integers(0, len(SESSIONS) - 1),
+    rate=st.sampled_from([32, 128, 65536]),  # a sum of squares beyond 32 bits
+    snr_db=st.sampled_from([-5.0, 0.0, 2.5, 10.1]),
+    nmse=st.none() | positive,
+    sgcs=st.floats(0, 1),
+    rho=st.none() | st.floats(0, 1),
+    bit_errors=st.integers(0, 2) | st.integers(0, 65536),
+    erased=st.booleans(),
+    crc_ok=st.none() | st.booleans(),
+    fallback=st.booleans(),
+    queue_ms=st.floats(0, 1000),
+    batch_size=st.integers(1, 256),
+    coded_bits=st.integers(1, 2**31 - 1),
+    channel_uses=st.integers(1, 2**31 - 1),
+    downlink=st.lists(
+        st.builds(DownlinkRow, st.sampled_from(DOWNLINK_SNR_DB), *[positive] * 4),
+        unique_by=lambda row: row.snr_db,
+        max_size=3,
+    ).map(tuple),
 )
 
 
@@ -364,17 +543,24 @@ class TestTotals:
         rng = np.random.default_rng(1)
         drawn = []
         for _ in range(150):
-            scored = (float(rng.exponential()), float(rng.random()), int(rng.integers(3)))
+            snrs = [snr_db for snr_db in DOWNLINK_SNR_DB if rng.random() < 0.6]
             drawn.append(
-                (
-                    int(rng.integers(3)),
-                    int(rng.choice([32, 128])),
-                    float(rng.choice([-5.0, 10.1])),
-                    scored if rng.random() < 0.7 else None,
-                    bool(rng.random() < 0.2),
-                    float(rng.random()),
-                    float(rng.random()),
-                    int(rng.integers(1, 65)),
+                DrawnReport(
+                    session=int(rng.integers(3)),
+                    rate=int(rng.choice([32, 128])),
+                    snr_db=float(rng.choice([-5.0, 10.1])),
+                    nmse=float(rng.exponential()) if rng.random() < 0.7 else None,
+                    sgcs=float(rng.random()),
+                    rho=float(rng.random()) if rng.random() < 0.8 else None,
+                    bit_errors=int(rng.integers(3)),
+                    erased=bool(rng.random() < 0.2),
+                    crc_ok=[None, True, False][rng.integers(3)],
+                    fallback=bool(rng.random() < 0.2),
+                    queue_ms=float(rng.random()),
+                    batch_size=int(rng.integers(1, 65)),
+                    coded_bits=int(rng.integers(32, 300)),
+                    channel_uses=int(rng.integers(8, 300)),
+                    downlink=tuple(DownlinkRow(snr_db, *rng.random(4).tolist()) for snr_db in snrs),
                 )
             )
         rows = await self.add(store, drawn)
@@ -391,13 +577,7 @@ class TestTotals:
         sessions = [session_row(codec, link, 1.5, estimator, cnr_db) for codec, link, estimator, cnr_db in SESSIONS]
         for session in sessions:
             await store.add_session(session)
-        rows = []
-        for sequence, (number, rate, snr_db, scored, *rest) in enumerate(drawn):
-            session = sessions[number]
-            scores = scored or (None, None, None)
-            row = ReportRow(session.session_id, ue_id, sequence, 0.0, rate, snr_db, *scores, *rest)
-            of_session = {name: getattr(session, name) for name in ("codec", "link", "estimator", "cnr_db")}
-            rows.append(replace(row, **of_session))
+        rows = [report.row(sessions[report.session], ue_id, sequence) for sequence, report in enumerate(drawn)]
         if rows:
             await store.append(rows, [])
         return rows
@@ -413,6 +593,10 @@ def reference(rows: list[ReportRow], group_by: Sequence[GroupColumn]) -> list[Gr
     for key, members in sorted(groups.items(), key=lambda item: [(value is not None, value) for value in item[0]]):
         scored = [row for row in members if row.nmse is not None]
         nmse = np.array([row.nmse for row in scored], dtype=np.float64)
+        sgcs = np.array([row.sgcs for row in scored], dtype=np.float64)
+        rho = np.array([row.rho for row in scored if row.rho is not None])
+        decided = [(row.bit_errors, row.rate) for row in scored if row.bit_errors is not None]
+        checked = [row for row in members if row.crc_ok is not None]
         totals.append(
             GroupTotals(
                 key=key,
@@ -421,18 +605,51 @@ def reference(rows: list[ReportRow], group_by: Sequence[GroupColumn]) -> list[Gr
                 sum_nmse=float(nmse.sum()),
                 sum_nmse_squared=float((nmse**2).sum()),
                 median_nmse=float(np.median(nmse)) if scored else None,
-                sum_sgcs=sum(row.sgcs or 0.0 for row in scored),
-                bit_errors=sum(row.bit_errors or 0 for row in scored),
-                scored_bits=sum(row.rate for row in scored),
-                block_errors=sum(bool(row.bit_errors) for row in scored),
+                sum_sgcs=float(sgcs.sum()),
+                sum_sgcs_squared=float((sgcs**2).sum()),
+                num_rho=len(rho),
+                sum_rho=float(rho.sum()),
+                sum_rho_squared=float((rho**2).sum()),
+                num_decided=len(decided),
+                bit_errors=sum(errors for errors, _ in decided),
+                decided_bits=sum(bits for _, bits in decided),
+                sum_errors_squared=sum(errors * errors for errors, _ in decided),
+                sum_errors_times_bits=sum(errors * bits for errors, bits in decided),
+                sum_bits_squared=sum(bits * bits for _, bits in decided),
+                block_errors=sum(row.erased or bool(row.bit_errors) for row in scored),
+                erasures=sum(row.erased for row in members),
+                num_checked=len(checked),
+                crc_failures=sum(not row.crc_ok for row in checked),
+                num_verified=sum(row.nmse is not None for row in checked),
+                undetected_errors=sum(bool(row.crc_ok and row.bit_errors) for row in checked),
                 info_bits=sum(row.rate for row in members),
+                coded_bits=sum(row.coded_bits for row in members),
+                channel_uses=sum(row.channel_uses for row in members),
                 fallbacks=sum(row.fallback for row in members),
                 mean_queue_ms=float(np.mean([row.queue_ms for row in members])),
                 mean_decode_ms=float(np.mean([row.decode_ms for row in members])),
                 mean_batch_size=float(np.mean([row.batch_size for row in members])),
+                downlink=tuple(downlink_reference(members)),
             )
         )
     return totals
+
+
+def downlink_reference(rows: list[ReportRow]) -> Iterator[DownlinkTotals]:
+    scores = [score for row in rows for score in row.downlink]
+    for snr_db in sorted({score.snr_db for score in scores}):
+        of_snr = [score for score in scores if score.snr_db == snr_db]
+        bler, efficiency = (np.array([getattr(s, name) for s in of_snr]) for name in ("bler", "spectral_efficiency"))
+        yield DownlinkTotals(
+            snr_db=snr_db,
+            count=len(of_snr),
+            sum_bler=float(bler.sum()),
+            sum_bler_squared=float((bler**2).sum()),
+            sum_spectral_efficiency=float(efficiency.sum()),
+            sum_spectral_efficiency_squared=float((efficiency**2).sum()),
+            sum_bler_perfect=sum(score.bler_perfect for score in of_snr),
+            sum_spectral_efficiency_perfect=sum(score.spectral_efficiency_perfect for score in of_snr),
+        )
 
 
 def assert_close(found: list[GroupTotals], wanted: list[GroupTotals]) -> None:
@@ -440,7 +657,10 @@ def assert_close(found: list[GroupTotals], wanted: list[GroupTotals]) -> None:
     for ours, theirs in zip(found, wanted, strict=True):
         one, two = asdict(ours), asdict(theirs)
         assert (one.pop("median_nmse") is None) == (two.pop("median_nmse") is None)
-        for name in one.keys() - {"key"}:
+        for name in one.keys() - {"key", "downlink"}:
+            assert type(one[name]) is type(two[name]), name
             assert one[name] == pytest.approx(two[name], rel=1e-9, abs=1e-200), name
+        for score, wanted_score in zip(one["downlink"], two["downlink"], strict=True):
+            assert score == pytest.approx(wanted_score, rel=1e-9, abs=1e-200)
         if ours.median_nmse is not None:
             assert ours.median_nmse == pytest.approx(theirs.median_nmse, rel=1e-9, abs=1e-200)

@@ -2,6 +2,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ def frame(**changes: Any) -> Frame:
 
 
 def test_the_bits_that_were_received_and_sent_are_those_of_the_rows_asked_for() -> None:
-    both = unpack_received(frame(), np.array([0, 1]))
+    both = unpack_received(frame(), np.array([0, 1]), width=9)
     assert both.values.tolist() == [[1, 0, 0, 0, 0, 0, 0, 0, 1], [1, 1, 1, 0, 0, 0, 0, 0, 0]]
     sent = unpack_sent(frame(), np.array([1]))
     assert sent is not None
@@ -65,10 +66,19 @@ def test_any_choice_of_rows_gives_back_what_was_packed(
         truth=SimTruth(np.arange(n), None, packed_bits),
     )
     rows = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=6)))
-    chosen, sent_bits = unpack_received(whole, rows), unpack_sent(whole, rows)
-    width = length[rows].max()
+    width = data.draw(st.integers(int(length[rows].max()), 25))
+    chosen, sent_bits = unpack_received(whole, rows, width), unpack_sent(whole, rows)
+    wanted = np.pad(received.values[rows], ((0, 0), (0, 25)))[:, :width]  # zero where a report is shorter, or erased
     assert chosen.values.dtype == received.values.dtype
-    assert np.array_equal(chosen.values, received.values[rows, :width])
+    assert np.array_equal(chosen.values, wanted)
     assert np.array_equal(chosen.length, length[rows])
     assert sent_bits is not None
-    assert np.array_equal(sent_bits.bits, hard[rows, :width])
+    assert np.array_equal(sent_bits.bits, hard[rows, : length[rows].max()])
+
+
+@pytest.mark.parametrize("kind", ReceivedKind)
+def test_reports_that_were_all_erased_are_as_wide_as_those_that_were_not(kind: ReceivedKind) -> None:
+    empty = frame(kind=kind, length=np.array([0, 0]), payload=b"")
+    received = unpack_received(empty, np.array([0, 1]), width=9)
+    assert received.values.tolist() == [[0] * 9] * 2
+    assert received.length.tolist() == [0, 0]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from protos.csi.v1 import feedback_pb2, frame_pb2
 from shared.errors import InvalidArgumentError
-from shared.frame import Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
+from shared.frame import MAX_DOWNLINK_SNRS, Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
 from shared.types import CsiShape, Domain, ReceivedKind
 from shared.wire import serde
 
@@ -75,6 +75,9 @@ def acks(draw: st.DrawFn) -> FrameAck:
     def column(elements: st.SearchStrategy[float], dtype: type[T]) -> NDArray[T]:
         return np.array(draw(st.lists(elements, max_size=3)), dtype=dtype)
 
+    def flags(n: int) -> NDArray[np.bool_]:
+        return np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=np.bool_)
+
     return FrameAck(
         session_id=draw(text),
         frame_id=draw(uint64),
@@ -82,7 +85,9 @@ def acks(draw: st.DrawFn) -> FrameAck:
         message=draw(text),
         retry_delay_ms=draw(uint32),
         duplicate=column(st.booleans(), np.bool_),
-        fallback=column(st.booleans(), np.bool_),
+        fallback=(fallback := column(st.booleans(), np.bool_)),
+        erased=flags(len(fallback)),
+        crc_failed=flags(len(fallback)),
         nmse=column(st.floats(allow_nan=False), np.float64),
         sgcs=column(st.floats(allow_nan=False), np.float64),
         bit_errors=column(uint32, np.int64),
@@ -109,9 +114,12 @@ def test_an_acknowledgement_comes_back_from_the_wire(ack: FrameAck) -> None:
 
 
 estimators = st.text(min_size=1, max_size=8)
+downlinks = st.lists(finite, max_size=MAX_DOWNLINK_SNRS).map(tuple)
 
 
-@given(st.builds(SessionRequest, uint32, text, text, text, shapes, text, text, estimators, st.none() | finite))
+@given(
+    st.builds(SessionRequest, uint32, text, text, text, shapes, text, text, estimators, st.none() | finite, downlinks)
+)
 def test_a_session_request_comes_back_from_the_wire(request: SessionRequest) -> None:
     content = serde.session_request_to_proto(request).SerializeToString()
     assert serde.session_request_from_proto(feedback_pb2.OpenSessionRequest.FromString(content)) == request
@@ -175,3 +183,17 @@ def test_a_domain_that_is_not_ours_is_refused() -> None:
 def test_a_ue_that_names_no_estimator_estimates_perfectly() -> None:
     request = serde.session_request_from_proto(feedback_pb2.OpenSessionRequest(domain="angular-delay"))
     assert (request.estimator, request.cnr_db) == ("perfect", None)
+
+
+def test_a_request_of_too_many_downlink_snrs_stays_long_enough_to_be_refused() -> None:
+    message = feedback_pb2.OpenSessionRequest(domain="angular-delay", downlink_snr_db=range(10_000))
+    request = serde.session_request_from_proto(message)
+    assert request.downlink_snr_db == tuple(range(MAX_DOWNLINK_SNRS + 1))
+
+
+@pytest.mark.parametrize("fallback", [[], [False, True, True]])
+def test_a_base_station_that_knows_no_erasure_and_no_crc_flags_nothing(fallback: list[bool]) -> None:
+    ack = serde.frame_ack_from_proto(frame_pb2.FrameAck(fallback=fallback))
+    for flags in (ack.erased, ack.crc_failed):
+        assert flags.dtype == np.bool_
+        assert flags.tolist() == [False] * len(fallback)

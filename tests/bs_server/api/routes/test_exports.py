@@ -29,12 +29,28 @@ def same(cell: str, value: object) -> bool:
     return cell == "" if value is None else cell == (value if isinstance(value, str) else json.dumps(value))
 
 
-def flat(group: dict[str, Any]) -> dict[str, object]:
-    """Return a group's figures with those of an object within joined by "_"."""
-    figures: dict[str, object] = {}
-    for name, value in group.items():
-        figures |= {f"{name}_{part}": v for part, v in value.items()} if isinstance(value, dict) else {name: value}
-    return figures
+KEYS = {"codec", "rate", "snr_db", "link", "estimator", "cnr_db", "session"}
+INTERVAL = ["value", "ci95_low", "ci95_high"]
+OBJECTS = {
+    "nmse": ["mean", "mean_db", "ci95_low_db", "ci95_high_db", "median_db"],
+    **dict.fromkeys(("rho", "bler", "crc_fail_rate", "undetected_error_rate", "erasure_rate"), INTERVAL),
+    "spectral_efficiency": INTERVAL,
+}
+
+
+def flat(figures: dict[str, Any]) -> dict[str, object]:
+    """Return figures with those of an object within joined by "_", also where there is no such object."""
+    cells: dict[str, object] = {}
+    for name, value in figures.items():
+        if name == "downlink":
+            for score in value:
+                scores = {inner: of_snr for inner, of_snr in score.items() if inner != "snr_db"}
+                cells |= {f"downlink_{score['snr_db']:g}db_{inner}": cell for inner, cell in flat(scores).items()}
+        elif name in OBJECTS and not isinstance(value, float):
+            cells |= {f"{name}_{part}": (value or {}).get(part) for part in OBJECTS[name]}
+        else:
+            cells[name] = value
+    return cells
 
 
 @pytest.mark.parametrize("filters", [{}, {"snr_db": 2.5}, {"ue_id": 7, "rate": 128, "link": "digital:bsc"}])
@@ -62,15 +78,24 @@ def test_the_summary_is_that_of_json_figure_for_figure(
         wanted = [flat(group) for group in rest.get("/v1/metrics/summary", params=where).json()["groups"]]
         rows = rows_of(rest.get("/v1/metrics/summary.csv", params=where))
         assert len(rows) == len(wanted)
+        of_snr = {name for group in wanted for name in group if name.startswith("downlink_")}
+        assert len(of_snr) == (20 if session == scored else 10)
         for row, group in zip(rows, wanted, strict=True):
-            keys = {"codec", "rate", "snr_db", "link", "estimator", "cnr_db", "session"}
-            assert row.keys() & keys == set(group_by)
-            unscored = (
-                {name for name in row if name.startswith(("nmse_", "bler_"))} if group.get("nmse", 0) is None else ()
-            )
-            assert [name for name in row if name not in unscored and not same(row[name], group[name])] == []
-            assert all(row[name] == "" for name in unscored)
-            assert group.keys() - keys - {"nmse", "bler"} <= row.keys()
+            assert row.keys() == group.keys() - KEYS | set(group_by) | of_snr
+            assert [name for name in row if not same(row[name], group.get(name))] == []
+
+
+def test_groups_of_sessions_with_other_downlink_snrs_have_the_columns_of_both(
+    rest: httpx.Client, scored: str, half_scored: str
+) -> None:
+    rows = {row["session"]: row for row in rows_of(rest.get("/v1/metrics/summary.csv", params={"group_by": "session"}))}
+    wanted = {scored: {"-5", "10"}, half_scored: {"2.5"}}
+    for session, snrs in wanted.items():
+        filled = {snr_db for snr_db in ("-5", "10", "2.5") if rows[session][f"downlink_{snr_db}db_bler_value"]}
+        assert filled == snrs
+    names = [name for name in rows[scored] if name.startswith("downlink_") and name.endswith("db_num_reports")]
+    snr_db = [float(name.removeprefix("downlink_").removesuffix("db_num_reports")) for name in names]
+    assert snr_db == sorted(snr_db)
 
 
 def test_an_estimate_is_named_in_every_row(rest: httpx.Client, scored: str, half_scored: str) -> None:
@@ -88,7 +113,8 @@ def test_nothing_is_a_header_and_no_row(rest: httpx.Client) -> None:
         nothing = rest.get(path, params={"codec": "csinet"})
         something = rest.get(path)
         assert nothing.status_code == 200
-        assert nothing.text == something.text.splitlines(keepends=True)[0]
+        header = something.text.splitlines()[0].split(",")
+        assert nothing.text == ",".join(name for name in header if not name.startswith("downlink_")) + "\n"
         assert rows_of(something)
 
 
@@ -104,7 +130,7 @@ def session_row() -> SessionRow:
 
 def report_row(session: SessionRow, sequence: int) -> ReportRow:
     nmse = None if sequence % 7 == 0 else 0.1 + sequence / 3
-    return ReportRow(session.session_id, 4, sequence, 2.5, 128, -2.5, nmse, nmse, 3, True, 1.5, 2.25, 7)
+    return ReportRow(session.session_id, 4, sequence, 2.5, 128, -2.5, nmse, nmse, 3, True, 1.5, 2.25, 7, 128, 64)
 
 
 async def exported(store: Store, where: ReportFilter) -> tuple[list[dict[str, str]], int]:

@@ -21,13 +21,43 @@ def test_a_report_is_shown_with_its_scores(rest: httpx.Client, scored: str) -> N
         assert 0 < report["sgcs"] < 1
         assert 0 <= report["bit_errors"] < 64
         assert 1 <= report["batch_size"] <= 64
-        assert rest.get(f"/v1/reports/{report['report_id']}").json() == report
+        assert 0 < report["rho"] < 1
+        assert (report["coded_bits"], report["channel_uses"], report["erased"], report["crc_ok"]) == (
+            128,
+            128,
+            False,
+            None,
+        )
+        detailed = rest.get(f"/v1/reports/{report['report_id']}").json()
+        downlink = detailed.pop("downlink")
+        assert detailed == report
+        assert [score["snr_db"] for score in downlink] == [-5.0, 10.0]
+        for score in downlink:
+            assert 0 <= score["bler_perfect"] <= score["bler"] <= 1
+            assert 0 < score["spectral_efficiency"] < score["spectral_efficiency_perfect"] < 12
+
+
+def test_a_report_that_was_erased_has_the_score_of_the_mean_channel_and_no_bits(
+    rest: httpx.Client, half_scored: str
+) -> None:
+    reports = reports_of(rest, half_scored)
+    erased = [report for report in reports if report["erased"]]
+    assert 0 < len(erased) < 50
+    assert [report["fallback"] for report in reports] == [report["erased"] for report in reports]
+    assert {(report["coded_bits"], report["channel_uses"]) for report in reports} == {(128, 64)}
+    assert {report["bit_errors"] for report in erased} == {None}
+    scored = [report for report in erased if report["nmse"] is not None]
+    assert scored
+    for report in scored:
+        assert 0 < report["rho"] < 1
+        assert len(rest.get(f"/v1/reports/{report['report_id']}").json()["downlink"]) == 1
 
 
 def test_a_report_without_truth_has_no_scores(rest: httpx.Client, half_scored: str) -> None:
     reports = reports_of(rest, half_scored, snr_db=2.5)
     assert len(reports) == 25
-    assert all(r[name] is None for r in reports for name in ("nmse", "nmse_db", "sgcs", "bit_errors"))
+    assert all(r[name] is None for r in reports for name in ("nmse", "nmse_db", "sgcs", "rho", "bit_errors"))
+    assert rest.get(f"/v1/reports/{reports[0]['report_id']}").json()["downlink"] == []
 
 
 def test_a_filter_keeps_what_it_names(rest: httpx.Client, scored: str) -> None:
