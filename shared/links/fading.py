@@ -1,6 +1,6 @@
 r"""Fading: what the channel between UE and base station makes of the SNR of each symbol.
 
-    y = h s + n, h known to the receiver, one entry an antenna  --MRC-->  h^H y / ||h||^2 = s + n',  n' ~ CN(0, no / ||h||^2)
+    y = h s + n, one entry an antenna, h known  --MRC-->  h^H y / ||h||^2 = s + n',  n' ~ CN(0, no / ||h||^2)
 
 so that a channel is, for everything behind the combiner, its gain ``||h||^2``: after combining, the SNR of a symbol is
 Es/N0 times the gain.
@@ -31,20 +31,21 @@ UPLINK_FILE = Path(__file__).parent / "uplink.npz"
 Gain = NDArray[np.float64]
 
 
-def awgn_gain(randomness: Randomness, num_symbols: int) -> Gain:  # noqa: ARG001  (see the type of `FADINGS`)
+def awgn_gain(randomness: Randomness, num_symbols: int) -> Gain:
     """Return [batch, 1] ones."""
     return np.ones((len(randomness.sequence), 1))
 
 
-def rayleigh_gain(randomness: Randomness, num_symbols: int) -> Gain:  # noqa: ARG001
+def rayleigh_gain(randomness: Randomness, num_symbols: int) -> Gain:
     """Return [batch, 1] gains of unit mean, exponentially distributed."""
     parts = [generator.standard_normal(2) for generator in randomness.generators(Stage.FADING)]
-    return np.square(np.reshape(parts, (-1, 2))).sum(axis=1, keepdims=True) / 2
+    gain: Gain = np.square(np.reshape(parts, (-1, 2))).sum(axis=1, keepdims=True) / 2
+    return gain
 
 
 def uplink_gain(randomness: Randomness, num_symbols: int) -> Gain:
-    """Return [batch, num_symbols] gains after MRC; their mean over the subcarriers is the number of antennas."""
-    gain = np.square(np.abs(uplink_channels())).sum(axis=1)
+    """Return [batch, num_symbols] gains after MRC of eight antennas; mean over the subcarriers: eight."""
+    gain: Gain = np.square(np.abs(uplink_channels())).sum(axis=1, dtype=np.float64)
     chosen = [int(generator.integers(len(gain))) for generator in randomness.generators(Stage.FADING)]
     return gain[chosen][:, np.arange(num_symbols) % gain.shape[1]]
 

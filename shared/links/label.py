@@ -78,7 +78,7 @@ def parse_digital_label(label: str) -> DigitalLabel:
         label: ``digital``, a detector, and up to one word for each other option, in any order.
 
     Raises:
-        InvalidArgumentError: If a word is unknown, or two speak of one option, or there is no detector; it names the word.
+        InvalidArgumentError: If a word is unknown, or two speak of one option, or there is no detector.
     """
     family, *words = label.split(":")
     if family != FAMILY:

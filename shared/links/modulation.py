@@ -117,17 +117,19 @@ class Modulation:
         """
         axes, variance = self._axes(y), no[:, :, None]
         if self.bits_per_axis == 1:  # the two exponentials divide to one
-            return (-4 * self.levels[0] * axes / variance).reshape(len(y), y.shape[1] * self.bits_per_symbol)
+            llrs = np.asarray(-4 * self.levels[0] * axes / variance, dtype=np.float64)
+            return llrs.reshape(len(y), y.shape[1] * self.bits_per_symbol)
         metric = -(np.square(axes[..., None] - self.levels) / variance[..., None])  # [batch, symbol, axis, level]
-        likelihood = np.exp(metric - metric.max(axis=-1, keepdims=True))
+        likelihood: NDArray[np.float64] = np.exp(metric - metric.max(axis=-1, keepdims=True))
         is_one = ((np.arange(len(self.levels))[:, None] >> self._shifts()) & 1).astype(np.float64)  # [level, bit]
         tiny = np.finfo(np.float64).tiny
-        llr = np.log(np.maximum(likelihood @ is_one, tiny)) - np.log(np.maximum(likelihood @ (1 - is_one), tiny))
-        return np.moveaxis(llr, 3, 2).reshape(len(y), y.shape[1] * self.bits_per_symbol)
+        one, zero = (np.maximum(likelihood @ share, tiny) for share in (is_one, 1 - is_one))
+        llrs = np.asarray(np.moveaxis(np.log(one / zero), 3, 2), dtype=np.float64)  # [batch, symbol, bit, axis]
+        return llrs.reshape(len(y), y.shape[1] * self.bits_per_symbol)
 
     def _axes(self, y: NDArray[np.complex128]) -> NDArray[np.float64]:
         """Return [batch, num_symbols, num_axes], the coordinates that carry bits."""
-        return np.stack([y.real, y.imag][: self.num_axes], axis=-1)
+        return np.stack([y.real, y.imag][: self.num_axes], axis=-1, dtype=np.float64)
 
     def _shifts(self) -> NDArray[np.int64]:
         return np.arange(self.bits_per_axis - 1, -1, -1)
@@ -136,9 +138,9 @@ class Modulation:
 def _pam(bits_per_axis: int) -> NDArray[np.float64]:
     """Return [2^bits_per_axis] levels 1, 3, 5 ... and their negatives by label."""
     label = np.arange(1 << bits_per_axis)
-    level = 1.0 - 2 * (label & 1)
+    level = np.where(label & 1, -1.0, 1.0)
     for k in range(1, bits_per_axis):
-        level = (1 - 2 * (label >> k & 1)) * ((1 << k) - level)
+        level = np.where(label >> k & 1, -1.0, 1.0) * ((1 << k) - level)
     return level
 
 

@@ -124,7 +124,9 @@ async def test_a_refusal_is_the_base_stations_own_error(local: Settings, ue: Pip
         session_id = await opened(sender, ue)
         frame = await anext(frames(ue, session_id, 1))
         assert (await sender.report(frame)).code == 0
-        with pytest.raises(InvalidArgumentError, match="`length` of a report of 136 bits over digital:bsc must be 136; got 128"):
+        with pytest.raises(
+            InvalidArgumentError, match="`length` of a report of 136 bits over digital:bsc must be 136; got 128"
+        ):
             await sender.report(replace(frame, rate=frame.rate + 8, truth=None))
         with pytest.raises(NotFoundError, match="`session_id` must be an open session"):
             await sender.report(replace(frame, session_id=str(uuid.uuid4())))
