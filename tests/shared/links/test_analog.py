@@ -116,7 +116,9 @@ def test_a_report_without_power_is_refused(value: float) -> None:
 
 def test_bits_are_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="`payload` over analog:uplink must be symbols; got bits"):
-        make_link("analog:uplink").transmit(no_bits(1), np.zeros(1), Randomness(1, np.zeros(1), np.zeros(1)))
+        make_link("analog:uplink").transmit(
+            no_bits(1), np.zeros(1, dtype=np.float32), Randomness(1, np.arange(1), np.arange(1))
+        )
 
 
 @given(st.sampled_from(FADING_NAMES), st.floats(0, 1, exclude_max=True), st.booleans())

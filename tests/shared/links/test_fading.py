@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import kstest
 
-from shared.digests import sha256_of
 from shared.coding.channel_code import Uncoded
+from shared.digests import sha256_of
 from shared.links import make_link
 from shared.links.error_probability import bit_error_probability
 from shared.links.fading import FADINGS, UPLINK_FILE, uplink_channels
