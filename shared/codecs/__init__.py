@@ -46,26 +46,30 @@ def make_encoder(model: ModelFile, device: torch.device) -> Encoder:
     """Build the UE side of a model.
 
     Raises:
-        DataFileError: If the model names a codec that does not exist, or lacks a tensor of it.
+        DataFileError: If the model names a codec that does not exist, lacks a tensor of it, or has another payload.
     """
     entry = _entry(model)
     try:
-        return entry.encoder(model, device)
+        encoder = entry.encoder(model, device)
     except KeyError as error:
         raise _lacking(model, error) from None
+    _require_payload(model, of_symbols=isinstance(encoder, SymbolEncoder))
+    return encoder
 
 
 def make_decoder(model: ModelFile, device: torch.device) -> Decoder:
     """Build the base-station side of a model.
 
     Raises:
-        DataFileError: If the model names a codec that does not exist, or lacks a tensor of it.
+        DataFileError: If the model names a codec that does not exist, lacks a tensor of it, or has another payload.
     """
     entry = _entry(model)
     try:
-        return entry.decoder(model, device)
+        decoder = entry.decoder(model, device)
     except KeyError as error:
         raise _lacking(model, error) from None
+    _require_payload(model, of_symbols=isinstance(decoder, SymbolDecoder))
+    return decoder
 
 
 def _entry(model: ModelFile) -> CodecEntry:
@@ -76,6 +80,14 @@ def _entry(model: ModelFile) -> CodecEntry:
         raise DataFileError(
             f"`codec` of model {model.card.name} must be one of {names}; got {model.card.codec!r}."
         ) from None
+
+
+def _require_payload(model: ModelFile, *, of_symbols: bool) -> None:
+    card, found = model.card, "symbols" if of_symbols else "bits"
+    if card.payload != found:
+        raise DataFileError(
+            f"`payload` of model {card.name} must be {found}, as codec {card.codec}'s is; got {card.payload}."
+        )
 
 
 def _lacking(model: ModelFile, error: KeyError) -> DataFileError:

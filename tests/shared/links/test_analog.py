@@ -27,7 +27,8 @@ def send(
     snr = np.full(len(rows), snr_db, dtype=np.float32)
     received = link.transmit_symbols(Symbols(Z[rows, :num_symbols]), snr, Randomness(run, rows * 0 + 3, rows))
     assert received.kind is link.kind is ReceivedKind.SYMBOLS
-    assert (received.values.dtype, received.length.dtype) == (np.complex64, np.int64)
+    assert received.values.dtype == np.complex64
+    assert received.length.dtype == np.int64
     assert received.no_eff is not None
     assert received.no_eff.dtype == np.float32
     assert received.no_eff.shape == received.values.shape == (len(rows), num_symbols)
