@@ -37,7 +37,5 @@ def make_link(label: str) -> Link:
     """
     family = label.split(":", maxsplit=1)[0]
     if family not in LINKS:
-        raise InvalidArgumentError(
-            f"`link` must be one of {', '.join(LINKS)}, and options after colons; got {label[:64]!r}."
-        )
+        raise InvalidArgumentError(f"`link` must begin with {' or '.join(LINKS)}; got {label[:64]!r}.")
     return LINKS[family](label)
