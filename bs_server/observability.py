@@ -17,7 +17,9 @@ class Observability:
         self.registry = CollectorRegistry()
         self.reports = Counter("csi_reports", "Reports stored.", ["codec"], registry=self.registry)
         self.duplicates = Counter("csi_duplicates", "Repeated reports.", ["codec"], registry=self.registry)
-        self.block_errors = Counter("csi_block_errors", "Reports with wrong bits.", ["codec"], registry=self.registry)
+        self.block_errors = Counter(
+            "csi_block_errors", "Reports erased or with wrong bits.", ["codec"], registry=self.registry
+        )
         self.fallbacks = Counter(
             "csi_fallbacks", "Reports that took the mean channel.", ["codec"], registry=self.registry
         )

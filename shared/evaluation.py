@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shared.metrics import bit_errors, nmse, rho, sgcs
 from shared.metrics.downlink import mrt_downlink
+from shared.metrics.rho import NUM_FFT
 from shared.transforms import from_angular_delay
 from shared.types import Domain, Payload
 
@@ -50,7 +51,7 @@ class Scores:
     Attributes:
         nmse: [batch] float64, linear.
         sgcs: [batch] float64.
-        rho: [batch] float64; None outside the angular-delay domain.
+        rho: [batch] float64; None outside the angular-delay domain, or for more delay taps than its FFT has.
         bit_errors: [batch] int64, wrong information bits; they mean nothing in a report that was erased.
         downlink: None unless asked for.
     """
@@ -96,7 +97,7 @@ def evaluate(
     return Scores(
         nmse(h_hat, h).cpu().numpy(),
         sgcs(*in_frequency).cpu().numpy(),
-        rho(h_hat, h).cpu().numpy() if domain == "angular-delay" else None,
+        rho(h_hat, h).cpu().numpy() if domain == "angular-delay" and h.shape[-1] <= NUM_FFT else None,
         bit_errors(decided, sent),
         _downlink(*in_frequency, downlink_snr_db) if downlink_snr_db else None,
     )

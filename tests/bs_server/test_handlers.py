@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -456,6 +457,31 @@ class TestReports:
         assert {(row.coded_bits, row.channel_uses, row.crc_ok) for row in rows} == {(130, 33, None)}
         assert count(metrics, "block_errors") == 20
         assert count(metrics, "fallbacks") == erased.sum()
+
+    async def test_whether_the_crc_holds_is_stored_and_told_of_reports_that_arrived(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings, worker: Worker
+    ) -> None:
+        """The checks stand in for those of a channel code: every third report fails, and every erased one."""
+
+        def decode(batch: list[Entry]) -> list[Decoded]:
+            (decoded,) = worker.decode(batch)
+            crc_ok = (np.arange(len(decoded.erased)) % 3 != 0) & ~decoded.erased
+            return [replace(decoded, crc_ok=crc_ok, fallback=~crc_ok)]
+
+        ue = make_ue(link="digital:hard:erasure-0.5")
+        async with start_station(decode=decode) as station:
+            session_id = await opened(station, ue)
+            sent = frame(ue, session_id, range(20))
+            told = [await station.report(sent) for _ in range(2)]
+        erased, failed = sent.length == 0, np.arange(20) % 3 == 0
+        assert set(zip(erased.tolist(), failed.tolist(), strict=True)) == set(
+            itertools.product((False, True), repeat=2)
+        )
+        for ack in told:
+            assert ack.crc_failed.tolist() == (failed & ~erased).tolist()
+            assert ack.fallback.tolist() == (failed | erased).tolist()
+        wanted = [None if lost else not bad for lost, bad in zip(erased, failed, strict=True)]
+        assert [row.crc_ok for row in sorted(await stored(local), key=lambda row: row.sequence)] == wanted
 
     async def test_the_downlink_is_stored_at_each_snr_of_the_session(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings

@@ -51,6 +51,16 @@ def test_rho_is_that_of_angles_and_delays_and_of_nothing_else(indoor: ChannelSet
     assert evaluate(h_hat, decided, h, sent, "spatial-frequency").rho is None
 
 
+@pytest.mark.parametrize(("num_delay_taps", "has_rho"), [(257, True), (258, False)])
+def test_a_channel_too_long_for_rho_has_its_other_scores(num_delay_taps: int, has_rho: bool) -> None:
+    h = torch.ones(2, 1, 2, num_delay_taps, dtype=torch.complex64)
+    none = bits(2)[1]
+    scores = evaluate(h, none, h, none, "angular-delay", SNR_DB)
+    assert (scores.rho is not None) == has_rho
+    assert scores.nmse.tolist() == [0.0, 0.0]
+    assert scores.downlink is not None
+
+
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_the_downlink_is_that_of_channels_over_frequency_at_every_snr(indoor: ChannelSet, domain: Domain) -> None:
     h, h_hat = indoor.h[:5], noisy(indoor.h[:5])
