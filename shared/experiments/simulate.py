@@ -26,6 +26,7 @@ from shared.model_files import ModelFile, load_model
 from shared.receive import Reception, receive
 from shared.rng import Randomness
 from shared.transmit import Transmitter, make_transmitter
+from shared.types import ReceivedKind
 
 CHUNK = 256  # reports simulated at once: what a point needs of memory, whatever its size
 
@@ -115,6 +116,7 @@ class Simulator:
             link=transmitter.link.label,
             estimator=transmitter.estimator.name,
             cnr_db=transmitter.cnr_db,
+            of_symbols=transmitter.link.kind is ReceivedKind.SYMBOLS,
             coded_bits=num_coded_bits,
             channel_uses=transmitter.link.num_channel_uses(num_coded_bits),
             downlink_snr_db=self.downlink_snr_db,
@@ -138,7 +140,7 @@ class Simulator:
         context = DecodeContext(self.transmitter.rate, snr)
         reception = receive(sent.received, self.transmitter.link.code, self.decoder, context)
         domain = self.transmitter.card.domain
-        scores = evaluate(reception.h_hat, reception.payload, h, payload, domain, self.downlink_snr_db)
+        scores = evaluate(reception.h_hat, reception.payload, h, sent.payload, domain, self.downlink_snr_db)
         return scores, reception, np.diff([started_s, encoded_s, arrived_s, time.perf_counter()])
 
 
@@ -186,7 +188,7 @@ def simulate(
         codec: A model, or its name in the zoo or file.
         link: Label of the link.
         snr_db: Es/N0 of the feedback link: one, or several, one after the other.
-        rate: Information bits of a report; None for 128, or the only rate of a codec.
+        rate: Information bits of a report, or its symbols; None for 128, or the only rate of a codec.
         num_reports: Reports at each SNR.
         estimator: Of the channel at the UE; ``lmmse`` knows the statistics of ``channels``.
         cnr_db: SNR of its pilots; None for ``perfect``.

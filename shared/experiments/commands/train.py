@@ -27,7 +27,7 @@ NETWORK_OPTIONS = (
 def train(
     context: typer.Context,
     codec: Annotated[
-        str, typer.Argument(help="klt, angular-topk, float; networks: csinet, crnet; package.module:ENTRY.")
+        str, typer.Argument(help="klt, klt-analog, angular-topk, float; networks: csinet, crnet; package.module:ENTRY.")
     ],
     data: Annotated[str, typer.Option(help="Training split: a file.")],
     test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
