@@ -172,8 +172,11 @@ def _downlink_rows(session: Session, scores: Scores | None, i: int) -> tuple[Dow
 def kept_rows(
     frame: Frame, parts: Sequence[Part], decoded: Sequence[Decoded], keep_every: int
 ) -> list[ReconstructionRow]:
-    """Return the reconstructions that are kept: those of every ``keep_every``-th report of a UE; 0 keeps none."""
-    if keep_every == 0:
+    """Return the reconstructions that are kept: those of every ``keep_every``-th report of a UE; 0 keeps none.
+
+    Without truth none is: a load test would push out all that can be looked at beside it.
+    """
+    if keep_every == 0 or frame.truth is None:
         return []
     return [
         ReconstructionRow(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 _default = Settings()
 _CODECS = list(_default.codecs)
+INTERRUPTED = 130  # typer's exit code of Ctrl-C
 
 Bs = Annotated[str, typer.Option(envvar="CSI_UE_BS", help="Base station, host:port.")]
 Codec = Annotated[
@@ -351,9 +352,10 @@ def main() -> None:
     except CsiError as error:
         typer.echo(f"csi-ue: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("csi-ue: interrupted; what was acknowledged is stored.", err=True)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            typer.echo("csi-ue: interrupted; what was acknowledged is stored.", err=True)
+        raise
 
 
 if __name__ == "__main__":

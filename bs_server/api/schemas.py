@@ -177,7 +177,9 @@ class Reconstruction(Answer):
     domain: str
     shape: tuple[int, int, int]
     h_hat: list[list[list[tuple[float, float]]]]
-    h: list[list[list[tuple[float, float]]]] | None
+    h: list[list[list[tuple[float, float]]]] | None = Field(
+        description="Null where a base station before 0.2.0 kept it without truth."
+    )
 
 
 class Nmse(Answer):

@@ -134,7 +134,8 @@ def _stream(
 
     if not array.shape[0]:
         raise DataFileError(f"`{path}` must hold channels; found none of {list(array.shape)}.")
-    return ChannelStream(path, layout, shape, array.shape[0], read)
+    name = "channels" if array.name == path.name else array.name
+    return ChannelStream(path, layout, shape, array.shape[0], read, array=name)
 
 
 def _tensor(rows: Array, dims: tuple[int, ...]) -> Tensor:

@@ -49,6 +49,7 @@ class ChannelStream:
         read: () -> chunks in order: [n, num_rx_ant, num_tx_ant, num_subcarriers] complex64 of any scale.
         environments: [num_channels] environment of each channel, where the file says; a split must not share one.
         configuration: What else a card should say.
+        array: Name of the array in the file, for sentences.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class ChannelStream:
     read: Callable[[], Iterator[Chunk]]
     environments: NDArray[np.int64] | None = None
     configuration: Configuration = field(default_factory=dict)
+    array: str = "channels"
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the channels at unit mean power per report.
@@ -65,13 +67,25 @@ class ChannelStream:
         Raises:
             DataFileError: If the file is damaged, or a channel is not finite or has no power.
         """
+        for h, crop_loss in self.usable():
+            yield normalize_power(h), crop_loss
+
+    def usable(self) -> Iterator[Chunk]:
+        """Yield the channels as they are, of any scale.
+
+        Raises:
+            DataFileError: As `chunks` does.
+        """
         start = 0
         for h, crop_loss in _named(self.path, self.read()):
-            try:
-                yield normalize_power(h), crop_loss
-            except ValueError as error:
-                where = f"channels {start} ... {start + len(h) - 1}"
-                raise DataFileError(f"`{self.path}`, {where}: {error}") from error
+            power = h.abs().square().mean(dim=(1, 2, 3))
+            usable = power.isfinite() & (power > 0)
+            if not bool(usable.all()):
+                worst = int(usable.int().argmin())  # the first that is not
+                fault = "has no power" if power[worst] == 0 else "is not finite"
+                wanted = f"`{self.array}` of `{self.path}` must be finite and have power in every channel"
+                raise DataFileError(f"{wanted}; channel {start + worst} {fault}.")
+            yield h, crop_loss
             start += len(h)
         if start != self.num_channels:
             raise DataFileError(f"`{self.path}` must hold {self.num_channels} channels; found {start}.")
@@ -92,7 +106,8 @@ def _named(path: Path, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
 
 def cannot_read(path: Path, error: Exception) -> Exception:
     """Return the error that names the file, for whatever reading it raised."""
-    if isinstance(error, ImportError | InvalidArgumentError) or str(path) in str(error):
+    named = isinstance(error, DataFileError) and " of `" in str(error)  # of another file, where several are joined
+    if named or isinstance(error, ImportError | InvalidArgumentError) or str(path) in str(error):
         return error
     return DataFileError(f"`{path}` cannot be read as {path.suffix or 'channels'}: {error or type(error).__name__}")
 
@@ -150,7 +165,7 @@ def joined(streams: Sequence[ChannelStream]) -> ChannelStream:
 
     def read() -> Iterator[Chunk]:
         for stream in streams:
-            yield from _named(stream.path, stream.read())
+            yield from stream.usable()
 
     groups = [stream.environments for stream in streams if stream.environments is not None]
     environments = np.concatenate(groups) if len(groups) == len(streams) else None

@@ -1,9 +1,14 @@
 """`csi-lab`: data sets, codecs, training and the demo, without a running service."""
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+
+# Before torch is imported: spinning OpenMP threads starve whoever shares the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import typer
 from rich.box import SIMPLE
@@ -79,7 +84,11 @@ def _plus_minus(low: float | None, high: float | None) -> str:
 
 
 def main() -> None:
-    """Run the command; an error of ours is one sentence on standard error and exit code 1."""
+    """Run the command; an error of ours is one sentence on standard error and exit code 1.
+
+    SIGTERM ends it as Ctrl-C does, with exit code 130: what a command has begun, it clears away.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except (CsiError, ImportError, OSError) as error:

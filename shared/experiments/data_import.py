@@ -2,8 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,12 @@ from torch import Tensor
 from shared.channels import DatasetCard
 from shared.channels.card import write_dataset_card
 from shared.channels.deepmimo import base_station_files
-from shared.channels.file import open_stream
+from shared.channels.file import open_stream, read_card_of
 from shared.channels.stream import ChannelStream, Configuration, ReadOptions, cropped, in_its_folder, joined, selected
-from shared.channels.writing import ARRAY_OF, write_channels
-from shared.digests import sha256_of
+from shared.channels.writing import write_channels
 from shared.errors import InvalidArgumentError
+from shared.experiments.import_card import Losses, described, import_card
+from shared.experiments.replacing import require_replaceable
 
 REST = "train"  # name of the split that takes what no other does
 
@@ -34,6 +34,7 @@ class ImportJob:
         num_taps: Delay taps to keep, None to keep domain and size.
         splits: Share of the environments of each split; the rest is `REST`.
         recipe: Command that makes the file again.
+        overwrite: Whether to replace what another command made.
     """
 
     sources: Sequence[Path]
@@ -43,14 +44,7 @@ class ImportJob:
     num_taps: int | None
     splits: dict[str, float]
     recipe: str
-
-
-@dataclass(slots=True)
-class _Losses:
-    """What the crop left out, added up: shares of energy, and the number of channels."""
-
-    total: float = 0.0
-    count: int = 0
+    overwrite: bool = False
 
 
 def import_channels(job: ImportJob, progress: Callable[[int, int], None]) -> list[DatasetCard]:
@@ -71,10 +65,18 @@ def import_channels(job: ImportJob, progress: Callable[[int, int], None]) -> lis
         raise InvalidArgumentError(f"`out` must end in .npz; got {job.out.name!r}.")
     if job.out.resolve() in [source.resolve() for source in job.sources]:
         raise InvalidArgumentError(f"`out` must be another file than the sources; got `{job.out}`.")
-    files = [file for source in job.sources for file in _files(source, job.options)]
-    stream = joined([open_stream(file, job.options) for file in files])
+    paths = {suffix: job.out.with_stem(job.out.stem + suffix) for suffix in _suffixes(job.splits)}
+    for path in paths.values():
+        require_replaceable(path, job.recipe, job.overwrite)
+    sources, streams, digests = [], [], Configuration()
+    for source in job.sources:
+        for file in _files(source, job.options):
+            known, digests[f"sha256_of_{in_its_folder(file)}"] = read_card_of(file)
+            options = replace(job.options, trust_layout=job.options.trust_layout or known is not None)
+            sources.append((source.name, known))
+            streams.append(described(open_stream(file, options), known))
+    stream = joined(streams)
     stream = stream if job.num_taps is None else cropped(stream, job.num_taps)
-    digests: Configuration = {f"sha256_of_{in_its_folder(file)}": sha256_of(file) for file in files}
     done, cards = 0, []
 
     def report(n: int) -> None:
@@ -83,10 +85,9 @@ def import_channels(job: ImportJob, progress: Callable[[int, int], None]) -> lis
         progress(done, stream.num_channels)
 
     for suffix, part in _splits(stream, job.splits).items():
-        path = job.out.with_stem(job.out.stem + suffix)
-        losses = _Losses()
+        path, losses = paths[suffix], Losses()
         digest = write_channels(path, _kept(part, losses), part.num_channels, part.shape.domain, report)
-        card = _card(job, part, path, job.name + suffix, digest, losses, digests)
+        card = import_card(part, path, job.name + suffix, digest, losses.mean, digests, sources, job.recipe)
         write_dataset_card(path, card)
         cards.append(card)
     return cards
@@ -96,12 +97,16 @@ def _files(source: Path, options: ReadOptions) -> list[Path]:
     return base_station_files(source, options.base_stations) if source.is_dir() else [source]
 
 
-def _kept(stream: ChannelStream, losses: _Losses) -> Iterator[Tensor]:
+def _suffixes(splits: dict[str, float]) -> list[str]:
+    """Return what the splits' files have behind the stem of `out`."""
+    return [f"-{name}" for name in (*splits, REST)] if splits else [""]
+
+
+def _kept(stream: ChannelStream, losses: Losses) -> Iterator[Tensor]:
     """Yield the channels, and put what the crop left out of each aside."""
     for h, crop_loss in stream.chunks():
         if crop_loss is not None:
-            losses.total += float(crop_loss.sum())
-            losses.count += len(crop_loss)
+            losses.add(crop_loss)
         yield h
 
 
@@ -114,14 +119,12 @@ def _splits(stream: ChannelStream, splits: dict[str, float]) -> dict[str, Channe
             f"`split` needs the environment of each channel (`env_id`), for splits not to share one; "
             f"`{stream.path}` has none."
         )
-    if min(splits.values()) <= 0 or sum(splits.values()) >= 1 or REST in splits:
-        raise InvalidArgumentError(f"`split` must be shares above 0 that leave a rest, `{REST}`; got {splits}.")
     place = _places(stream.environments)
-    names, bounds = [*splits, REST], np.cumsum([0.0, *splits.values(), 1.0])
+    bounds = np.cumsum([0.0, *splits.values(), 1.0])
     bounds[-1] = 1.0
     parts = {
-        f"-{name}": selected(stream, (place >= low) & (place < high))
-        for name, low, high in zip(names, bounds[:-1], bounds[1:], strict=True)
+        suffix: selected(stream, (place >= low) & (place < high))
+        for suffix, low, high in zip(_suffixes(splits), bounds[:-1], bounds[1:], strict=True)
     }
     for name, part in parts.items():
         if not part.num_channels:
@@ -139,46 +142,11 @@ def _places(environments: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.array([int.from_bytes(digest[:6], "big") / 2**48 for digest in digests])[index]
 
 
-def _card(
-    job: ImportJob,
-    stream: ChannelStream,
-    path: Path,
-    name: str,
-    digest: str,
-    losses: _Losses,
-    digests: Configuration,
-) -> DatasetCard:
-    shape, array = stream.shape, ARRAY_OF[stream.shape.domain]
-    axes = "angle, delay" if shape.domain == "angular-delay" else "antenna, subcarrier"
-    environments: Configuration = {}
-    if stream.environments is not None:
-        environments["num_environments"] = len(np.unique(stream.environments))
-    return DatasetCard(
-        name=name,
-        title=f"{stream.layout}, imported: {stream.num_channels} channels, {shape}",
-        file=path.name,
-        sha256=digest,
-        num_channels=stream.num_channels,
-        domain=shape.domain,
-        num_rx_ant=shape.num_rx_ant,
-        num_tx_ant=shape.num_tx_ant,
-        num_subcarriers=shape.num_subcarriers,
-        storage=f"{array} [N, rx, {axes}, (re, im)] float16, unit mean power per channel",
-        time_correlation=False,
-        crop_loss=round(losses.total / losses.count, 5) if losses.count else None,
-        generator=f"csilink {version('csilink')}, csi-lab data import",
-        source=", ".join(str(source.name) for source in job.sources),
-        configuration=stream.configuration | environments | digests,
-        recipe=job.recipe,
-        licence="that of the source files",
-    )
-
-
 def parse_splits(texts: Sequence[str]) -> dict[str, float]:
     """Parse ``name=share`` of the command line.
 
     Raises:
-        InvalidArgumentError: If one does not read so, or a name comes twice.
+        InvalidArgumentError: If one does not read so, a name comes twice, or the shares leave no rest.
     """
     splits: dict[str, float] = {}
     for text in texts:
@@ -189,6 +157,11 @@ def parse_splits(texts: Sequence[str]) -> dict[str, float]:
             splits.clear()
         if not splits or not name.replace("_", "").isalnum():
             raise InvalidArgumentError(f"`split` must be name=share, like test=0.1; got {text!r}.")
+    got = " ".join(texts)
+    if REST in splits:
+        raise InvalidArgumentError(f"`split` must not name {REST}, which gets the rest; got {got}.")
     if len(splits) != len(texts):
-        raise InvalidArgumentError(f"`split` must name each split once; got {list(texts)}.")
+        raise InvalidArgumentError(f"`split` must name each split once; got {got}.")
+    if splits and not (min(splits.values()) > 0 and sum(splits.values()) < 1):
+        raise InvalidArgumentError(f"`split` must be shares above 0 that leave a rest for {REST}; got {got}.")
     return splits

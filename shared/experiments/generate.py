@@ -72,6 +72,11 @@ def split_seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:6])
 
 
+def recipe_of(options: str, split: Split) -> str:
+    """Return the command that makes a split again."""
+    return f"csi-lab data generate tr38901 {options} {split.arguments}"
+
+
 def generate_tr38901(settings: Tr38901, options: str, split: Split, progress: Callable[[int], None]) -> DatasetCard:
     """Make one split of TR 38.901 channels, and write it and its card.
 
@@ -109,7 +114,7 @@ def generate_tr38901(settings: Tr38901, options: str, split: Split, progress: Ca
         generator=f"sionna-no-rt {version('sionna-no-rt')}, torch {version('torch')}",
         source=_source(settings),
         configuration={"seed": split.seed, **_radio(settings), **_place(settings), **_motion(settings)},
-        recipe=f"csi-lab data generate tr38901 {options} {split.arguments}",
+        recipe=recipe_of(options, split),
         licence="Apache-2.0",
     )
     write_dataset_card(split.path, card)

@@ -46,7 +46,10 @@ ONLY_IN = {
 NEVER_AT_MODULE_LEVEL = ("sionna", "ray")
 
 # The files that may read the environment.
-READS_ENVIRONMENT = tuple(f"{side}/{name}.py" for side in ("ue_client", "bs_server") for name in ("config", "__main__"))
+READS_ENVIRONMENT = (
+    *(f"{side}/{name}.py" for side in ("ue_client", "bs_server") for name in ("config", "__main__")),
+    "shared/experiments/__main__.py",  # csi-lab's, which no library imports
+)
 ENVIRONMENT = ("environ", "environb", "getenv")
 
 

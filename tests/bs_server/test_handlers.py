@@ -404,9 +404,19 @@ class TestReports:
         ue = make_ue()
         async with start_station(replace(local, keep_every=keep_every)) as station:
             session_id = await opened(station, ue)
-            await station.report(frame(ue, session_id, range(7), truth_by=None))
+            await station.report(frame(ue, session_id, range(7)))
         kept = [row.sequence for row in await stored(local) if row.has_reconstruction]
         assert kept == ([0, 3, 6] if keep_every else [])
+
+    async def test_no_reconstruction_without_truth_pushes_out_those_with(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue()
+        async with start_station(replace(local, keep_every=1, keep_reconstructions=2)) as station:
+            session_id = await opened(station, ue)
+            await station.report(frame(ue, session_id, [0, 1]))
+            await station.report(frame(ue, session_id, range(2, 9), truth_by=None))
+        assert [row.sequence for row in await stored(local) if row.has_reconstruction] == [0, 1]
 
     async def test_a_report_without_truth_is_stored_without_scores(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ue_client.app
 from shared.experiments.demo import BaseStationProcess
 from ue_client.__main__ import main
 
@@ -30,6 +31,14 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 def bs(station: BaseStationProcess) -> str:
     return f"127.0.0.1:{station.grpc_port}"
+
+
+def test_ctrl_c_says_what_is_stored(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ue_client.app, "run", interrupted)
+    assert command("run") == (130, "", "csi-ue: interrupted; what was acknowledged is stored.\n")
 
 
 def test_without_a_base_station_the_command_ends_in_time_with_one_sentence() -> None:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import AsJson, command_line, console, print_card
+from shared.experiments.replacing import Overwrite, require_replaceable
 
 app = typer.Typer(no_args_is_help=True, help="Codecs and their model files.")
 
@@ -94,12 +95,15 @@ def codecs_import(
     name: Annotated[str, typer.Option(help="Name of the model.")],
     out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
     quantizer: Annotated[Literal["uniform", "mu-law"], typer.Option(help="Quantiser of the latents.")] = "uniform",
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a codec of weights that CsiNet's or CRNet's authors published."""
     from shared.channels import load_channels  # noqa: PLC0415
     from shared.training.published import import_codec  # noqa: PLC0415
 
-    model = import_codec(weights, load_channels(data), load_channels(test), quantizer, out, command_line(), name)
+    command = command_line()
+    require_replaceable(out / f"{name}.safetensors", command, overwrite)
+    model = import_codec(weights, load_channels(data), load_channels(test), quantizer, out, command, name)
     print_card(model.card.name, model.card.model_dump())
 
 

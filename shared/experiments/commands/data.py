@@ -1,6 +1,7 @@
 """`csi-lab data`: the data sets."""
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +14,7 @@ from rich.table import Table
 from shared.errors import InvalidArgumentError
 from shared.experiments.commands import generate
 from shared.experiments.commands.printing import AsJson, command_line, console, print_card
+from shared.experiments.replacing import Overwrite
 
 MOST_ROWS = 64  # of a table
 MOST_CROP_LOSS = 0.1  # above this the crop, not the codec, would decide the error against the whole channel
@@ -45,6 +47,7 @@ def data_import(
         list[str] | None, typer.Option(help="name=share of the environments, a file of its own; the rest is train.")
     ] = None,
     trust_layout: Annotated[bool, typer.Option("--trust-layout", help="Take a layout that looks transposed.")] = False,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Convert foreign channels into csilink's own file and card, chunk by chunk."""
@@ -55,11 +58,19 @@ def data_import(
     taps_of_paths = min(32, num_subcarriers) if num_taps is None else min(num_taps, num_subcarriers)
     sampling = Sampling(num_tx_ant, bandwidth_hz, num_subcarriers, taps_of_paths)
     options = ReadOptions(domain, sampling, array_axis, tuple(base_station or ()), trust_layout)
-    job = ImportJob(sources, out, name or out.stem, options, num_taps, parse_splits(split or []), command_line())
+    splits = parse_splits(split or [])
+    job = ImportJob(sources, out, name or out.stem, options, num_taps, splits, command_line(), overwrite)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with ExitStack() as stack:
+        bar = Progress(*columns, console=Console(stderr=True))
         task = bar.add_task("channels", total=None)
-        cards = import_channels(job, lambda done, total: bar.update(task, completed=done, total=total))
+
+        def progress(done: int, total: int) -> None:
+            if not bar.live.is_started:  # not earlier: what is wrong with the arguments is one sentence alone
+                stack.enter_context(bar)
+            bar.update(task, completed=done, total=total)
+
+        cards = import_channels(job, progress)
     if as_json:
         typer.echo(json.dumps([card.model_dump() for card in cards], indent=2))
         return

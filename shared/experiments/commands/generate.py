@@ -11,6 +11,7 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import print_card
+from shared.experiments.replacing import Overwrite, require_replaceable
 
 app = typer.Typer(no_args_is_help=True, help="Generate channels.")
 NUM_CHANNELS = 2400
@@ -55,13 +56,14 @@ def tr38901(
     seed: Annotated[
         int, typer.Option(min=0, max=2**64 - 1, help="Seed; two files without --split need two seeds.")
     ] = 1,
+    overwrite: Overwrite = False,
 ) -> None:
     """Generate 3GPP TR 38.901 channels with Sionna (extra `data`): angular-delay, unit power per report, one UE a drop.
 
     csi-lab data generate tr38901 --preset hard --split train=20000 --split test=2400 --out umi-nlos.npz
     """
     from shared.channels.tr38901 import settings_of  # noqa: PLC0415
-    from shared.experiments.generate import generate_tr38901, plan  # noqa: PLC0415
+    from shared.experiments.generate import generate_tr38901, plan, recipe_of  # noqa: PLC0415
 
     given: dict[str, Any] = {
         "los": los,
@@ -85,6 +87,8 @@ def tr38901(
         settings.require_whole_drops(one.num_channels)
     said: dict[str, Any] = ({"preset": preset} if preset else {"scenario": scenario}) | given
     options = " ".join(f"--{name.replace('_', '-')} {_exact(value)}" for name, value in said.items())
+    for one in splits:
+        require_replaceable(one.path, recipe_of(options, one), overwrite)
     for one in splits:
         with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True)) as bar:
             task = bar.add_task(one.path.name, total=one.num_channels)

@@ -25,12 +25,12 @@ def print_card(title: str, fields: dict[str, object]) -> None:
 
 
 def command_line() -> str:
-    """Return the command as typed, with file names in the place of paths, for cards and manifests.
+    """Return the command as typed, with file names in the place of paths and no --overwrite, for cards and manifests.
 
     Cards are passed on; where somebody keeps their files is not. In ``--option=path`` only the path is shortened, and
     what a shell would split is quoted: beside its files, the command runs again.
     """
-    return shlex.join(["csi-lab", *map(_without_folders, sys.argv[1:])])
+    return shlex.join(["csi-lab", *(_without_folders(word) for word in sys.argv[1:] if word != "--overwrite")])
 
 
 def _without_folders(word: str) -> str:

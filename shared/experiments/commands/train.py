@@ -1,6 +1,7 @@
 """`csi-lab train`: fit or train a codec."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import command_line, print_card
+from shared.experiments.replacing import Overwrite, require_replaceable
 
 NETWORK_OPTIONS = (
     "num_latents",
@@ -50,11 +52,12 @@ def train(
         Literal["auto", "float32", "bfloat16"], typer.Option(help="Networks: auto is bfloat16 where hardware has it.")
     ] = "auto",
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Networks: where to train.")] = "cpu",
+    overwrite: Overwrite = False,
 ) -> None:
     """Fit or train a codec on a training split and measure it on a test split.
 
-    The options of networks are refused with any other codec. A training that was interrupted goes on when the
-    same command runs again.
+    The options of networks are refused with any other codec. A training that was interrupted goes on after its
+    last whole epoch when the same command runs again.
     """
     from shared.channels import load_channels  # noqa: PLC0415  (keeps `csi-lab --help` quick)
     from shared.codecs.reference import is_reference  # noqa: PLC0415
@@ -67,6 +70,7 @@ def train(
     if codec not in (*CLOSED_FORM, *NETWORKS) and not is_reference(codec):
         names = ", ".join((*CLOSED_FORM, *NETWORKS))
         raise InvalidArgumentError(f"`codec` must be one of {names}, or package.module:ENTRY; got {codec!r}.")
+    require_replaceable(out / f"{name or codec}.safetensors", command, overwrite)
     if codec not in NETWORKS:
         _refuse_network_options(context, codec)
         model = fit_codec(codec, load_channels(data), load_channels(test), out, command, name)
@@ -78,7 +82,7 @@ def train(
     options = NetworkOptions(num_latents, loss, quantizer, schedule, device)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with ExitStack() as stack:
+    with _telling_what_is_kept(out / f"{name or codec}.checkpoint.pt"), ExitStack() as stack:
         bar = Progress(*columns, console=console)
         task = bar.add_task("steps", total=None)
 
@@ -94,6 +98,18 @@ def train(
 
         model = train_codec(codec, load_channels(data), load_channels(test), options, out, command, name, report)
     print_card(model.card.name, model.card.model_dump())
+
+
+@contextmanager
+def _telling_what_is_kept(checkpoint: Path) -> Iterator[None]:
+    """Say, where a training is interrupted, what becomes of it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"the same command goes on after the last whole epoch, from {checkpoint}"
+        nothing = "nothing is kept before the first epoch's end"
+        typer.echo(f"csi-lab: stopped; {kept if checkpoint.is_file() else nothing}.", err=True)
+        raise
 
 
 def _refuse_network_options(context: typer.Context, codec: str) -> None:

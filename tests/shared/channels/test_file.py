@@ -118,8 +118,14 @@ UNUSABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
         write(np.ones((2, 1, 8, 6, 3)), ".npz", "h_re_im"),
         r"`h_re_im` of .* must be \[..., 2\]",
     ),
-    "all-zero channel": (write(H * np.array([1, 0])[:, None, None, None], ".npz"), "must be finite and have power"),
-    "not finite": (write(np.where(H.real > 0, np.nan, H), ".npz"), "must be finite and have power"),
+    "all-zero channel": (
+        write(H * np.array([1, 0])[:, None, None, None], ".npz"),
+        "`h` of .* must be finite and have power in every channel; channel 1 has no power.",
+    ),
+    "not finite": (
+        write(np.where(H.real > 0, np.nan, H), ".npz"),
+        "`h` of .* must be finite and have power in every channel; channel 0 is not finite.",
+    ),
     "pickled": (write(np.array([{}])), "cannot be read as .npy"),
     "pickled, npz": (write(np.array([{}]), ".npz"), "cannot be read as .npz"),
     "empty": (alter(write(H), lambda _: b""), "cannot be read as .npy"),

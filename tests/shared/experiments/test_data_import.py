@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from shared.channels import ChannelSet, load_channels
+from shared.channels.card import write_dataset_card
 from shared.channels.file import load_file
 from shared.channels.stream import ReadOptions
 from shared.digests import sha256_of
@@ -72,6 +73,37 @@ def test_files_of_one_name_in_two_folders_each_keep_their_digest(job: ImportJob)
     assert digests == {f"sha256_of_{city.parent.name}/a.npz": sha256_of(city) for city in cities}
 
 
+def test_what_the_card_of_a_source_says_goes_into_the_new_one(job: ImportJob) -> None:
+    (first,) = import_channels(job, quiet)
+    first = first.model_copy(update={"time_correlation": True, "licence": "mine"})
+    write_dataset_card(job.out, first)
+    again = replace(job, sources=[job.out], out=job.out.with_name("again.npz"), name="again", recipe="again")
+    (card,) = import_channels(again, quiet)
+    assert first.crop_loss
+    assert card.crop_loss == pytest.approx(first.crop_loss)
+    assert (card.title, card.source, card.generator) == (first.title, first.source, first.generator)
+    assert (card.licence, card.time_correlation, card.sha256) == ("mine", True, first.sha256)
+    digest = {f"sha256_of_{job.out.parent.name}/out.npz": first.sha256}
+    assert card.configuration == first.configuration | digest
+    (cropped,) = import_channels(replace(again, num_taps=4, overwrite=True), quiet)
+    lost = 1 - float(load_file(job.out).h[..., :4].abs().square().sum()) / (240 * 32 * 32)
+    assert cropped.crop_loss == pytest.approx(1 - (1 - first.crop_loss) * (1 - lost), abs=1e-3)
+
+
+def test_a_file_that_another_command_made_is_not_replaced_unless_told(job: ImportJob) -> None:
+    (card,) = import_channels(job, quiet)
+    assert import_channels(job, quiet) == [card]
+    other = replace(job, sources=job.sources[:1], recipe="csi-lab data import a")
+    with pytest.raises(InvalidArgumentError, match=r"out.npz` is, and `csi-lab data import a b` made it. Choose"):
+        import_channels(other, quiet)
+    job.out.with_stem("out-test").write_bytes(b"")
+    with pytest.raises(InvalidArgumentError, match=r"out-test.npz` is, and no card beside it says how it was made"):
+        import_channels(replace(other, splits={"test": 0.2}), quiet)
+    assert load_file(job.out).card == card
+    (card,) = import_channels(replace(other, overwrite=True), quiet)
+    assert card.num_channels == 120
+
+
 def test_splits_share_no_environment_and_leave_none_out(job: ImportJob) -> None:
     cards = import_channels(replace(job, splits={"test": 0.2, "val": 0.1}), quiet)
     assert [card.name for card in cards] == ["mine-test", "mine-val", "mine-train"]
@@ -123,17 +155,18 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(job: ImportJob, indoor:
     np.savez(narrow, x=indoor.h[:3, :, :, :16].numpy())
     swapped = job.out.with_name("swapped.npz")
     np.savez(swapped, x=indoor.h[:100].transpose(2, 3).numpy())
+    silent = job.out.with_name("silent.npz")
+    np.savez(silent, x=np.zeros((3, 1, 32, 32), complex))
     wrong: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"out": job.out.with_suffix(".h5")}, InvalidArgumentError, "`out` must end in .npz; got 'out.h5'"),
         ({"out": job.sources[0]}, InvalidArgumentError, "`out` must be another file than the sources"),
         ({"sources": [rows, narrow]}, DataFileError, r"narrow.npz` must hold angular-delay \[1, 32, 32\] like"),
         ({"sources": [rows], "splits": {"test": 0.5}}, InvalidArgumentError, "`split` needs the environment of each"),
-        ({"splits": {"test": 1.0}}, InvalidArgumentError, "`split` must be shares above 0 that leave a rest"),
-        ({"splits": {"train": 0.5}}, InvalidArgumentError, "`split` must be shares above 0"),
         ({"splits": {"test": 1e-9}}, InvalidArgumentError, "`split` test must get at least one environment"),
         ({"num_taps": 33}, InvalidArgumentError, r"`num_taps` must be in \[1, 32\]; got 33"),
         ({"sources": [job.out.parent]}, DataFileError, "must hold DeepMIMO's files"),
         ({"sources": [swapped]}, DataFileError, "axes look swapped"),
+        ({"sources": [rows, silent]}, DataFileError, "^`x` of `.*silent.npz` must .*; channel 0 has no power"),
     ]
     before = sorted(job.out.parent.iterdir())
     for changes, error, message in wrong:
@@ -142,9 +175,21 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(job: ImportJob, indoor:
         assert sorted(job.out.parent.iterdir()) == before
 
 
-@pytest.mark.parametrize("texts", [["test"], ["test=x"], ["=0.1"], ["a/b=0.1"], ["test=0.1", "test=0.2"]])
-def test_a_split_that_does_not_read_as_one_is_refused(texts: list[str]) -> None:
-    with pytest.raises(InvalidArgumentError, match="`split` must"):
+@pytest.mark.parametrize(
+    ("texts", "sentence"),
+    [
+        (["test"], "must be name=share, like test=0.1; got 'test'"),
+        (["test=x"], "must be name=share"),
+        (["=0.1"], "must be name=share"),
+        (["a/b=0.1"], "must be name=share"),
+        (["test=0.1", "test=0.2"], "must name each split once; got test=0.1 test=0.2"),
+        (["train=0.1"], "must not name train, which gets the rest; got train=0.1"),
+        (["test=1"], "must be shares above 0 that leave a rest for train; got test=1"),
+        (["test=0.1", "val=nan"], "must be shares above 0"),
+    ],
+)
+def test_a_split_that_does_not_read_as_one_is_refused(texts: list[str], sentence: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"`split` {sentence}"):
         parse_splits(texts)
 
 

@@ -1,7 +1,9 @@
 """`csi-lab data`, as a user calls it."""
 
 import json
+import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -9,8 +11,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from shared.channels import ChannelSet, load_channels, shipped_datasets
-from shared.experiments.__main__ import app
+from shared.channels import ChannelSet, load_channels, shipped_datasets, writing
+from shared.experiments.__main__ import app, main
 from shared.transforms import to_csinet_rows
 
 
@@ -45,6 +47,29 @@ def test_the_recipe_of_an_import_makes_its_file_again(
     monkeypatch.chdir(tmp_path)
     output_of(*shlex.split(first.card.recipe)[1:])
     assert load_channels("o.npz").sha256 == first.sha256
+
+
+def test_sigterm_ends_an_import_that_leaves_nothing_behind(
+    tmp_path: Path, indoor: ChannelSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "x.npz", x=indoor.h[:5].numpy())
+
+    def terminated(file: Path) -> str:
+        assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".part"]
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError
+
+    monkeypatch.setattr(writing, "sha256_of", terminated)
+    arguments = ["data", "import", str(tmp_path / "x.npz"), "--out", str(tmp_path / "out/o.npz")]
+    monkeypatch.setattr(sys, "argv", ["csi-lab", *arguments])
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as exit_:
+            main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert exit_.value.code == 130
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_data_set_is_shown_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,16 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from shared.channels import ChannelSet
 from shared.channels.writing import write_channels
 from shared.experiments.__main__ import app, main
 from shared.model_files import load_model
+from shared.training import loop
 
 OPTIONS = ["--num-latents", "4", "--epochs", "1", "--batch-size", "50", "--precision", "float32", "--seed", "5"]
 
@@ -52,6 +54,45 @@ def test_a_network_is_trained_shown_and_verified(
     verified = CliRunner().invoke(app, ["codecs", "verify", path, "--data", files[3], "--json"])
     assert verified.exit_code == 0, verified.output
     assert [(row["codec"], row["verdict"]) for row in json.loads(verified.stdout)] == [("csinet", "ok")]
+
+
+def test_a_model_of_another_recipe_is_replaced_only_when_told(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def invoke(*more: str) -> Result:
+        arguments = ["train", "float", *files, "--out", str(tmp_path / "models"), *more]
+        monkeypatch.setattr(sys, "argv", ["csi-lab", *arguments])
+        return CliRunner().invoke(app, arguments)
+
+    assert [invoke().exit_code, invoke().exit_code] == [0, 0]
+    refused = invoke("--test", "indoor-open-office")
+    assert "`csi-lab train float --data mine.npz --test other.npz --out models` made it." in str(refused.exception)
+    assert invoke("--overwrite", "--test", "indoor-open-office").exit_code == 0
+    recipe = load_model(str(tmp_path / "models/float.safetensors")).card.recipe
+    assert recipe.endswith("--out models --test indoor-open-office")
+
+
+@pytest.mark.parametrize(
+    ("epochs_done", "sentence"),
+    [
+        (0, "csi-lab: stopped; nothing is kept before the first epoch's end.\n"),
+        (1, "csi-lab: stopped; the same command goes on after the last whole epoch, from {}.\n"),
+    ],
+)
+def test_an_interrupted_training_says_what_is_kept(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs_done: int, sentence: str
+) -> None:
+    save = loop._save
+
+    def interrupted(*args: Any) -> None:
+        if epochs_done:
+            save(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_save", interrupted)
+    result = CliRunner().invoke(app, ["train", "csinet", *files, "--out", str(tmp_path), *OPTIONS])
+    assert result.exit_code == 130
+    assert result.stderr.endswith(sentence.format(tmp_path / "csinet.checkpoint.pt"))
 
 
 OWN = """
