@@ -195,7 +195,7 @@ def analog(result: dict[str, Any]) -> str:
             "## Analog link: power and SNR after combining against theory",
             "",
             f"{result['num_reports']:,} reports of {result['num_symbols']} symbols a row; one standard error. Power:",
-            "largest deviation of a report from 1, as received at 80 dB. SNR after combining: mean of gain times Es/N0,",
+            "largest deviation of a report from 1, as received at 80 dB. SNR after combining: mean gain times Es/N0,",
             "`uplink` over eight antennas (MRC). `noise / no_eff`: power of the noise over what the decoder is told.",
             f"Command: `{result['command']}`. Model: [links.md](links.md).",
             "",
