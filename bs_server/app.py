@@ -82,8 +82,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     """
     store = make_store(settings.database_url, settings.keep_reconstructions)
     metrics = Observability()
+    _listen("gRPC", settings.host, settings.grpc_port).close()  # gRPC binds later, and tells a taken port by noise
     with (
-        contextlib.closing(_listen(settings.host, settings.rest_port)) as rest_socket,
+        contextlib.closing(_listen("REST", settings.host, settings.rest_port)) as rest_socket,
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="device") as device_thread,
     ):
         models = _load_models(settings.models)
@@ -155,7 +156,7 @@ class _RestServer(uvicorn.Server):
         yield
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(protocol: str, host: str, port: int) -> socket.socket:
     """Return a bound socket, so that a taken port is told before anything starts.
 
     Raises:
@@ -169,7 +170,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise UnavailableError(
-            f"REST cannot listen on {host}:{port}: {error.strerror}. Is another csi-bs running?"
+            f"{protocol} cannot listen on {host}:{port}: {error.strerror}. Is another csi-bs running?"
         ) from error
     return listener
 
@@ -181,7 +182,7 @@ def _load_models(further: tuple[str, ...]) -> list[ModelFile]:
         DataFileError: If a file cannot be used, or two models have one name.
         InvalidArgumentError: If a reference leads to no codec.
     """
-    models = [load_codec(name) for name in (*zoo_names(), *further)]
+    models = [load_codec(name, "model") for name in (*zoo_names(), *further)]
     names = [model.card.name for model in models]
     if len(set(names)) < len(names):
         raise DataFileError(f"`models` must have different names; got {', '.join(sorted(names))}.")

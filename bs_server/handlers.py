@@ -39,6 +39,7 @@ from shared.model_files import CodecCard
 
 log = logging.getLogger(__name__)
 
+SHOWN_DIGITS = 12  # of a SHA-256, in sentences
 MAX_SESSIONS_IN_MEMORY = 10_000  # the one that was quiet longest is dropped; the store knows how to resume it
 
 
@@ -214,18 +215,24 @@ class BaseStation:
             raise InvalidArgumentError(f"`dataset_sha256` must be 64 hexadecimal digits or empty; got {found!r}.")
         card = self._models.get(request.model_sha256)
         if card is None or card.name != request.codec:
-            held = [f"{card.name} {card.sha256}" for card in self._models.values() if card.name == request.codec]
-            names = ", ".join(card.name for card in self._models.values())
-            raise ModelMismatchError(
-                f"`codec` {request.codec[:64]!r} with model {request.model_sha256[:64]!r} is not held here; "
-                f"held: {', '.join(held) or names}."
-            )
+            raise self._not_held(request.codec[:64], request.model_sha256[:SHOWN_DIGITS])
         if request.shape != card.shape:
             raise ModelMismatchError(f"`shape` of codec {card.name} must be {card.shape}; got {request.shape}.")
         card.require_link(make_link(request.link).family, request.link)
         require_estimation(request.estimator, request.cnr_db)
         require_downlink_snr_db(request.downlink_snr_db)
         return card
+
+    def _not_held(self, codec: str, digest: str) -> ModelMismatchError:
+        """Return what to say of a model that is not here, and how it would be."""
+        held = {card.name: card.sha256[:SHOWN_DIGITS] for card in self._models.values()}
+        if codec in held:
+            wanted = f"`codec` {codec!r} must be the model file that the base station holds, {held[codec]}..."
+            return ModelMismatchError(f"{wanted}; got {digest}...")
+        return ModelMismatchError(
+            f"`codec` must be one that the base station holds, {', '.join(held)}; got {codec!r}, {digest}... It would "
+            "hold it when started with `csi-bs serve --model FILE`."
+        )
 
     async def _open_session(self, session_id: str) -> Session:
         """Return an open session: one in memory, or one that the store holds open from before a restart.

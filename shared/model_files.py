@@ -140,17 +140,23 @@ def zoo_names() -> list[str]:
     return sorted(path.name.removesuffix(".card.json") for path in ZOO.glob("*.card.json"))
 
 
-def load_model(name_or_path: str) -> ModelFile:
+def load_model(name_or_path: str, option: str = "codec") -> ModelFile:
     """Load a model of the zoo by name, or a .safetensors file (with its card beside it) by path.
+
+    Args:
+        name_or_path: Which.
+        option: What it was given as, for the sentence that refuses it.
 
     Raises:
         DataFileError: If there is no such model, or file and card do not belong together.
     """
     path = ZOO / f"{name_or_path}.safetensors" if name_or_path in zoo_names() else Path(name_or_path)
+    if path.suffix == ".safetensors" and not path.exists():
+        raise DataFileError(f"`{option}` must be a file that exists; got {name_or_path!r}.")
     if path.suffix != ".safetensors" or not path.is_file():
         names = ", ".join(zoo_names())
         raise DataFileError(
-            f"`codec` must be a model of the zoo ({names}), a .safetensors file or package.module:ENTRY; "
+            f"`{option}` must be a model of the zoo ({names}), a .safetensors file or package.module:ENTRY; "
             f"got {name_or_path!r}."
         )
     card = read_codec_card(path.with_suffix(".card.json"))

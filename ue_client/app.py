@@ -12,7 +12,7 @@ import numpy as np
 
 from shared.channels import ChannelSet, load_channels
 from shared.codecs import load_codec
-from shared.errors import DataFileError, InvalidArgumentError, UnavailableError
+from shared.errors import InvalidArgumentError, UnavailableError
 from shared.estimation import Estimator, make_estimator, require_estimation
 from shared.estimation.lmmse import LmmseEstimator
 from shared.frame import Frame, SessionGrant
@@ -101,10 +101,7 @@ def _estimator(settings: Settings, channels: ChannelSet) -> Estimator:
         return make_estimator(settings.estimator, channels.shape, channels.h)
     if settings.estimator != LmmseEstimator.name:
         raise InvalidArgumentError(f"`covariance_data` is for estimator lmmse; got estimator {settings.estimator}.")
-    try:
-        statistics = load_channels(settings.covariance_data)
-    except DataFileError as error:
-        raise DataFileError(f"`covariance_data`: {error}") from error
+    statistics = load_channels(settings.covariance_data, option="covariance_data")
     if statistics.shape != channels.shape:
         found = f"{statistics.name} holds {statistics.shape}"
         raise InvalidArgumentError(f"`covariance_data` must hold {channels.shape}, as `data` does; {found}.")

@@ -18,20 +18,21 @@ def shipped_datasets() -> dict[str, Path]:
     return {card.name: DATASETS / card.file for card in cards}
 
 
-def load_channels(name_or_path: str, domain: Domain | None = None) -> ChannelSet:
+def load_channels(name_or_path: str, domain: Domain | None = None, option: str = "data") -> ChannelSet:
     """Load a shipped data set by name, or a file by path.
 
     Args:
         name_or_path: ``indoor-open-office``, or a path to a file of channels (`shared.channels.file`).
         domain: Domain of a file that does not say.
+        option: What the name was given as, for the sentence that refuses it.
 
     Raises:
         DataFileError: If there is no such data set, or the file cannot be used.
     """
-    return load_file(find_channels(name_or_path), domain)
+    return load_file(find_channels(name_or_path, option), domain)
 
 
-def find_channels(name_or_path: str) -> Path:
+def find_channels(name_or_path: str, option: str = "data") -> Path:
     """Return the file of a shipped data set, or the path itself.
 
     Raises:
@@ -39,7 +40,13 @@ def find_channels(name_or_path: str) -> Path:
     """
     shipped = shipped_datasets()
     path = shipped.get(name_or_path, Path(name_or_path))
-    if not path.is_file():
-        names = ", ".join(shipped) or "none"
-        raise DataFileError(f"`data` must be a shipped data set ({names}) or a file; got {name_or_path!r}.")
-    return path
+    if path.is_file():
+        return path
+    got = f"got {name_or_path!r}"
+    if path.is_dir():
+        example = "csi-lab data import FOLDER --base-station 1 --out FILE.npz"
+        raise DataFileError(f"`{option}` must be a file; {got}, a folder. DeepMIMO's become one by `{example}`.")
+    if path.suffix in CHANNELS:
+        raise DataFileError(f"`{option}` must be a file that exists; {got}.")
+    names = ", ".join(shipped) or "none"
+    raise DataFileError(f"`{option}` must be a shipped data set ({names}) or a file; {got}.")

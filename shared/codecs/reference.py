@@ -48,11 +48,12 @@ def is_reference(text: str) -> bool:
     return _REFERENCE.fullmatch(text) is not None
 
 
-def load_codec(name: str) -> ModelFile:
+def load_codec(name: str, option: str = "codec") -> ModelFile:
     """Load what ``--codec`` names: a model of the zoo, a model file, or a codec of the user's own.
 
     Args:
         name: Name in the zoo, path of a .safetensors file, ``package.module:ENTRY`` or ``package.module:ENTRY@path``.
+        option: What the name was given as, for the sentence that finds no such model.
 
     Returns:
         The model; an `OwnModel` where a reference was given.
@@ -67,9 +68,9 @@ def load_codec(name: str) -> ModelFile:
     """
     reference, at, path = name.partition("@")
     if not is_reference(reference):
-        return load_model(name)
+        return load_model(name, option)
     entry = import_entry(reference)
-    model = load_model(path) if at else _build(reference, entry)
+    model = load_model(path, option) if at else _build(reference, entry)
     if model.card.codec != reference:
         raise DataFileError(f"`codec` of model {model.card.name} must be {reference}; got {model.card.codec!r}.")
     require_own_name(reference, model.card.name)

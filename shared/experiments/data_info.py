@@ -97,7 +97,7 @@ def describe(data: str, train: str | None = None, domain: Domain | None = None) 
     total = power.sum()
     klt, fitted = {}, f"none: more than {MOST_ENTRIES} entries a channel"
     if fit and train:
-        _fit_on(fit, find_channels(train), stream, domain)
+        _fit_on(fit, find_channels(train, "train"), stream, domain)
         klt, fitted = (
             _klt_nmse_db(stream, fit, every_second=False),
             f"fitted on {Path(train).name}, scored on all of {Path(data).name}",

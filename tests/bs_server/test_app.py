@@ -82,8 +82,12 @@ async def test_a_model_beside_the_zoo_is_served_and_two_of_one_name_are_refused(
 
 
 async def test_data_and_devices_that_are_not_there_are_refused(local: Settings, tmp_path: Path) -> None:
-    with pytest.raises(DataFileError, match="`data` must be a shipped data set"):
-        async with running(replace(local, data=(str(tmp_path / "none.npz"),))):
+    data, model = str(tmp_path / "none.npz"), str(tmp_path / "none.safetensors")
+    with pytest.raises(DataFileError, match=f"`data` must be a file that exists; got '{data}'"):
+        async with running(replace(local, data=(data,))):
+            pass
+    with pytest.raises(DataFileError, match=f"`model` must be a file that exists; got '{model}'"):
+        async with running(replace(local, models=(model,))):
             pass
     shutil.copy(DATASETS / "indoor-open-office.card.json", tmp_path / "other.card.json")
     (tmp_path / "other.npz").write_bytes(b"not what the card says")

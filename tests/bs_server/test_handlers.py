@@ -129,13 +129,17 @@ class TestOpening:
             ({"downlink_snr_db": (float("nan"),)}, InvalidArgumentError, r"`downlink_snr_db` must be .*; got \[nan\]"),
             ({"session_id": "one"}, InvalidArgumentError, "`session_id` must be a UUID; got 'one'"),
             ({"session_id": "{" + str(uuid.UUID(int=1)) + "}"}, InvalidArgumentError, "`session_id` must be a UUID"),
-            ({"codec": "semaphore"}, ModelMismatchError, "'semaphore' .* not held here; held: angular-topk, .*klt"),
-            ({"model_sha256": "f" * 64}, ModelMismatchError, "'f{64}' is not held here; held: klt {klt}"),
             (
-                {"codec": "angular-topk"},
+                {"codec": "semaphore"},
                 ModelMismatchError,
-                "'angular-topk' with model '{klt}' .*; held: angular-topk ",
+                "one that the base station holds, angular-topk, .*klt; got 'semaphore', .* `csi-bs serve --model FILE`",
             ),
+            (
+                {"model_sha256": "f" * 64},
+                ModelMismatchError,
+                "'klt' must be the model file .* holds, {klt}...; got f{12}[.]",
+            ),
+            ({"codec": "angular-topk"}, ModelMismatchError, "'angular-topk' must be the model file .*; got {klt}[.]"),
             ({"shape": CsiShape("angular-delay", 1, 32, 16)}, ModelMismatchError, "`shape` of codec klt must be"),
             ({"shape": CsiShape("spatial-frequency", 1, 32, 32)}, ModelMismatchError, "`shape` of codec klt must be"),
             (
@@ -165,7 +169,7 @@ class TestOpening:
         good = replace(ue.session_request(str(uuid.uuid4())), protocol_version=2)
         request: SessionRequest = replace(good, **changes)  # type: ignore[arg-type]
         async with start_station() as station:
-            with pytest.raises(kind, match=sentence.replace("{klt}", ue.card.sha256)):
+            with pytest.raises(kind, match=sentence.replace("{klt}", ue.card.sha256[:12])):
                 await station.open_session(request)
 
     async def test_a_codec_that_needs_an_ideal_link_is_refused_over_another(

@@ -95,8 +95,7 @@ def test_another_version_of_the_module_at_the_ue_is_refused(reader: Reader, tmp_
     assert (end.returncode, end.stdout) == (1, "")
     assert end.stderr.startswith("csi-ue: ")
     assert end.stderr.count("\n") == 1
-    assert "`codec` 'strongest-taps' with model" in end.stderr
-    assert "is not held here; held: strongest-taps " in end.stderr
+    assert "`codec` 'strongest-taps' must be the model file that the base station holds, " in end.stderr
 
 
 def test_a_base_station_without_the_module_ends_in_one_sentence(tmp_path: Path) -> None:

@@ -123,12 +123,15 @@ def test_a_foreign_file_is_refused_even_under_its_own_digest(saved: Path, conten
         load_model(str(saved))
 
 
-@pytest.mark.parametrize(
-    "name", ["", "nope", "../klt", "../zoo/klt", "klt.card", "klt\0", "/etc/passwd", "..", "~/klt.safetensors"]
-)
+@pytest.mark.parametrize("name", ["", "nope", "../klt", "../zoo/klt", "klt.card", "klt\0", "/etc/passwd", ".."])
 def test_a_name_that_is_no_model_is_refused_with_the_names_that_are(name: str) -> None:
     with pytest.raises(DataFileError, match=r"must be a model of the zoo .*klt"):
         load_model(name)
+
+
+def test_a_file_that_is_not_there_is_told_under_the_name_of_its_option() -> None:
+    with pytest.raises(DataFileError, match=r"`model` must be a file that exists; got '~/klt.safetensors'."):
+        load_model("~/klt.safetensors", "model")
 
 
 def test_a_card_says_which_rates_and_links_it_allows() -> None:

@@ -77,7 +77,8 @@ def test_an_option_out_of_range_is_a_usage_error(command: Command, arguments: li
     [
         (["run", "--snr-db", "loud"], "`snr_db` must be a list"),
         (["run", "--codec", "semaphore"], "`codec` must be a model of the zoo (angular-topk, "),
-        (["run", "--data", "nowhere.npz"], "`data` must be a shipped data set"),
+        (["run", "--data", "nowhere.npz"], "`data` must be a file that exists; got 'nowhere.npz'."),
+        (["run", "--codec", "no.safetensors"], "`codec` must be a file that exists; got 'no.safetensors'."),
         (["run", "--link", "pigeon"], "`link` must be one of ideal"),
         (["run", "--link", "digital:soft:qpks"], "`link` must be made of detector "),
         (["run", "--downlink-snr-db", "loud"], "`downlink_snr_db` must be a list"),
@@ -101,7 +102,7 @@ def test_an_option_out_of_range_is_a_usage_error(command: Command, arguments: li
         ),
         (
             ["run", "--estimator", "lmmse", "--cnr-db", "3", "--covariance-data", "nowhere.npz"],
-            "`covariance_data`: `data` must be a shipped data set",
+            "`covariance_data` must be a file that exists; got 'nowhere.npz'.",
         ),
         (["load", "--codec", "float"], "`link` of codec float must be ideal; got digital:bsc."),
     ],

@@ -132,7 +132,7 @@ async def test_a_refusal_is_the_base_stations_own_error(local: Settings, ue: Pip
             await sender.report(replace(frame, session_id=str(uuid.uuid4())))
         with pytest.raises(NotFoundError, match="`session_id`"):
             await sender.close_session(str(uuid.uuid4()))
-        with pytest.raises(ModelMismatchError, match="is not held here; held: klt"):
+        with pytest.raises(ModelMismatchError, match="`codec` 'klt' must be the model file"):
             await sender.open_session(replace(ue.session_request(session_id), model_sha256="f" * 64))
         await sender.close()
 

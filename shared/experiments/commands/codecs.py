@@ -103,7 +103,9 @@ def codecs_import(
 
     command = command_line()
     require_replaceable(out / f"{name}.safetensors", command, overwrite)
-    model = import_codec(weights, load_channels(data), load_channels(test), quantizer, out, command, name)
+    model = import_codec(
+        weights, load_channels(data), load_channels(test, option="test"), quantizer, out, command, name
+    )
     print_card(model.card.name, model.card.model_dump())
 
 

@@ -73,7 +73,7 @@ def train(
     require_replaceable(out / f"{name or codec}.safetensors", command, overwrite)
     if codec not in NETWORKS:
         _refuse_network_options(context, codec)
-        model = fit_codec(codec, load_channels(data), load_channels(test), out, command, name)
+        model = fit_codec(codec, load_channels(data), load_channels(test, option="test"), out, command, name)
         print_card(model.card.name, model.card.model_dump())
         return
     schedule = Schedule(
@@ -96,7 +96,8 @@ def train(
                     f"NMSE on the test split {epoch.nmse_db:.2f} dB  {epoch.seconds:.0f} s"
                 )
 
-        model = train_codec(codec, load_channels(data), load_channels(test), options, out, command, name, report)
+        splits = load_channels(data), load_channels(test, option="test")
+        model = train_codec(codec, *splits, options, out, command, name, report)
     print_card(model.card.name, model.card.model_dump())
 
 

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -60,12 +61,16 @@ async def test_reflection_lists_the_service_and_describes_it(connected: Connecte
 
 @pytest.mark.parametrize("port", ["grpc_port", "rest_port"])
 async def test_a_port_that_is_taken_is_told(
-    local: Settings, tmp_path_factory: pytest.TempPathFactory, port: str
+    local: Settings, tmp_path_factory: pytest.TempPathFactory, port: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     other = replace(local, database_url=f"sqlite:///{tmp_path_factory.mktemp('other')}/csilink.db")
     async with running(local) as addresses:
         taken = addresses.grpc_port if port == "grpc_port" else addresses.rest_port
         settings = replace(other, grpc_port=taken) if port == "grpc_port" else replace(other, rest_port=taken)
-        with pytest.raises(UnavailableError, match=f"cannot listen on 127.0.0.1:{taken}"):
+        protocol = {"grpc_port": "gRPC", "rest_port": "REST"}[port]
+        sentence = f"{protocol} cannot listen on 127.0.0.1:{taken}: Address already in use. Is another csi-bs running?"
+        capfd.readouterr()
+        with pytest.raises(UnavailableError, match=re.escape(sentence)):
             async with running(settings):
                 pass
+        assert capfd.readouterr().err == ""

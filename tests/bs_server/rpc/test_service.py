@@ -114,7 +114,11 @@ async def test_each_refusal_has_its_status(connected: Connected, make_ue: MakeUe
         wrong = message(ue, session_id, [0])
         wrong.snr_db[0] = float("nan")
         calls = [
-            (stub.OpenSession(other_model, timeout=DEADLINE_S), "FAILED_PRECONDITION", f"held: klt {ue.card.sha256}"),
+            (
+                stub.OpenSession(other_model, timeout=DEADLINE_S),
+                "FAILED_PRECONDITION",
+                f"holds, {ue.card.sha256[:12]}...",
+            ),
             (stub.Report(message(ue, stranger, [0]), timeout=DEADLINE_S), "NOT_FOUND", stranger),
             (stub.CloseSession(feedback_pb2.CloseSessionRequest(), timeout=DEADLINE_S), "NOT_FOUND", "session_id"),
             (stub.Report(late, timeout=DEADLINE_S), "DEADLINE_EXCEEDED", "ms ago in the queue"),

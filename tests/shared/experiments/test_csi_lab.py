@@ -64,9 +64,19 @@ def test_a_codec_is_trained_from_a_file_into_a_folder_and_its_card_tells_no_fold
         (["data", "info", "nope"], "csi-lab: `data` must be a shipped data set"),
         (
             ["train", "nope", "--data", "nope.npz"],
-            "csi-lab: `codec` must be one of klt, klt-analog, angular-topk, float, csinet,",
+            "csi-lab: `codec` must be one of klt, klt-analog, angular-topk, float,",
         ),
-        (["train", "klt", "--data", "nope.npz"], "csi-lab: `data` must be a shipped data set"),
+        (
+            ["codecs", "show", "nope.safetensors"],
+            "csi-lab: `codec` must be a file that exists; got 'nope.safetensors'.",
+        ),
+        (["data", "info", "."], "csi-lab: `data` must be a file; got '.', a folder. DeepMIMO's become one by `csi-lab"),
+        (["data", "info", "--train", "no.npz"], "csi-lab: `train` must be a file that exists; got 'no.npz'."),
+        (["train", "klt", "--data", "nope.npz"], "csi-lab: `data` must be a file that exists; got 'nope.npz'."),
+        (
+            ["train", "klt", "--data", "indoor-open-office", "--test", "nope"],
+            "csi-lab: `test` must be a shipped data set (indoor-open-office, umi-nlos) or a file; got 'nope'.",
+        ),
         (["train", "klt", "--data", "indoor-open-office"], "csi-lab: `test` must be another file"),
     ],
 )
