@@ -296,7 +296,8 @@ class BaseStation:
         session.ledger.settle(identities)
         name = session.card.name
         self._metrics.reports.labels(name).inc(len(reports))
-        self._metrics.block_errors.labels(name).inc(sum(bool(report.bit_errors) or report.erased for report in reports))
+        wrong = [report.coded_bits > 0 and (bool(report.bit_errors) or report.erased) for report in reports]
+        self._metrics.block_errors.labels(name).inc(sum(wrong))
         self._metrics.fallbacks.labels(name).inc(sum(report.fallback for report in reports))
 
 

@@ -18,6 +18,7 @@ from shared.errors import InvalidArgumentError
 from shared.evaluation import Scores
 from shared.frame import Frame, FrameAck
 from shared.links import Link
+from shared.types import ReceivedKind
 from shared.wire.payload import unpack_received, unpack_sent
 
 POWER_TOLERANCE = 1e-2  # of a channel's mean power: its UE normalised it in single precision
@@ -67,12 +68,13 @@ def require_fit(frame: Frame, session: Session, max_reports: int) -> None:
 
 def _require_length(length: NDArray[np.int64], rate: int, link: Link) -> None:
     """Refuse reports of one rate that are neither as long as the link's code makes them nor erased."""
+    what = "symbols" if link.kind is ReceivedKind.SYMBOLS else "bits"
     wanted = link.code.num_coded_bits(rate)
     wrong = length[(length != wanted) & ((length != 0) | (link.erasure == 0))]
     if len(wrong):
         erased = " (0: erased)" if link.erasure else ""
         raise InvalidArgumentError(
-            f"`length` of a report of {rate} bits over {link.label} must be {wanted}{erased}; got {wrong[0]}."
+            f"`length` of a report of {rate} {what} over {link.label} must be {wanted}{erased}; got {wrong[0]}."
         )
 
 
@@ -126,7 +128,7 @@ def report_rows(
 def _report_row(frame: Frame, session: Session, row: int, result: Decoded, i: int, received_at: float) -> ReportRow:
     """Return the row of one report: row ``row`` of the frame, ``i`` of its entry."""
     rate, scores, erased = int(frame.rate[row]), result.scores, bool(result.erased[i])
-    coded_bits = session.link.code.num_coded_bits(rate)
+    num_values, of_bits = session.link.code.num_coded_bits(rate), frame.kind is not ReceivedKind.SYMBOLS
     return ReportRow(
         session_id=frame.session_id,
         ue_id=int(frame.ue_id[row]),
@@ -137,13 +139,13 @@ def _report_row(frame: Frame, session: Session, row: int, result: Decoded, i: in
         nmse=float(scores.nmse[i]) if scores else None,
         sgcs=float(scores.sgcs[i]) if scores else None,
         rho=float(scores.rho[i]) if scores and scores.rho is not None else None,
-        bit_errors=int(scores.bit_errors[i]) if scores and not erased else None,
+        bit_errors=int(scores.bit_errors[i]) if scores and of_bits and not erased else None,
         fallback=bool(result.fallback[i]),
         queue_ms=result.queue_ms,
         decode_ms=result.decode_ms,
         batch_size=result.batch_size,
-        coded_bits=coded_bits,
-        channel_uses=session.link.num_channel_uses(coded_bits),
+        coded_bits=num_values if of_bits else 0,
+        channel_uses=session.link.num_channel_uses(num_values),
         erased=erased,
         crc_ok=None if result.crc_ok is None or erased else bool(result.crc_ok[i]),
         downlink=_downlink_rows(session, scores, i),
@@ -218,7 +220,7 @@ def acknowledge(
         crc_failed=np.array([row.crc_ok is False for row in rows], dtype=np.bool_),
         nmse=np.array(nmse, dtype=np.float64),
         sgcs=np.array(sgcs, dtype=np.float64),
-        bit_errors=np.array(bit_errors, dtype=np.int64),
+        bit_errors=np.array(() if frame.kind is ReceivedKind.SYMBOLS else bit_errors, dtype=np.int64),
         queue_ms=np.array([row.queue_ms for row in rows], dtype=np.float32),
         decode_ms=np.array([row.decode_ms for row in rows], dtype=np.float32),
         total_ms=total_ms,

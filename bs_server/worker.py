@@ -7,14 +7,14 @@ import numpy as np
 import torch
 
 from bs_server.batching import Decoded, Entry
-from shared.codecs import DecodeContext, Decoder, make_decoder
+from shared.codecs import DecodeContext, Decoder, SymbolDecoder, make_decoder
 from shared.coding.channel_code import ChannelCode
 from shared.coding.codes import make_channel_code
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.evaluation import Scores, evaluate
 from shared.model_files import ModelFile
 from shared.receive import Reception, receive
-from shared.types import Payload, Received
+from shared.types import Payload, Received, ReceivedKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,12 @@ class Worker:
         decoder = self.decoders[key.model_sha256]
         if key.code not in self.codes:
             self.codes[key.code] = make_channel_code(key.code)
+        no_eff = [entry.received.no_eff for entry in batch if entry.received.no_eff is not None]
         received = Received(
             key.kind,
             np.concatenate([entry.received.values for entry in batch]),
             np.concatenate([entry.received.length for entry in batch]),
+            np.concatenate(no_eff) if no_eff else None,
         )
         snr_db = np.concatenate([entry.snr_db for entry in batch])
         reception = receive(received, self.codes[key.code], decoder, DecodeContext(key.rate, snr_db))
@@ -98,15 +100,23 @@ def make_worker(models: list[ModelFile], device: torch.device) -> Worker:
     for model in models:
         try:
             decoder = make_decoder(model, device)
-            rate = model.card.min_rate
-            zeros = Payload.of_equal_length(np.zeros((1, rate), dtype=np.uint8))
-            decoder.decode(zeros, DecodeContext(rate, np.zeros(1, dtype=np.float32)))
+            _decode_zeros(decoder, model.card.min_rate)
         except (KeyError, RuntimeError, IndexError) as error:
             raise DataFileError(
                 f"Model {model.card.name} cannot be used as codec {model.card.codec}: {error}"
             ) from error
         decoders[model.card.sha256] = decoder
     return Worker(decoders)
+
+
+def _decode_zeros(decoder: Decoder, rate: int) -> None:
+    """Decode one report of zeros."""
+    context = DecodeContext(rate, np.zeros(1, dtype=np.float32))
+    if isinstance(decoder, SymbolDecoder):
+        zeros, no_eff = np.zeros((1, rate), dtype=np.complex64), np.ones((1, rate), dtype=np.float32)
+        decoder.decode_symbols(Received(ReceivedKind.SYMBOLS, zeros, np.array([rate]), no_eff), context)
+    else:
+        decoder.decode(Payload.of_equal_length(np.zeros((1, rate), dtype=np.uint8)), context)
 
 
 def make_device(name: str, threads: int) -> torch.device:

@@ -1,7 +1,9 @@
 """A frame: reports of one session, column by column, with one payload buffer; and its acknowledgement.
 
     column   ue_id | sequence | rate | snr_db | length          one entry a report
-    payload  report 0 | report 1 | ...                          bits packed MSB first and byte-aligned, or int8 LLRs
+    payload  report 0 | report 1 | ...                          bits packed MSB first and byte-aligned, int8 LLRs,
+                                                                or symbols, complex64 little-endian
+    no_eff   report 0 | report 1 | ...                          with symbols: the noise of each, float32 little-endian
 
 The identity of a report is (session, ue_id, sequence).
 """
@@ -19,6 +21,7 @@ PROTOCOL_VERSION = 2  # brought `estimator`, `cnr_db` and `downlink_snr_db`
 FIRST_PROTOCOL_VERSION = 1  # knows perfect estimates and no downlink, and skips those fields
 SNR_DB_RANGE = (-40.0, 80.0)
 MAX_DOWNLINK_SNRS = 16
+SYMBOL_BYTES, NO_EFF_BYTES = 8, 4  # complex64, float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class SimTruth:
     Attributes:
         dataset_index: [num_reports] int64, channel number in the session's data set; or None.
         h: [num_reports, num_complex] complex64, the channels themselves; or None.
-        sent_bits: The information bits as sent, packed.
+        sent_bits: The information bits as sent, packed; empty with symbols.
     """
 
     dataset_index: NDArray[np.int64] | None
@@ -111,12 +114,13 @@ class Frame:
         kind: What the payload holds.
         ue_id: [num_reports] int64.
         sequence: [num_reports] int64.
-        rate: [num_reports] int64, information bits.
+        rate: [num_reports] int64, information bits, or symbols.
         snr_db: [num_reports] float32.
         length: [num_reports] int64, values of each report in the payload.
         payload: The values.
         truth: Side field, or None.
         deadline_ms: Milliseconds after arrival; 0 for none.
+        no_eff: With symbols, the variance of the noise in each; else empty.
     """
 
     session_id: str
@@ -130,6 +134,7 @@ class Frame:
     payload: bytes
     truth: SimTruth | None
     deadline_ms: int
+    no_eff: bytes = b""
 
     def __post_init__(self) -> None:
         """Refuse a frame that contradicts itself."""
@@ -147,10 +152,24 @@ class Frame:
         if len(self.payload) != self.num_bytes.sum():
             wanted = int(self.num_bytes.sum())
             raise InvalidArgumentError(f"`payload` must hold {wanted} bytes by `length`; got {len(self.payload)}.")
+        self._check_noise()
         if len(set(zip(self.ue_id.tolist(), self.sequence.tolist(), strict=True))) != n:
             raise InvalidArgumentError("`sequence` must not repeat within a frame for one `ue_id`; it does.")
         if self.truth is not None:
             self._check_truth(self.truth, n)
+
+    def _check_noise(self) -> None:
+        """Refuse symbols that no receiver would hand on; the lengths are checked before the numbers are read."""
+        symbols = self.kind is ReceivedKind.SYMBOLS
+        wanted = NO_EFF_BYTES * int(self.length.sum()) if symbols else 0
+        if len(self.no_eff) != wanted:
+            raise InvalidArgumentError(f"`no_eff` must hold {wanted} bytes by `length`; got {len(self.no_eff)}.")
+        if symbols:
+            if not np.isfinite(np.frombuffer(self.payload, dtype="<f4")).all():
+                raise InvalidArgumentError("`payload` must hold finite symbols; found one that is not.")
+            no_eff = np.frombuffer(self.no_eff, dtype="<f4")
+            if not (np.isfinite(no_eff) & (no_eff > 0)).all():
+                raise InvalidArgumentError("`no_eff` must hold finite numbers above 0; found one that is not.")
 
     def _check_truth(self, truth: SimTruth, n: int) -> None:
         if (truth.dataset_index is None) == (truth.h is None):
@@ -158,7 +177,7 @@ class Frame:
         given = truth.h if truth.dataset_index is None else truth.dataset_index
         if given is not None and len(given) != n:
             raise InvalidArgumentError(f"`truth` must have one entry a report, {n}; got {len(given)}.")
-        wanted = int((-(-self.rate // 8)).sum())
+        wanted = int((-(-self.num_sent_bits // 8)).sum())
         if len(truth.sent_bits) != wanted:
             raise InvalidArgumentError(f"`sent_bits` must hold {wanted} bytes by `rate`; got {len(truth.sent_bits)}.")
 
@@ -170,7 +189,14 @@ class Frame:
     @property
     def num_bytes(self) -> NDArray[np.int64]:
         """[num_reports] bytes of each report in the payload."""
+        if self.kind is ReceivedKind.SYMBOLS:
+            return SYMBOL_BYTES * self.length
         return self.length if self.kind is ReceivedKind.LLRS else -(-self.length // 8)
+
+    @property
+    def num_sent_bits(self) -> NDArray[np.int64]:
+        """[num_reports] information bits of each report: none where it is made of symbols."""
+        return np.zeros_like(self.rate) if self.kind is ReceivedKind.SYMBOLS else self.rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +215,7 @@ class FrameAck:
         crc_failed: [num_reports] bool, a CRC does not hold.
         nmse: [num_reports] float64, linear; empty without truth.
         sgcs: [num_reports] float64; empty without truth.
-        bit_errors: [num_reports] int64, 0 where erased; empty without truth.
+        bit_errors: [num_reports] int64, 0 where erased; empty without truth, and with symbols.
         queue_ms: [num_reports] float32.
         decode_ms: [num_reports] float32.
         total_ms: Arrival to commit.

@@ -11,7 +11,7 @@ from typing import Literal
 
 import safetensors
 import safetensors.torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
 from shared.digests import sha256_of
@@ -58,7 +58,8 @@ class TrainingRecord(BaseModel):
 class CodecCard(BaseModel):
     """Card of one model file.
 
-    ``rate`` counts the information bits of a report, exactly: what the card says is what the wire carries.
+    ``rate`` counts the information bits of a report, or its complex symbols (channel uses) where the payload is
+    symbols, exactly: what the card says is what the wire carries.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,8 +74,9 @@ class CodecCard(BaseModel):
     num_tx_ant: int = Field(ge=1)
     num_subcarriers: int = Field(ge=1)
     output: str = Field(description="`channel` or `precoder`.")
-    min_rate: int = Field(ge=1, description="Least information bits of a report.")
-    max_rate: int = Field(ge=1, description="Most information bits of a report; every integer between is a rate.")
+    payload: Literal["bits", "symbols"] = Field(default="bits", description="What a report is made of.")
+    min_rate: int = Field(ge=1, description="Least information bits, or symbols, of a report.")
+    max_rate: int = Field(ge=1, description="Most of them; every integer between is a rate.")
     links: list[str] = Field(description="Links that may carry it.")
     num_parameters: int = Field(
         ge=0, description="Learned weights of the networks; the numbers in the file of a codec that has none."
@@ -84,9 +86,16 @@ class CodecCard(BaseModel):
     recipe: str = Field(description="Command that makes the model again.")
     training_data: str
     test_data: str
-    measured: list[MeasuredNmse] = Field(description="On `test_data`, ideal link.")
+    measured: list[MeasuredNmse] = Field(description="On `test_data`, ideal link; symbols over AWGN at 80 dB.")
     network: NetworkSettings | None = Field(default=None, description="Settings of a codec that is a network.")
     training: TrainingRecord | None = Field(default=None, description="Training of a codec that is a network.")
+
+    @model_validator(mode="after")
+    def _links_carry_the_payload(self) -> "CodecCard":
+        """Refuse a card whose links carry something else than it sends."""
+        if any((link == "analog") != (self.payload == "symbols") for link in self.links):
+            raise ValueError(f"`links` of a payload of {self.payload} cannot be {self.links}: analog carries symbols.")
+        return self
 
     @property
     def shape(self) -> CsiShape:
@@ -101,7 +110,7 @@ class CodecCard(BaseModel):
         """
         if not self.min_rate <= rate <= self.max_rate:
             wanted = f"in [{self.min_rate}, {self.max_rate}]" if self.min_rate < self.max_rate else f"{self.min_rate}"
-            raise InvalidArgumentError(f"`rate` of codec {self.name} must be {wanted} bits; got {rate}.")
+            raise InvalidArgumentError(f"`rate` of codec {self.name} must be {wanted} {self.payload}; got {rate}.")
 
     def require_link(self, family: str, label: str) -> None:
         """Raise unless links of ``family`` may carry this codec; ``label`` is for the sentence.

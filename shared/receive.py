@@ -1,6 +1,7 @@
 """From what the front end hands on to a channel: channel decoding, decoder, fallback.
 
 Received -> ChannelCode.decode -> Payload, CRC -> Decoder -> no CRC, no report, no value: the codec's mean channel -> h_hat
+Received, symbols ---------------------> SymbolDecoder ------^
 
 The base station's worker and an offline run share this file; `shared/transmit.py` is the other side.
 """  # noqa: E501  (a drawing)
@@ -12,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.codecs import DecodeContext, Decoder
+from shared.codecs import DecodeContext, Decoder, SymbolDecoder
 from shared.coding.channel_code import ChannelCode, DecodedBits
-from shared.types import Payload, Received, ReceivedKind
+from shared.errors import CodecError
+from shared.types import Payload, Received, ReceivedKind, Reconstruction, no_bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Reception:
 
     Attributes:
         h_hat: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex64 on the decoder's device.
-        payload: The information bits as decided; they mean nothing in a report that was erased.
+        payload: The information bits as decided, none of symbols; they mean nothing in a report that was erased.
         fallback: [batch] bool, True where ``h_hat`` is the codec's mean channel.
         erased: [batch] bool, True where nothing arrived.
         crc_ok: [batch] bool, whether the CRC holds, False where nothing arrived; None where the link has no CRC.
@@ -48,11 +50,14 @@ def receive(received: Received, code: ChannelCode, decoder: Decoder, context: De
     Raises:
         CodecError: If the batch cannot belong to the codec.
     """
-    decoded = decode_channel(received, code, context.rate)
-    payload = Payload.of_equal_length(decoded.bits)
-    reconstruction = decoder.decode(payload, context)
     erased = received.length == 0
-    crc_ok = None if decoded.crc_ok is None else decoded.crc_ok & ~erased
+    if received.kind is ReceivedKind.SYMBOLS:
+        reconstruction, payload, crc_ok = _decode_symbols(received, decoder, context), no_bits(len(erased)), None
+    else:
+        decoded = decode_channel(received, code, context.rate)
+        payload = Payload.of_equal_length(decoded.bits)
+        reconstruction = decoder.decode(payload, context)
+        crc_ok = None if decoded.crc_ok is None else decoded.crc_ok & ~erased
     fallback = ~reconstruction.valid | erased
     if crc_ok is not None:
         fallback |= ~crc_ok
@@ -61,6 +66,12 @@ def receive(received: Received, code: ChannelCode, decoder: Decoder, context: De
         chosen = torch.from_numpy(fallback).to(h_hat.device)
         h_hat = torch.where(chosen[:, None, None, None], decoder.mean_csi, h_hat)
     return Reception(h_hat, payload, fallback, erased, crc_ok)
+
+
+def _decode_symbols(received: Received, decoder: Decoder, context: DecodeContext) -> Reconstruction:
+    if not isinstance(decoder, SymbolDecoder):
+        raise CodecError(f"`received` of codec {decoder.card.name} must be bits; got symbols.")
+    return decoder.decode_symbols(received, context)
 
 
 def decode_channel(received: Received, code: ChannelCode, num_info_bits: int) -> DecodedBits:

@@ -1,6 +1,7 @@
 """From a channel to what the base station's front end hands on: estimator, encoder, channel code, link.
 
 h -> Estimator.estimate -> h_est at unit power -> Encoder.encode -> Payload -> ChannelCode.encode -> Link.transmit -> Received
+                                             '-> SymbolEncoder.encode_symbols -> Symbols -> SymbolLink.transmit_symbols -^
 
 The UE process and an offline run share this file; `shared/receive.py` is the other side.
 """  # noqa: E501  (a drawing)
@@ -12,17 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.codecs import EncodeContext, Encoder, make_encoder
+from shared.codecs import EncodeContext, Encoder, SymbolEncoder, make_encoder
 from shared.errors import InvalidArgumentError
 from shared.estimation import Estimator, require_estimation
 from shared.estimation.perfect import PerfectEstimator
-from shared.links import Link, make_link
+from shared.links import Link, SymbolLink, make_link
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
 from shared.transforms import normalize_power
-from shared.types import CsiShape, Payload, Received
+from shared.types import CsiShape, Payload, Received, Symbols, no_bits
 
-DEFAULT_RATE = 128  # information bits of a report
+DEFAULT_RATE = 128  # information bits, or symbols, of a report
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Transmission:
     """What became of a batch of channels on its way to the base station.
 
     Attributes:
-        payload: The information bits that the encoder made.
+        payload: The information bits that the encoder made; none where it made symbols.
         received: What the front end hands on; a report of length 0 was erased.
     """
 
@@ -45,7 +46,7 @@ class Transmitter:
     Attributes:
         encoder: UE side of the codec.
         link: The emulated air interface, with its channel code.
-        rate: Information bits of a report.
+        rate: Information bits of a report, or its symbols.
         estimator: What the UE makes of its pilots.
         cnr_db: SNR of the pilots; None for a perfect estimate.
     """
@@ -71,12 +72,23 @@ class Transmitter:
         """
         return self.send(self.encode(h, snr_db, randomness), snr_db, randomness)
 
-    def encode(self, h: Tensor, snr_db: NDArray[np.float32], randomness: Randomness) -> Payload:
+    def encode(self, h: Tensor, snr_db: NDArray[np.float32], randomness: Randomness) -> Payload | Symbols:
         """Estimate and encode: the first half of `transmit`."""
-        return self.encoder.encode(self._estimate(h, randomness), EncodeContext(self.rate, snr_db, randomness))
+        h_est, context = self._estimate(h, randomness), EncodeContext(self.rate, snr_db, randomness)
+        if isinstance(self.encoder, SymbolEncoder):
+            return self.encoder.encode_symbols(h_est, context)
+        return self.encoder.encode(h_est, context)
 
-    def send(self, payload: Payload, snr_db: NDArray[np.float32], randomness: Randomness) -> Transmission:
-        """Send information bits through channel code and link: the second half of `transmit`."""
+    def send(self, payload: Payload | Symbols, snr_db: NDArray[np.float32], randomness: Randomness) -> Transmission:
+        """Send bits through channel code and link, or symbols through the link: the second half of `transmit`.
+
+        Raises:
+            InvalidArgumentError: If the link does not take symbols, or takes nothing else.
+        """
+        if isinstance(payload, Symbols):
+            if not isinstance(self.link, SymbolLink):
+                raise InvalidArgumentError(f"`link` must be analog for symbols; got {self.link.label}.")
+            return Transmission(no_bits(len(snr_db)), self.link.transmit_symbols(payload, snr_db, randomness))
         coded = Payload.of_equal_length(self.link.code.encode(payload.bits))
         return Transmission(payload, self.link.transmit(coded, snr_db, randomness))
 
@@ -103,7 +115,7 @@ def make_transmitter(
         model: The codec's model.
         channels: Shape and domain of the channels that it will get.
         link_label: Label of a link, see `shared.links.make_link`.
-        rate: Information bits of a report; None for `DEFAULT_RATE`, or the only rate of the codec.
+        rate: Information bits of a report, or its symbols; None for `DEFAULT_RATE`, or the only rate of the codec.
         estimator: What the UE makes of its pilots; None for a perfect estimate.
         cnr_db: SNR of the pilots; None for a perfect estimate.
 

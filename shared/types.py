@@ -1,6 +1,7 @@
 """What travels between the stations of the data's way: payloads, what the receiver made of them, reconstructions.
 
     encoder -Payload-> link -Received-> (gRPC) -Received-> channel decoding -Payload-> decoder -Reconstruction->
+    encoder -Symbols-> link -Received-> (gRPC) -Received-----------------------------> decoder -Reconstruction->
 
 Payloads live on the host as NumPy arrays; channels are torch tensors on the device of the codec.
 """
@@ -24,6 +25,7 @@ class ReceivedKind(IntEnum):
 
     HARD_BITS = 1
     LLRS = 2
+    SYMBOLS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +46,38 @@ class Payload:
         return cls(bits, np.full(len(bits), bits.shape[1], dtype=np.int64))
 
 
+def no_bits(num_reports: int) -> Payload:
+    """Return the payload of reports that are made of symbols: no bits at all."""
+    return Payload.of_equal_length(np.zeros((num_reports, 0), dtype=np.uint8))
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """The complex symbols of a batch of analog reports, as many for each; such a report has no bits.
+
+    Attributes:
+        values: [batch, num_symbols] complex64, of any power: the link brings each report to unit mean power.
+    """
+
+    values: NDArray[np.complex64]
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """What the base station's receiver front end hands on for a batch of reports.
 
     Attributes:
-        kind: Hard bits or log-likelihood ratios.
-        values: [batch, max_length] uint8 (each 0 or 1) or int8 (LLR = 8 ln(P(b=1) / P(b=0)), never 0); zero beyond
-            ``length``.
+        kind: Hard bits, log-likelihood ratios or symbols.
+        values: [batch, max_length] uint8 (each 0 or 1), int8 (LLR = 8 ln(P(b=1) / P(b=0)), never 0) or complex64
+            (unbiased: what was sent, at unit mean power a report, and noise); zero beyond ``length``.
         length: [batch] int64, values of each report.
+        no_eff: [batch, max_length] float32, variance of the complex noise in each symbol, positive; None for bits.
     """
 
     kind: ReceivedKind
-    values: NDArray[np.uint8] | NDArray[np.int8]
+    values: NDArray[np.uint8] | NDArray[np.int8] | NDArray[np.complex64]
     length: NDArray[np.int64]
+    no_eff: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

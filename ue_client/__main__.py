@@ -32,7 +32,9 @@ Codec = Annotated[
 ]
 Rate = Annotated[
     int | None,
-    typer.Option(envvar="CSI_UE_RATE", min=1, help="Information bits of a report; 128, or the only rate of a codec."),
+    typer.Option(
+        envvar="CSI_UE_RATE", min=1, help="Information bits of a report, or its symbols; 128, or a codec's only."
+    ),
 ]
 LinkLabel = Annotated[
     str,
@@ -303,7 +305,7 @@ def _bar() -> Progress:
 
 _COLUMNS = {
     "codec": "codec",
-    "rate": "bits",
+    "rate": "rate",
     "snr_db": "SNR dB",
     "ues": "UEs",
     "reports": "reports",

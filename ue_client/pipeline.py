@@ -19,7 +19,7 @@ from shared.frame import FIRST_PROTOCOL_VERSION, Frame, SessionRequest, SimTruth
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
 from shared.transmit import Transmitter, make_transmitter
-from shared.wire.payload import pack_received
+from shared.wire.payload import pack_noise, pack_received
 
 TruthBy = Literal["index", "channel"]
 
@@ -107,6 +107,7 @@ class Pipeline:
             payload=pack_received(sent.received),
             truth=truth,
             deadline_ms=deadline_ms,
+            no_eff=pack_noise(sent.received),
         )
 
 

@@ -16,7 +16,7 @@ class Tally:
 
     Attributes:
         codec: Name of the model.
-        rate: Information bits of a report.
+        rate: Information bits of a report, or its symbols.
         snr_db: Es/N0 of the feedback link.
         link: Label of the link.
         session_id: The session, by which REST filters.
@@ -37,6 +37,7 @@ class Tally:
     num_fallbacks: int = 0
     num_erased: int = 0
     num_crc_failed: int = 0
+    num_blocks: int = 0  # reports with truth that are made of bits
     num_block_errors: int = 0
     refusal: str = ""
     _nmse: "array[float]" = field(default_factory=lambda: array("d"))
@@ -65,11 +66,13 @@ class Tally:
         if len(ack.nmse):  # empty without truth
             self._nmse.extend(ack.nmse[rows].tolist())
             self._sgcs.extend(ack.sgcs[rows].tolist())
+        if len(ack.bit_errors):  # empty also with symbols
+            self.num_blocks += int(rows.sum())
             self._bit_errors.extend(ack.bit_errors[rows & ~ack.erased].tolist())
             self.num_block_errors += int(((ack.bit_errors > 0) | ack.erased)[rows].sum())
 
     def row(self) -> dict[str, str | int | float | None]:
-        """Return the figures; those that need truth are None without it."""
+        """Return the figures; those that need truth are None without it, those of bits where there are none."""
         scored = len(self._nmse)
         p50, p95 = np.percentile(self._latency_s or [np.nan], [50, 95])
         return {
@@ -85,7 +88,7 @@ class Tally:
             "nmse_db": to_db(sum(self._nmse) / scored) if scored else None,
             "sgcs": sum(self._sgcs) / scored if scored else None,
             "ber": sum(self._bit_errors) / (len(self._bit_errors) * self.rate) if self._bit_errors else None,
-            "bler": self.num_block_errors / scored if scored else None,
+            "bler": self.num_block_errors / self.num_blocks if self.num_blocks else None,
             "fallbacks": self.num_fallbacks,
             "erased": self.num_erased,
             "crc_failed": self.num_crc_failed,

@@ -48,7 +48,7 @@ def _report_filter(
     codec: Annotated[str | None, Query(examples=["klt"])] = None,
     link: Annotated[str | None, Query(examples=["digital:bsc"])] = None,
     ue_id: Annotated[int | None, Query(ge=0, lt=2**32)] = None,
-    rate: Annotated[int | None, Query(ge=1, lt=2**31, description="Information bits.")] = None,
+    rate: Annotated[int | None, Query(ge=1, lt=2**31, description="Information bits, or symbols.")] = None,
     snr_db: Annotated[float | None, Query(description="Es/N0 of the feedback link.")] = None,
     estimator: Annotated[str | None, Query(examples=["ls"])] = None,
     cnr_db: Annotated[float | None, Query(description="SNR of the estimator's pilots.")] = None,

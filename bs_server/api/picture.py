@@ -33,9 +33,12 @@ def draw(report: ReportRow, kept: ReconstructionRow, domain: Domain) -> bytes:
         ax.set(title=title, xlabel=x_label, ylabel=y_label)
     figure.colorbar(image, ax=list(axes), label="dB, 0 = mean power of the channel")
     nmse_db = None if report.nmse is None else to_db(report.nmse)
-    score = "" if nmse_db is None else f", NMSE {nmse_db:.1f} dB, {report.bit_errors} wrong bits"
+    score = "" if nmse_db is None else f", NMSE {nmse_db:.1f} dB"
+    wrong = "" if report.bit_errors is None else f", {report.bit_errors} wrong bits"
+    what = "bits" if report.coded_bits else "symbols"
     figure.suptitle(
-        f"report {report.report_id}: {report.codec}, {report.rate} bits, {report.snr_db:g} dB{score}", fontsize=10
+        f"report {report.report_id}: {report.codec}, {report.rate} {what}, {report.snr_db:g} dB{score}{wrong}",
+        fontsize=10,
     )
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)

@@ -90,19 +90,21 @@ class Report(Answer):
     estimator: str = Field(examples=["ls"])
     cnr_db: float | None = Field(description="SNR of its pilots; null for a perfect estimate.", examples=[10.0])
     received_at: float = Field(description="Unix time.", examples=[1795174463.77])
-    rate: int = Field(description="Information bits.", examples=[128])
+    rate: int = Field(description="Information bits, or symbols of an analog link.", examples=[128])
     snr_db: float = Field(description="Es/N0 of the feedback link.", examples=[10.0])
     nmse: float | None = Field(description="Linear.", examples=[0.1604])
     nmse_db: float | None = Field(description="Null also for an exact reconstruction.", examples=[-7.95])
     sgcs: float | None = Field(examples=[0.865])
-    bit_errors: int | None = Field(description="Wrong information bits; null also where nothing arrived.", examples=[0])
+    bit_errors: int | None = Field(
+        description="Wrong information bits; null also of symbols, or if lost.", examples=[0]
+    )
     fallback: bool = Field(description="The reconstruction is the codec's mean channel.")
     queue_ms: float
     decode_ms: float = Field(description="Of the whole batch.")
     batch_size: int
     has_reconstruction: bool
     rho: float | None = Field(description="CsiNet's cosine similarity.", examples=[0.87])
-    coded_bits: int = Field(description="Bits on the air: information, CRC and channel code.", examples=[128])
+    coded_bits: int = Field(description="Bits on the air: information, CRC, code; 0: symbols.", examples=[128])
     channel_uses: int = Field(description="Complex symbols on the air.", examples=[128])
     erased: bool = Field(description="Nothing arrived over the link.")
     crc_ok: bool | None = Field(description="Whether the CRC holds; null without one, or where nothing arrived.")
@@ -262,17 +264,19 @@ class Group(Answer):
     )
     ber_ci95_high: float | None
     bler: Proportion | None = Field(
-        description="Feedback BLER: share of reports erased or with at least one wrong bit."
+        description="Feedback BLER: share of reports of bits that were erased or have at least one wrong."
     )
     crc_fail_rate: Proportion | None = Field(description="Of the reports that arrived with a CRC.")
     undetected_error_rate: Proportion | None = Field(
         description="The CRC holds in spite of wrong bits; of those with truth."
     )
     erasure_rate: Proportion | None = Field(description="Share of reports of which nothing arrived.")
-    info_bits_per_report: float
+    info_bits_per_report: float = Field(description="A report of symbols has none.")
     coded_bits_per_report: float
     channel_uses_per_report: float
-    ebno_db: float | None = Field(description="Eb/N0 per information bit; null unless grouped by `snr_db`.")
+    ebno_db: float | None = Field(
+        description="Eb/N0 per information bit; null of symbols, or unless grouped by `snr_db`."
+    )
     fallbacks: int
     mean_queue_ms: float
     mean_decode_ms: float
@@ -298,7 +302,7 @@ class Group(Answer):
             ber=ber,
             ber_ci95_low=ber_interval.low if ber_interval else None,
             ber_ci95_high=ber_interval.high if ber_interval else None,
-            bler=_proportion(totals.block_errors, n),
+            bler=_proportion(totals.block_errors, n - totals.num_symbol_scored),
             crc_fail_rate=_proportion(totals.crc_failures, totals.num_checked),
             undetected_error_rate=_proportion(totals.undetected_errors, totals.num_verified),
             erasure_rate=_proportion(totals.erasures, totals.num_reports),
@@ -353,7 +357,7 @@ def _ber(totals: GroupTotals) -> tuple[float | None, Interval | None]:
 
 def _ebno_db(snr_db: object, totals: GroupTotals) -> float | None:
     """Es/N0 a channel use, spread over the information bits that it carries."""
-    if not isinstance(snr_db, float) or not totals.info_bits:
+    if not isinstance(snr_db, float) or not totals.info_bits or totals.num_symbol_reports:
         return None
     return snr_db + 10 * math.log10(totals.channel_uses / totals.info_bits)
 

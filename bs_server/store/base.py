@@ -77,16 +77,16 @@ class ReportRow:
         ue_id: UE.
         sequence: Number at the UE.
         received_at: Unix time of arrival.
-        rate: Information bits.
+        rate: Information bits, or symbols of an analog link.
         snr_db: Es/N0 of the feedback link.
         nmse: Linear, or None without truth.
         sgcs: Or None without truth.
-        bit_errors: Wrong information bits, or None without truth or where nothing arrived.
+        bit_errors: Wrong information bits, or None without truth, where nothing arrived, or of symbols.
         fallback: Whether the reconstruction is the codec's mean channel.
         queue_ms: Time in the queue.
         decode_ms: Time on the device, of its batch.
         batch_size: Reports decoded together.
-        coded_bits: Bits on the air: information, CRC and channel code.
+        coded_bits: Bits on the air: information, CRC and channel code; 0 marks a report of symbols.
         channel_uses: Complex symbols on the air.
         rho: CsiNet's cosine similarity, or None without truth or outside the angular-delay domain.
         erased: Whether nothing arrived over the link.
@@ -201,19 +201,19 @@ class GroupTotals:
         num_rho: Reports that have a rho.
         sum_rho: Sum of the rho.
         sum_rho_squared: Sum of its squares.
-        num_decided: Reports with truth that arrived.
+        num_decided: Reports of bits, with truth, that arrived.
         bit_errors: Wrong information bits of those.
         decided_bits: Information bits of those.
         sum_errors_squared: Sum of the squares of a report's wrong bits.
         sum_errors_times_bits: Sum of its wrong bits times its bits.
         sum_bits_squared: Sum of the squares of its bits.
-        block_errors: Reports with truth that were erased or have at least one wrong bit.
+        block_errors: Reports of bits, with truth, that were erased or have at least one wrong bit.
         erasures: Reports that were erased.
         num_checked: Reports with a CRC that arrived.
         crc_failures: Of those, reports whose CRC does not hold.
         num_verified: Of those, reports with truth.
         undetected_errors: Of the verified, reports whose CRC holds in spite of wrong bits.
-        info_bits: Information bits of all reports.
+        info_bits: Information bits of all reports; one of symbols has none.
         coded_bits: Bits on the air of all reports.
         channel_uses: Symbols on the air of all reports.
         fallbacks: Reports whose reconstruction is the mean channel.
@@ -221,6 +221,8 @@ class GroupTotals:
         mean_decode_ms: Mean time on the device.
         mean_batch_size: Mean over reports.
         downlink: Sums at each downlink SNR, increasing.
+        num_symbol_reports: Reports of symbols instead of bits.
+        num_symbol_scored: Of those, reports with truth: they have no block to be wrong.
     """
 
     key: tuple[str | int | float | None, ...]
@@ -254,6 +256,8 @@ class GroupTotals:
     mean_decode_ms: float
     mean_batch_size: float
     downlink: tuple[DownlinkTotals, ...] = ()
+    num_symbol_reports: int = 0
+    num_symbol_scored: int = 0
 
 
 class Store(Protocol):

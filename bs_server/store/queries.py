@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Float, Row, Select, and_, case, cast, false, func, or_, select, true
+from sqlalchemy import BigInteger, Float, Row, Select, and_, case, cast, false, func, not_, or_, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
 from bs_server.store import schema
@@ -94,7 +94,7 @@ def select_reconstruction(report_id: int) -> Select[Any]:
 def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool]) -> Select[Any]:
     """Select the sums of each group, ordered by key, None first; a report is scored when it has an NMSE."""
     errors, decided = REPORT.bit_errors, REPORT.bit_errors.is_not(None)
-    checked = REPORT.crc_ok.is_not(None)
+    checked, of_bits = REPORT.crc_ok.is_not(None), _on_the_air("coded_bits").element > 0
     return (
         select(
             *columns,
@@ -113,15 +113,19 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
             func.coalesce(func.sum(_wide(errors) * errors), 0).label("sum_errors_squared"),
             func.coalesce(func.sum(_wide(errors) * REPORT.rate), 0).label("sum_errors_times_bits"),
             func.coalesce(func.sum(_wide(REPORT.rate) * REPORT.rate).filter(decided), 0).label("sum_bits_squared"),
-            func.count().filter(or_(errors > 0, and_(REPORT.erased, REPORT.nmse.is_not(None)))).label("block_errors"),
+            func.count()
+            .filter(or_(errors > 0, and_(REPORT.erased, REPORT.nmse.is_not(None), of_bits)))
+            .label("block_errors"),
             func.count().filter(REPORT.erased).label("erasures"),
             func.count().filter(checked).label("num_checked"),
             func.count().filter(REPORT.crc_ok.is_(False)).label("crc_failures"),
             func.count().filter(and_(checked, decided)).label("num_verified"),
             func.count().filter(and_(REPORT.crc_ok, errors > 0)).label("undetected_errors"),
-            func.sum(REPORT.rate).label("info_bits"),
+            func.coalesce(func.sum(REPORT.rate).filter(of_bits), 0).label("info_bits"),
             func.sum(_on_the_air("coded_bits")).label("coded_bits"),
             func.sum(_on_the_air("channel_uses")).label("channel_uses"),
+            func.count().filter(not_(of_bits)).label("num_symbol_reports"),
+            func.count(REPORT.nmse).filter(not_(of_bits)).label("num_symbol_scored"),
             func.count().filter(REPORT.fallback).label("fallbacks"),
             func.avg(REPORT.queue_ms).label("mean_queue_ms"),
             func.avg(REPORT.decode_ms).label("mean_decode_ms"),

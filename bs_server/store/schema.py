@@ -77,7 +77,7 @@ reports = Table(
     Column("rho", Float(53)),
     Column("erased", Boolean, nullable=False),
     Column("crc_ok", Boolean),
-    Column("coded_bits", Integer),  # NULL before version 3: as many as `rate`, and as many symbols
+    Column("coded_bits", Integer),  # NULL before version 3: as many as `rate`, and as many symbols; 0: no bits, symbols
     Column("channel_uses", Integer),
     UniqueConstraint("session_id", "ue_id", "sequence"),
     sqlite_autoincrement=True,

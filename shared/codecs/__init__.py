@@ -7,16 +7,27 @@ import torch
 
 from shared.codecs.angular_topk import AngularTopkDecoder, AngularTopkEncoder
 from shared.codecs.autoencoder.codec import AutoencoderDecoder, AutoencoderEncoder
-from shared.codecs.base import CodecEntry, DecodeContext, Decoder, EncodeContext, Encoder, require_length
+from shared.codecs.base import (
+    CodecEntry,
+    DecodeContext,
+    Decoder,
+    EncodeContext,
+    Encoder,
+    SymbolDecoder,
+    SymbolEncoder,
+    require_length,
+)
 from shared.codecs.fitted import Fitted, make_model
 from shared.codecs.float32 import FloatDecoder, FloatEncoder
 from shared.codecs.klt import KltDecoder, KltEncoder
+from shared.codecs.klt_analog import KltAnalogDecoder, KltAnalogEncoder
 from shared.codecs.reference import OwnModel, is_reference, load_codec
 from shared.errors import DataFileError
 from shared.model_files import ModelFile
 
 CODECS: dict[str, CodecEntry] = {
     "klt": CodecEntry(KltEncoder, KltDecoder),
+    "klt-analog": CodecEntry(KltAnalogEncoder, KltAnalogDecoder),
     "angular-topk": CodecEntry(AngularTopkEncoder, AngularTopkDecoder),
     "csinet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
     "crnet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
@@ -31,6 +42,8 @@ __all__ = [
     "EncodeContext",
     "Encoder",
     "Fitted",
+    "SymbolDecoder",
+    "SymbolEncoder",
     "load_codec",
     "make_decoder",
     "make_encoder",
@@ -44,13 +57,15 @@ def make_encoder(model: ModelFile, device: torch.device) -> Encoder:
 
     Raises:
         DataFileError: If the model names a codec that does not exist, or code that the user did not; or if it lacks
-            a tensor of its codec.
+            a tensor of its codec, or has another payload.
     """
     entry = _entry(model)
     try:
-        return entry.encoder(model, device)
+        encoder = entry.encoder(model, device)
     except KeyError as error:
         raise _lacking(model, error) from None
+    _require_payload(model, of_symbols=isinstance(encoder, SymbolEncoder))
+    return encoder
 
 
 def make_decoder(model: ModelFile, device: torch.device) -> Decoder:
@@ -58,13 +73,15 @@ def make_decoder(model: ModelFile, device: torch.device) -> Decoder:
 
     Raises:
         DataFileError: If the model names a codec that does not exist, or code that the user did not; or if it lacks
-            a tensor of its codec.
+            a tensor of its codec, or has another payload.
     """
     entry = _entry(model)
     try:
-        return entry.decoder(model, device)
+        decoder = entry.decoder(model, device)
     except KeyError as error:
         raise _lacking(model, error) from None
+    _require_payload(model, of_symbols=isinstance(decoder, SymbolDecoder))
+    return decoder
 
 
 def _entry(model: ModelFile) -> CodecEntry:
@@ -80,6 +97,14 @@ def _entry(model: ModelFile) -> CodecEntry:
     except KeyError:
         names = ", ".join(CODECS)
         raise DataFileError(f"`codec` of model {name} must be one of {names}; got {codec!r}.") from None
+
+
+def _require_payload(model: ModelFile, *, of_symbols: bool) -> None:
+    card, found = model.card, "symbols" if of_symbols else "bits"
+    if card.payload != found:
+        raise DataFileError(
+            f"`payload` of model {card.name} must be {found}, as codec {card.codec}'s is; got {card.payload}."
+        )
 
 
 def _lacking(model: ModelFile, error: KeyError) -> DataFileError:

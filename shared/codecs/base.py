@@ -1,11 +1,12 @@
 """What a codec is: an encoder at the UE and a decoder at the base station, made from one model file.
 
 h_est --Encoder.encode--> Payload  ~ link ~  Payload --Decoder.decode--> Reconstruction
-"""
+h_est --SymbolEncoder.encode_symbols--> Symbols  ~ analog link ~  Received --SymbolDecoder.decode_symbols--> Reconstruction
+"""  # noqa: E501  (a drawing)
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from shared.codecs.fitted import Fitted
 from shared.errors import CodecError
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
-from shared.types import Payload, Reconstruction
+from shared.types import Payload, Received, ReceivedKind, Reconstruction, Symbols
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class EncodeContext:
     """What an encoder knows beside the channel.
 
     Attributes:
-        rate: Information bits of each report; one rate per batch.
+        rate: Information bits of each report, or its symbols; one rate per batch.
         snr_db: [batch] float32, Es/N0 per receive antenna that the UE expects.
         randomness: Streams of the reports.
     """
@@ -39,7 +40,7 @@ class DecodeContext:
     """What a decoder knows beside the payload.
 
     Attributes:
-        rate: Information bits of each report; one rate per batch.
+        rate: Information bits of each report, or its symbols; one rate per batch.
         snr_db: [batch] float32, Es/N0 per receive antenna that the base station measured.
     """
 
@@ -91,6 +92,43 @@ class Decoder(Protocol):
         """
 
 
+@runtime_checkable
+class SymbolEncoder(Encoder, Protocol):
+    """The UE side of a codec whose card says ``payload: symbols``; its `encode` raises `CodecError`."""
+
+    def encode_symbols(self, h_est: Tensor, context: EncodeContext) -> Symbols:
+        """Encode a batch of channels.
+
+        Args:
+            h_est: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex64, the card's domain, unit mean power.
+            context: Rate, SNR, random streams.
+
+        Returns:
+            Exactly ``context.rate`` symbols for each report, cut to that already: the link brings what it gets to unit
+            mean power a report, by a factor that the base station does not learn.
+
+        Raises:
+            InvalidArgumentError: If the shape or the rate is not the card's.
+        """
+
+
+@runtime_checkable
+class SymbolDecoder(Decoder, Protocol):
+    """The base-station side of a codec whose card says ``payload: symbols``; its `decode` raises `CodecError`."""
+
+    def decode_symbols(self, received: Received, context: DecodeContext) -> Reconstruction:
+        """Decode a batch; any finite symbols and noise variances give a value or ``valid = False``.
+
+        Args:
+            received: [batch, rate] symbols with the noise variance of each; those of an erased report mean nothing.
+            context: Rate and SNR.
+
+        Raises:
+            InvalidArgumentError: If the rate is not the card's.
+            CodecError: If the symbols cannot belong to this codec (their number, say).
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class CodecEntry:
     """One line of `shared.codecs.CODECS`, or the object that ``package.module:ENTRY`` names.
@@ -118,3 +156,25 @@ def require_length(payload: Payload, rate: int) -> None:
     if (payload.length != rate).any() or payload.bits.shape[1] != rate:
         found = sorted(set(payload.length.tolist()))
         raise CodecError(f"`payload` must hold {rate} bits for each report; got {found}.")
+
+
+def require_symbols(received: Received, rate: int) -> NDArray[np.float32]:
+    """Raise unless a batch holds ``rate`` symbols for each report.
+
+    Returns:
+        [batch, rate] float32, the noise variances.
+
+    Raises:
+        CodecError: Naming the wanted and the found.
+    """
+    if received.kind is not ReceivedKind.SYMBOLS or received.no_eff is None:
+        raise CodecError(f"`received` must hold symbols and their noise; got {received.kind.name}.")
+    found = (received.values.shape[1], received.no_eff.shape[1])
+    if found != (rate, rate) or not np.isin(received.length, (0, rate)).all():
+        raise CodecError(f"`received` must hold {rate} symbols and noise variances for each report; got {found}.")
+    return received.no_eff
+
+
+def refuse_bits(card: CodecCard) -> CodecError:
+    """Return what a codec of symbols raises where it is asked for bits."""
+    return CodecError(f"`payload` of codec {card.name} must be symbols, over an analog link; got bits.")

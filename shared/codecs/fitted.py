@@ -82,6 +82,7 @@ def make_model(
         num_tx_ant=shape.num_tx_ant,
         num_subcarriers=shape.num_subcarriers,
         output="channel",
+        payload="symbols" if fitted.links == ("analog",) else "bits",
         min_rate=fitted.rates[0],
         max_rate=fitted.rates[-1],
         links=list(fitted.links),

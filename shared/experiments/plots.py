@@ -36,7 +36,9 @@ def plot_summary(groups: Sequence[Group], title: str, path: Path) -> None:
         seen = [point for point in points if point["bler"]["value"] > 0]  # a logarithmic axis has no zero
         bler = [[point["bler"][name] for name in ("value", "ci95_low", "ci95_high")] for point in seen]
         if seen:
-            _line(bler_ax, np.array([point["snr_db"] for point in seen]), bler, label, style)
+            _line(
+                bler_ax, np.array([point["snr_db"] for point in seen]), bler, label, style[0]
+            )  # a chord would leave theory
         downlink = [point["downlink"][0] for point in points]
         scores = [[of["bler"][name] for name in ("value", "ci95_low", "ci95_high")] for of in downlink]
         _line(downlink_ax, snr_db, scores, label, style)

@@ -175,11 +175,41 @@ def abstraction(result: dict[str, Any]) -> str:
     )
 
 
+def analog(result: dict[str, Any]) -> str:
+    """Return the table of the analog link."""
+    rows = [
+        (
+            row["fading"],
+            f"{row['snr_db']:g}",
+            f"{row['power_off_by']:.1e}",
+            f"{row['theory_db']:.2f}",
+            f"{row['combined_snr_db']:.2f}",
+            f"{row['ratio']:.4f} ± {row['ratio_standard_error']:.4f}",
+            f"{row['noise_over_told']:.4f} ± {row['noise_over_told_standard_error']:.4f}",
+        )
+        for row in result["link"]
+    ]
+    head = ("fading", "Es/N0, dB", "power off by", "theory, dB", "measured, dB", "measured / theory", "noise / no_eff")
+    return "\n".join(
+        [
+            "## Analog link: power and SNR after combining against theory",
+            "",
+            f"{result['num_reports']:,} reports of {result['num_symbols']} symbols a row; one standard error. Power:",
+            "largest deviation of a report from 1, as received at 80 dB. SNR after combining: mean gain times Es/N0,",
+            "`uplink` over eight antennas (MRC). `noise / no_eff`: power of the noise over what the decoder is told.",
+            f"Command: `{result['command']}`. Model: [links.md](links.md).",
+            "",
+            markdown_table(head, rows),
+        ]
+    )
+
+
 # name of the JSON file in benchmarks/results -> its table
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "estimation": estimation,
     "modulation_ber": modulation,
     "coded_bler": coding,
+    "analog_link": analog,
     "phy_abstraction": abstraction,
     "tr38901_profile": profile,
 }

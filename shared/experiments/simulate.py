@@ -16,16 +16,17 @@ import torch
 from numpy.typing import NDArray
 
 from shared.channels import ChannelSet, load_channels
-from shared.codecs import DecodeContext, Decoder, make_decoder
+from shared.codecs import DecodeContext, Decoder, load_codec, make_decoder
 from shared.errors import InvalidArgumentError
 from shared.estimation import Estimator, make_estimator
 from shared.evaluation import Scores, evaluate
 from shared.experiments.summary_row import Cell, PointKey, Reports, join_reports, summary_row
 from shared.frame import SNR_DB_RANGE, require_downlink_snr_db
-from shared.model_files import ModelFile, load_model
+from shared.model_files import ModelFile
 from shared.receive import Reception, receive
 from shared.rng import Randomness
 from shared.transmit import Transmitter, make_transmitter
+from shared.types import ReceivedKind
 
 CHUNK = 256  # reports simulated at once: what a point needs of memory, whatever its size
 
@@ -115,6 +116,7 @@ class Simulator:
             link=transmitter.link.label,
             estimator=transmitter.estimator.name,
             cnr_db=transmitter.cnr_db,
+            of_symbols=transmitter.link.kind is ReceivedKind.SYMBOLS,
             coded_bits=num_coded_bits,
             channel_uses=transmitter.link.num_channel_uses(num_coded_bits),
             downlink_snr_db=self.downlink_snr_db,
@@ -138,7 +140,7 @@ class Simulator:
         context = DecodeContext(self.transmitter.rate, snr)
         reception = receive(sent.received, self.transmitter.link.code, self.decoder, context)
         domain = self.transmitter.card.domain
-        scores = evaluate(reception.h_hat, reception.payload, h, payload, domain, self.downlink_snr_db)
+        scores = evaluate(reception.h_hat, reception.payload, h, sent.payload, domain, self.downlink_snr_db)
         return scores, reception, np.diff([started_s, encoded_s, arrived_s, time.perf_counter()])
 
 
@@ -183,10 +185,10 @@ def simulate(
 
     Args:
         channels: Channels, or the name of a shipped data set or file.
-        codec: A model, or its name in the zoo or file.
+        codec: A model, or what `shared.codecs.load_codec` takes: a name in the zoo, a file, a codec of the user's own.
         link: Label of the link.
         snr_db: Es/N0 of the feedback link: one, or several, one after the other.
-        rate: Information bits of a report; None for 128, or the only rate of a codec.
+        rate: Information bits of a report, or its symbols; None for 128, or the only rate of a codec.
         num_reports: Reports at each SNR.
         estimator: Of the channel at the UE; ``lmmse`` knows the statistics of ``channels``.
         cnr_db: SNR of its pilots; None for ``perfect``.
@@ -211,7 +213,7 @@ def simulate(
     channels = load_channels(channels) if isinstance(channels, str) else channels
     simulator = make_simulator(
         channels,
-        load_model(codec) if isinstance(codec, str) else codec,
+        load_codec(codec) if isinstance(codec, str) else codec,
         link,
         rate,
         make_estimator(estimator, channels.shape, channels.h),

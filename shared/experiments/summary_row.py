@@ -24,12 +24,13 @@ class PointKey:
 
     Attributes:
         codec: Name of the model.
-        rate: Information bits of a report.
+        rate: Information bits of a report, or its symbols.
         snr_db: Es/N0 of the feedback link.
         link: Label of the link.
         estimator: Name of the UE's channel estimator.
         cnr_db: SNR of its pilots; None for a perfect estimate.
-        coded_bits: Bits of a report on the air.
+        of_symbols: Whether it is of symbols, and has no bits.
+        coded_bits: Bits of a report on the air, or its symbols.
         channel_uses: Symbols of a report on the air.
         downlink_snr_db: SNRs at which the downlink is scored.
     """
@@ -40,6 +41,7 @@ class PointKey:
     link: str
     estimator: str
     cnr_db: float | None
+    of_symbols: bool
     coded_bits: int
     channel_uses: int
     downlink_snr_db: tuple[float, ...]
@@ -101,7 +103,8 @@ def summary_row(key: PointKey, reports: Reports) -> dict[str, Cell]:
         reports: At least one.
     """
     n, arrived = len(reports.nmse), ~reports.erased
-    errors = reports.bit_errors[arrived]
+    errors = reports.bit_errors[arrived & (not key.of_symbols)]
+    num_blocks, info_bits = (0, 0) if key.of_symbols else (n, key.rate)
     checked = np.zeros(0, dtype=np.bool_) if reports.crc_ok is None else reports.crc_ok[arrived]
     mean = float(reports.nmse.sum()) / n
     interval = mean_interval(mean, float(np.square(reports.nmse).sum()), n)
@@ -123,16 +126,16 @@ def summary_row(key: PointKey, reports: Reports) -> dict[str, Cell]:
         **dict(zip(("sgcs", "sgcs_ci95_low", "sgcs_ci95_high"), sgcs, strict=True)),
         **dict(_mean("rho", reports.rho)),
         **dict(_ber(errors, key.rate)),
-        **dict(_share("bler", int((errors > 0).sum() + reports.erased.sum()), n)),
+        **dict(_share("bler", int((errors > 0).sum() + reports.erased.sum()), num_blocks)),
         **dict(_share("crc_fail_rate", int((~checked).sum()), len(checked))),
         **dict(
             _share("undetected_error_rate", int((checked & (errors > 0)).sum()) if len(checked) else 0, len(checked))
         ),
         **dict(_share("erasure_rate", int(reports.erased.sum()), n)),
-        "info_bits_per_report": float(key.rate),
-        "coded_bits_per_report": float(key.coded_bits),
+        "info_bits_per_report": float(info_bits),
+        "coded_bits_per_report": 0.0 if key.of_symbols else float(key.coded_bits),
         "channel_uses_per_report": float(key.channel_uses),
-        "ebno_db": key.snr_db + 10 * math.log10(key.channel_uses / key.rate),
+        "ebno_db": key.snr_db + 10 * math.log10(key.channel_uses / info_bits) if info_bits else None,
         "fallbacks": int(reports.fallback.sum()),
         **dict(_downlink(key.downlink_snr_db, reports.downlink)),
     }

@@ -13,12 +13,13 @@ from importlib.metadata import version
 from typing import Literal
 
 from shared.channels import ChannelSet, load_channels
+from shared.codecs import load_codec
 from shared.errors import InvalidArgumentError
 from shared.estimation import Estimator, make_estimator
 from shared.experiments.summary_row import Cell
 from shared.experiments.sweep_file import SweepFile
 from shared.links import make_link
-from shared.model_files import ModelFile, load_model
+from shared.model_files import ModelFile
 from shared.transmit import make_transmitter
 
 Row = dict[str, Cell]
@@ -130,7 +131,7 @@ def plan_sweep(
     """
     grid = file.grid
     links = list(dict.fromkeys(make_link(label).label for label in grid.link))
-    models = [(name, load_model(name)) for name in codecs or grid.codec]
+    models = [(name, load_codec(name)) for name in codecs or grid.codec]
     data = [(name, load_channels(name)) for name in grid.data]
     _require_different("codec", [model.card.name for _, model in models])
     _require_different("data", [channels.name for _, channels in data])

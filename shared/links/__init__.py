@@ -1,13 +1,14 @@
-"""The air interface, payload -> received. A new link is one file here and one line in `LINKS`.
+"""The air interface, payload or symbols -> received. A new link is one file here and one line in `LINKS`.
 
 A link is named by one word: its family, and what options it has, divided by colons: ``ideal``, ``digital:bsc``,
-``digital:soft:16qam:rayleigh:erasure-0.01`` (`shared.links.label`).
+``digital:soft:16qam:rayleigh:erasure-0.01``, ``analog:uplink`` (`shared.links.label`).
 """
 
 from collections.abc import Callable
 
 from shared.errors import InvalidArgumentError
-from shared.links.base import Link
+from shared.links.analog import AnalogLink
+from shared.links.base import Link, SymbolLink
 from shared.links.digital import DigitalLink
 from shared.links.ideal import IdealLink
 
@@ -15,9 +16,10 @@ from shared.links.ideal import IdealLink
 LINKS: dict[str, Callable[[str], Link]] = {
     "ideal": IdealLink.of_label,
     "digital": DigitalLink.of_label,
+    "analog": AnalogLink.of_label,
 }
 
-__all__ = ["LINKS", "Link", "make_link"]
+__all__ = ["LINKS", "Link", "SymbolLink", "make_link"]
 
 
 def make_link(label: str) -> Link:

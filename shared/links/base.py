@@ -1,13 +1,13 @@
 """What a link is: modulation, channel, noise and demapping, from the UE's bits to the receiver's front end."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.coding.channel_code import ChannelCode
 from shared.rng import Randomness
-from shared.types import Payload, Received, ReceivedKind
+from shared.types import Payload, Received, ReceivedKind, Symbols
 
 
 class Link(Protocol):
@@ -15,7 +15,7 @@ class Link(Protocol):
 
     Attributes:
         label: What `shared.links.make_link` makes it of, in the canonical form.
-        family: Its key in `shared.links.LINKS`, by which a codec card permits it: ``ideal`` or ``digital``.
+        family: Its key in `shared.links.LINKS`, by which a codec card permits it: ``ideal``, ``digital`` or ``analog``.
         kind: What it hands on.
         erasure: Probability with which a report never arrives.
         code: The channel code to use with it; the link itself sends coded bits as they are.
@@ -40,4 +40,25 @@ class Link(Protocol):
 
         Returns:
             As many values for each report as it has coded bits; none, and length 0, for a report that never arrives.
+        """
+
+
+@runtime_checkable
+class SymbolLink(Link, Protocol):
+    """A link that carries complex symbols; its `transmit`, of bits, raises `InvalidArgumentError`."""
+
+    def transmit_symbols(self, symbols: Symbols, snr_db: NDArray[np.float32], randomness: Randomness) -> Received:
+        """Send a batch of reports at unit mean power each.
+
+        Args:
+            symbols: Of each report, of any power.
+            snr_db: [batch] float32, mean Es/N0 per receive antenna before combining.
+            randomness: Streams of the reports; the same streams give the same noise.
+
+        Returns:
+            As many combined, unbiased symbols for each report, and the variance of the noise in each; length 0 for a
+            report that never arrives.
+
+        Raises:
+            InvalidArgumentError: If a report has no power, or is not finite.
         """

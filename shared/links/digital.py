@@ -17,6 +17,7 @@ from scipy.special import erfc
 
 from shared.coding.channel_code import ChannelCode
 from shared.coding.codes import make_channel_code
+from shared.links.erasure import arrives
 from shared.links.fading import FADINGS
 from shared.links.label import DigitalLabel, parse_digital_label
 from shared.links.modulation import MODULATIONS
@@ -75,8 +76,7 @@ class DigitalLink:
         num_symbols = self.num_channel_uses(payload.bits.shape[1])
         gain = FADINGS[self._options.fading](randomness, num_symbols)
         combined_db = np.asarray(snr_db, dtype=np.float64)[:, None] + 10 * np.log10(gain)
-        arrives = self._arrives(randomness)
-        length = np.where(arrives, payload.length, 0)
+        length = np.where(arrives(self.erasure, randomness), payload.length, 0)
         if self._options.detector == "bsc":
             values: NDArray[np.uint8] | NDArray[np.int8] = _flip(payload, combined_db, randomness)
         else:
@@ -103,13 +103,6 @@ class DigitalLink:
         if self._options.detector == "hard":
             return self.modulation.hard(y)[:, :num_bits]
         return quantize_llrs(self.modulation.llrs(y, no)[:, :num_bits])
-
-    def _arrives(self, randomness: Randomness) -> NDArray[np.bool_]:
-        """Return [batch], False for a report that is lost whole."""
-        if self._options.erasure == 0:
-            return np.ones(len(randomness.sequence), dtype=np.bool_)
-        drawn = [generator.random() for generator in randomness.generators(Stage.ERASURE)]
-        return np.array(drawn) >= self._options.erasure
 
 
 def _flip(payload: Payload, combined_db: NDArray[np.float64], randomness: Randomness) -> NDArray[np.uint8]:

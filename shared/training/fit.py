@@ -16,6 +16,8 @@ from shared.codecs import (
     DecodeContext,
     EncodeContext,
     Fitted,
+    SymbolDecoder,
+    SymbolEncoder,
     make_decoder,
     make_encoder,
     make_model,
@@ -23,20 +25,31 @@ from shared.codecs import (
 from shared.codecs.float32 import BITS_PER_COMPLEX
 from shared.codecs.reference import OwnModel, import_entry, is_reference, require_own_name
 from shared.errors import InvalidArgumentError
+from shared.links.analog import AnalogLink
+from shared.links.label import AnalogLabel
 from shared.metrics import nmse, to_db
 from shared.model_files import MeasuredNmse, ModelFile, save_model
 from shared.rng import Randomness
 from shared.training.angular_topk import fit_angular_topk
 from shared.training.klt import fit_klt
+from shared.training.klt_analog import NUM_COEFFICIENTS, fit_klt_analog
 
 MEASURED_RATES = (32, 64, 128, 256, 512, 1024)
+SYMBOL_RATES = (1, 8, 16, 32, 64, 128)
+NOISELESS_SNR_DB = 80.0  # at which a codec of symbols is measured
 CHUNK = 500  # reports measured at once: a network holds all its layers for each
 
 
-def _fit_klt(h: Tensor) -> Fitted:
+def _require_enough(h: Tensor, codec: str) -> int:
+    """Raise unless there are as many channels as dimensions; return the dimensions."""
     num_complex = h[0].numel()
     if len(h) < num_complex:
-        raise InvalidArgumentError(f"`data` must hold at least {num_complex} channels for klt; got {len(h)}.")
+        raise InvalidArgumentError(f"`data` must hold at least {num_complex} channels for {codec}; got {len(h)}.")
+    return num_complex
+
+
+def _fit_klt(h: Tensor) -> Fitted:
+    num_complex = _require_enough(h, "klt")
     tensors = fit_klt(h)
     num_coefficients = int(tensors["widths"][-1].nonzero()[-1]) // 2 + 1
     return Fitted(
@@ -46,6 +59,20 @@ def _fit_klt(h: Tensor) -> Fitted:
         MEASURED_RATES,
         encoder_macs=4 * num_complex * num_coefficients,
         decoder_macs=4 * num_complex * num_coefficients,
+    )
+
+
+def _fit_klt_analog(h: Tensor) -> Fitted:
+    num_complex = _require_enough(h, "klt-analog")
+    macs = 4 * num_complex * NUM_COEFFICIENTS
+    return Fitted(
+        fit_klt_analog(h),
+        "Karhunen-Loeve coefficients as analog symbols, linear, optimal power",
+        "Lee and Petersen 1976",
+        SYMBOL_RATES,
+        links=("analog",),
+        encoder_macs=macs,
+        decoder_macs=macs,
     )
 
 
@@ -65,6 +92,7 @@ def _fit_float(h: Tensor) -> Fitted:
 
 CLOSED_FORM: dict[str, Callable[[Tensor], Fitted]] = {
     "klt": _fit_klt,
+    "klt-analog": _fit_klt_analog,
     "angular-topk": _fit_angular_topk,
     "float": _fit_float,
 }
@@ -149,7 +177,10 @@ def save_codec(
 
 
 def measure_nmse_db(model: ModelFile, test: ChannelSet, rate: int) -> float | None:
-    """Return 10 log10 of the mean NMSE of a model over an ideal link, rounded to 0.001 dB; None if exact."""
+    """Return 10 log10 of the mean NMSE of a model over an ideal link, rounded to 0.001 dB; None if exact.
+
+    The symbols of an analog codec are sent over AWGN at `NOISELESS_SNR_DB`, at unit power as always.
+    """
     device = torch.device("cpu")
     encoder, decoder = make_encoder(model, device), make_decoder(model, device)
     ratios = []
@@ -157,7 +188,14 @@ def measure_nmse_db(model: ModelFile, test: ChannelSet, rate: int) -> float | No
         h = test.h[torch.from_numpy(sequence)]
         snr_db = np.zeros(len(h), dtype=np.float32)
         randomness = Randomness(0, np.zeros(len(h), dtype=np.uint32), sequence)
-        payload = encoder.encode(h, EncodeContext(rate, snr_db, randomness))
-        ratios.append(nmse(decoder.decode(payload, DecodeContext(rate, snr_db)).h_hat, h))
+        if isinstance(encoder, SymbolEncoder) and isinstance(decoder, SymbolDecoder):
+            snr_db += NOISELESS_SNR_DB
+            symbols = encoder.encode_symbols(h, EncodeContext(rate, snr_db, randomness))
+            received = AnalogLink(AnalogLabel()).transmit_symbols(symbols, snr_db, randomness)
+            h_hat = decoder.decode_symbols(received, DecodeContext(rate, snr_db)).h_hat
+        else:
+            payload = encoder.encode(h, EncodeContext(rate, snr_db, randomness))
+            h_hat = decoder.decode(payload, DecodeContext(rate, snr_db)).h_hat
+        ratios.append(nmse(h_hat, h))
     value = to_db(float(torch.cat(ratios).mean()))
     return None if value is None else round(value, 3)

@@ -24,12 +24,7 @@ def fit_klt(h: Tensor) -> dict[str, Tensor]:
     Args:
         h: [num_channels, num_rx_ant, num_tx_ant, num_subcarriers] complex64, training split, unit mean power.
     """
-    flat = h.flatten(1)
-    mean = flat.mean(dim=0)
-    centred = flat - mean
-    _, vectors = torch.linalg.eigh(centred.T @ centred.conj() / len(flat))
-    basis = vectors.flip(1)[:, :NUM_COEFFICIENTS].contiguous()
-    coefficients = centred @ basis.conj()
+    mean, basis, coefficients = principal_directions(h, NUM_COEFFICIENTS)
     scale = (coefficients.abs().square().mean(dim=0) / 2).sqrt().repeat_interleave(2)
     fields = (torch.view_as_real(coefficients).flatten(1) / scale).double().numpy()
     variance = scale.double().square().numpy()
@@ -42,6 +37,25 @@ def fit_klt(h: Tensor) -> dict[str, Tensor]:
         "codebook": torch.from_numpy(codebook),
         "widths": torch.from_numpy(widths[MIN_RATE:].copy()),
     }
+
+
+def principal_directions(h: Tensor, num_coefficients: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mean channel, the strongest eigenvectors of the covariance, and the channels in their coordinates.
+
+    Args:
+        h: [num_channels, num_rx_ant, num_tx_ant, num_subcarriers] complex64.
+        num_coefficients: Eigenvectors.
+
+    Returns:
+        [num_complex], [num_complex, num_coefficients] with orthonormal columns, strongest first, and [num_channels,
+        num_coefficients], all complex64.
+    """
+    flat = h.flatten(1)
+    mean = flat.mean(dim=0)
+    centred = flat - mean
+    _, vectors = torch.linalg.eigh(centred.T @ centred.conj() / len(flat))
+    basis = vectors.flip(1)[:, :num_coefficients].contiguous()
+    return mean, basis, centred @ basis.conj()
 
 
 def _shared_codebook(fields: np.ndarray, variance: np.ndarray) -> np.ndarray:

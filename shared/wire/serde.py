@@ -95,6 +95,7 @@ def frame_to_proto(frame: Frame) -> frame_pb2.Frame:
         payload=frame.payload,
         truth=truth,
         deadline_ms=frame.deadline_ms,
+        no_eff=frame.no_eff,
     )
 
 
@@ -126,6 +127,7 @@ def frame_from_proto(message: frame_pb2.Frame) -> Frame:
         payload=message.payload,
         truth=_truth_from_proto(message) if message.HasField("truth") else None,
         deadline_ms=message.deadline_ms,
+        no_eff=message.no_eff,
     )
 
 

@@ -148,7 +148,9 @@ def test_a_model_of_an_unknown_codec_or_without_a_tensor_of_it_builds_no_codec(s
     lacking = load_model(str(saved))
     unknown = ModelFile(lacking.card.model_copy(update={"codec": "nope"}), {})
     for make in (make_encoder, make_decoder):
-        with pytest.raises(DataFileError, match="must be one of klt, angular-topk, csinet, crnet, float; got 'nope'"):
+        with pytest.raises(
+            DataFileError, match="must be one of klt, klt-analog, angular-topk, csinet, crnet, float; got 'nope'"
+        ):
             make(unknown, torch.device("cpu"))
         with pytest.raises(DataFileError, match="must hold tensor 'basis' of codec klt"):
             make(lacking, torch.device("cpu"))

@@ -12,12 +12,14 @@ class ReceivedKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RECEIVED_KIND_UNSPECIFIED: _ClassVar[ReceivedKind]
     RECEIVED_KIND_HARD_BITS: _ClassVar[ReceivedKind]
     RECEIVED_KIND_LLRS: _ClassVar[ReceivedKind]
+    RECEIVED_KIND_SYMBOLS: _ClassVar[ReceivedKind]
 RECEIVED_KIND_UNSPECIFIED: ReceivedKind
 RECEIVED_KIND_HARD_BITS: ReceivedKind
 RECEIVED_KIND_LLRS: ReceivedKind
+RECEIVED_KIND_SYMBOLS: ReceivedKind
 
 class Frame(_message.Message):
-    __slots__ = ("session_id", "frame_id", "kind", "ue_id", "sequence", "rate", "snr_db", "length", "payload", "truth", "deadline_ms")
+    __slots__ = ("session_id", "frame_id", "kind", "ue_id", "sequence", "rate", "snr_db", "length", "payload", "truth", "deadline_ms", "no_eff")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     FRAME_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +31,7 @@ class Frame(_message.Message):
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     TRUTH_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
+    NO_EFF_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     frame_id: int
     kind: ReceivedKind
@@ -40,7 +43,8 @@ class Frame(_message.Message):
     payload: bytes
     truth: SimTruth
     deadline_ms: int
-    def __init__(self, session_id: _Optional[str] = ..., frame_id: _Optional[int] = ..., kind: _Optional[_Union[ReceivedKind, str]] = ..., ue_id: _Optional[_Iterable[int]] = ..., sequence: _Optional[_Iterable[int]] = ..., rate: _Optional[_Iterable[int]] = ..., snr_db: _Optional[_Iterable[float]] = ..., length: _Optional[_Iterable[int]] = ..., payload: _Optional[bytes] = ..., truth: _Optional[_Union[SimTruth, _Mapping]] = ..., deadline_ms: _Optional[int] = ...) -> None: ...
+    no_eff: bytes
+    def __init__(self, session_id: _Optional[str] = ..., frame_id: _Optional[int] = ..., kind: _Optional[_Union[ReceivedKind, str]] = ..., ue_id: _Optional[_Iterable[int]] = ..., sequence: _Optional[_Iterable[int]] = ..., rate: _Optional[_Iterable[int]] = ..., snr_db: _Optional[_Iterable[float]] = ..., length: _Optional[_Iterable[int]] = ..., payload: _Optional[bytes] = ..., truth: _Optional[_Union[SimTruth, _Mapping]] = ..., deadline_ms: _Optional[int] = ..., no_eff: _Optional[bytes] = ...) -> None: ...
 
 class SimTruth(_message.Message):
     __slots__ = ("dataset_index", "h", "sent_bits")

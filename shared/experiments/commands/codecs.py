@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from shared.errors import InvalidArgumentError
-from shared.experiments.commands.printing import AsJson, command_line, console, print_card
+from shared.experiments.commands.printing import AsJson, command_line, console, print_card, print_model
 from shared.experiments.replacing import Overwrite, require_replaceable
 
 app = typer.Typer(no_args_is_help=True, help="Codecs and their model files.")
@@ -24,11 +24,13 @@ def codecs_list(as_json: AsJson = False) -> None:
         typer.echo(json.dumps([card.model_dump() for card in cards], indent=2))
         return
     table = Table(title="Codecs")
-    for column in ("codec", "rate, bits", "link", "parameters", "what"):
+    for column in ("codec", "rate", "link", "parameters", "what"):
         table.add_column(column, overflow="fold", no_wrap=column == "codec")  # the name is what a user types
     for card in cards:
         rate = f"{card.min_rate} ... {card.max_rate}" if card.min_rate < card.max_rate else str(card.min_rate)
-        table.add_row(card.name, rate, ", ".join(card.links), f"{card.num_parameters:,}", card.title)
+        table.add_row(
+            card.name, f"{rate} {card.payload}", ", ".join(card.links), f"{card.num_parameters:,}", card.title
+        )
     console.print(table)
 
 
@@ -46,7 +48,7 @@ def codecs_show(
         return
     print_card(card.name, card.model_dump(exclude={"measured"}))
     table = Table(title="NMSE, ideal link")
-    table.add_column("bits", justify="right")
+    table.add_column(card.payload, justify="right")
     table.add_column("NMSE, dB", justify="right")
     for point in card.measured:
         table.add_row(str(point.rate), "exact" if point.nmse_db is None else f"{point.nmse_db:.2f}")
@@ -104,7 +106,7 @@ def codecs_import(
     model = import_codec(
         weights, load_channels(data), load_channels(test, option="test"), quantizer, out, command, name
     )
-    print_card(model.card.name, model.card.model_dump())
+    print_model(model.card, out)
 
 
 @app.command("verify")

@@ -76,6 +76,7 @@ def data_import(
         return
     for card in cards:
         print_card(card.name, card.model_dump())
+        typer.echo(f"file {out.with_name(card.file)}")
         if card.crop_loss is not None and card.crop_loss > MOST_CROP_LOSS:
             typer.echo(f"The crop leaves out {card.crop_loss:.1%} of the energy: keep more taps?", err=True)
 

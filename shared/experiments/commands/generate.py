@@ -94,6 +94,7 @@ def tr38901(
             task = bar.add_task(one.path.name, total=one.num_channels)
             card = generate_tr38901(settings, options, one, partial(bar.advance, task))
         print_card(card.name, card.model_dump())
+        typer.echo(f"file {one.path}")
 
 
 def _exact(value: str | float) -> str:

@@ -4,12 +4,15 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from shared.model_files import CodecCard
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 console = Console()
@@ -23,6 +26,12 @@ def print_card(title: str, fields: dict[str, object]) -> None:
     for key, value in fields.items():
         table.add_row(key, escape(_lines(value)))
     console.print(table)
+
+
+def print_model(card: "CodecCard", folder: Path) -> None:
+    """Print the card of a model just made, and its file."""
+    print_card(card.name, card.model_dump())
+    typer.echo(f"file {folder / card.name}.safetensors")
 
 
 def _lines(value: object) -> str:

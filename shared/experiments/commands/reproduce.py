@@ -32,6 +32,7 @@ def networks(
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=2) + "\n")
     console.print(networks_table(out.stem, result))
+    typer.echo(f"file {out}")
 
 
 @app.command()

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shared.errors import InvalidArgumentError
-from shared.experiments.commands.printing import command_line, print_card
+from shared.experiments.commands.printing import command_line, print_model
 from shared.experiments.replacing import Overwrite, require_replaceable
 
 NETWORK_OPTIONS = (
@@ -29,7 +29,7 @@ NETWORK_OPTIONS = (
 def train(
     context: typer.Context,
     codec: Annotated[
-        str, typer.Argument(help="klt, angular-topk, float; networks: csinet, crnet; package.module:ENTRY.")
+        str, typer.Argument(help="klt, klt-analog, angular-topk, float; networks: csinet, crnet; package.module:ENTRY.")
     ],
     data: Annotated[str, typer.Option(help="Training split: a file.")],
     test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
@@ -74,7 +74,7 @@ def train(
     if codec not in NETWORKS:
         _refuse_network_options(context, codec)
         model = fit_codec(codec, load_channels(data), load_channels(test, option="test"), out, command, name)
-        print_card(model.card.name, model.card.model_dump())
+        print_model(model.card, out)
         return
     schedule = Schedule(
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed, precision=precision
@@ -98,7 +98,7 @@ def train(
 
         splits = load_channels(data), load_channels(test, option="test")
         model = train_codec(codec, *splits, options, out, command, name, report)
-    print_card(model.card.name, model.card.model_dump())
+    print_model(model.card, out)
 
 
 @contextmanager

@@ -62,7 +62,10 @@ def test_a_codec_is_trained_from_a_file_into_a_folder_and_its_card_tells_no_fold
     [
         (["codecs", "show", "nope"], "csi-lab: `codec` must be a model of the zoo"),
         (["data", "info", "nope"], "csi-lab: `data` must be a shipped data set"),
-        (["train", "nope", "--data", "nope.npz"], "csi-lab: `codec` must be one of klt, angular-topk, float, csinet,"),
+        (
+            ["train", "nope", "--data", "nope.npz"],
+            "csi-lab: `codec` must be one of klt, klt-analog, angular-topk, float,",
+        ),
         (
             ["codecs", "show", "nope.safetensors"],
             "csi-lab: `codec` must be a file that exists; got 'nope.safetensors'.",

@@ -51,6 +51,14 @@ def test_what_is_not_measured_is_an_empty_cell(few: ChannelSet) -> None:
     assert (point.row()["ber"], point.row()["bler_value"], point.row()["erasure_rate_value"]) == (None, 1.0, 1.0)
 
 
+def test_a_report_of_symbols_has_a_channel_and_no_bits(few: ChannelSet) -> None:
+    noisy, clean = simulate(few, "klt-analog", "analog:uplink", [-10, 20], rate=64, num_reports=32)
+    assert noisy.reports.nmse.mean() > clean.reports.nmse.mean()
+    row = clean.row()
+    assert [row[name] for name in ("ber", "bler_value", "ebno_db", "crc_fail_rate_value")] == [None] * 4
+    assert [row[f"{name}_per_report"] for name in ("info_bits", "coded_bits", "channel_uses")] == [0.0, 0.0, 64.0]
+
+
 ENDS = ("value", "ci95_low", "ci95_high")
 
 

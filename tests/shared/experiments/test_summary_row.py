@@ -17,7 +17,7 @@ from shared.experiments.summary_row import PointKey, Reports, summary_row
 from shared.experiments.sweep_service import OF_A_SERVICE
 from shared.types import CsiShape
 
-KEY = PointKey("klt", 64, 5.0, "digital:bsc:crc", "ls", 10.0, 75, 38, (0.0, 12.5))
+KEY = PointKey("klt", 64, 5.0, "digital:bsc:crc", "ls", 10.0, False, 75, 38, (0.0, 12.5))
 GROUP_BY: list[GroupColumn] = [name for name in get_args(GroupColumn) if name != "session"]
 SHAPE = CsiShape("angular-delay", 1, 32, 32)
 

@@ -22,6 +22,10 @@ NUM_BITS = NUM_REPORTS * LENGTH
 RUNS = {"digital:bsc": 1, "digital:hard": 2, "digital:soft": 3}  # each detector has noise of its own
 
 
+def decided(received: Received) -> Payload:
+    return Payload.of_equal_length(decode_channel(received, Uncoded(), received.values.shape[1]).bits)
+
+
 def transmit(label: str, snr_db: float, run: int) -> tuple[Payload, Received]:
     bits = np.random.default_rng(run).integers(0, 2, (NUM_REPORTS, LENGTH), dtype=np.uint8)
     payload = Payload.of_equal_length(bits)

@@ -71,7 +71,7 @@ def test_the_canonical_label_has_a_fixed_order_and_no_defaults(label: str, canon
 @pytest.mark.parametrize(
     ("label", "sentence"),
     [
-        ("wire", "must be one of ideal, digital, and options after colons; got 'wire'"),
+        ("wire", "must be one of ideal, digital, analog, and options after colons; got 'wire'"),
         ("ideal:rayleigh", "without options; got 'ideal:rayleigh'"),
         ("digital", "detector, bsc, hard, soft; got 'digital'"),
         ("digital:16qam", "detector, bsc, hard, soft; got 'digital:16qam'"),

@@ -39,7 +39,9 @@ def test_training_on_the_test_split_is_refused(indoor: ChannelSet, tmp_path: Pat
 
 
 def test_a_codec_without_a_recipe_is_refused(train: ChannelSet, indoor: ChannelSet, tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="`codec` must be one of klt, angular-topk, float; got 'nope'"):
+    with pytest.raises(
+        InvalidArgumentError, match="`codec` must be one of klt, klt-analog, angular-topk, float; got 'nope'"
+    ):
         fit_codec("nope", train, indoor, tmp_path, "")
 
 

@@ -22,6 +22,8 @@ T = TypeVar("T", bound=np.generic)
 text = st.text(max_size=8)
 float32 = st.floats(width=32, allow_nan=False)
 finite = st.floats(allow_nan=False)
+finite32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
+positive32 = st.floats(0, exclude_min=True, width=32, allow_infinity=False)
 
 
 def same(a: object, b: object) -> bool:
@@ -55,6 +57,11 @@ def frames(draw: st.DrawFn) -> Frame:
     lengths = draw(st.lists(st.integers(0, 20), min_size=n, max_size=n))
     kind = draw(st.sampled_from(ReceivedKind))
     num_bytes = sum(lengths) if kind is ReceivedKind.LLRS else sum(-(-length // 8) for length in lengths)
+    payload, no_eff = draw(st.binary(min_size=num_bytes, max_size=num_bytes)), b""
+    if kind is ReceivedKind.SYMBOLS:
+        parts = draw(st.lists(finite32, min_size=2 * sum(lengths), max_size=2 * sum(lengths)))
+        noise = draw(st.lists(positive32, min_size=sum(lengths), max_size=sum(lengths)))
+        payload, no_eff = np.array(parts, dtype="<f4").tobytes(), np.array(noise, dtype="<f4").tobytes()
     return Frame(
         session_id=draw(text),
         frame_id=draw(uint64),
@@ -64,9 +71,10 @@ def frames(draw: st.DrawFn) -> Frame:
         rate=np.array(rates),
         snr_db=np.array(draw(st.lists(st.floats(-40, 80, width=32), min_size=n, max_size=n)), dtype=np.float32),
         length=np.array(lengths),
-        payload=draw(st.binary(min_size=num_bytes, max_size=num_bytes)),
-        truth=draw(truths(rates)),
+        payload=payload,
+        truth=draw(truths([0] * n if kind is ReceivedKind.SYMBOLS else rates)),
         deadline_ms=draw(uint32),
+        no_eff=no_eff,
     )
 
 
@@ -156,7 +164,7 @@ def test_a_damaged_frame_is_a_frame_or_refused(frame: Frame, flips: list[tuple[i
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": 0}, r"`kind` must be 1 \(HARD_BITS\), 2 \(LLRS\); got 0"),
+        ({"kind": 0}, r"`kind` must be 1 \(HARD_BITS\), 2 \(LLRS\), 3 \(SYMBOLS\); got 0"),
         ({"kind": 9}, "`kind` must be .*; got 9"),
         ({"sequence": [2**63]}, "`sequence` must be at most"),
         ({"sequence": []}, "`sequence` must have one entry a report"),

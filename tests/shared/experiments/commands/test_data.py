@@ -25,7 +25,9 @@ def output_of(*arguments: object) -> str:
 def test_a_file_is_imported_shown_and_verified(tmp_path: Path, indoor: ChannelSet) -> None:
     source, out, picture = tmp_path / "ht.npy", tmp_path / "mine.npz", tmp_path / "mine.png"
     np.save(source, to_csinet_rows(indoor.h[:50]).numpy())
-    assert "CsiNet HT, imported: 50 channels" in " ".join(output_of("data", "import", source, "--out", out).split())
+    imported = output_of("data", "import", source, "--out", out)
+    assert "CsiNet HT, imported: 50 channels" in " ".join(imported.split())
+    assert imported.endswith(f"file {out}\n")
     assert load_channels(str(out)).shape == indoor.shape
     shown = output_of("data", "info", out, "--plot", picture)
     for title in ("Power over delay", "Power over angle", "every second channel"):

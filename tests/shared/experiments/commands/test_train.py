@@ -36,6 +36,7 @@ def test_a_network_is_trained_shown_and_verified(
     assert trained.exit_code == 0, trained.output
     assert "epoch 1/1  loss" in trained.stderr
     assert "epoch 1/1" not in trained.stdout
+    assert trained.stdout.endswith(f"file {out}/csinet.safetensors\n")
     assert sorted(path.name for path in out.iterdir()) == [
         "csinet.card.json",
         "csinet.manifest.json",

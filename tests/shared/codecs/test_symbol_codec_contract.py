@@ -1,0 +1,243 @@
+"""What every entry of `CODECS` must do whose card says ``payload: symbols``, with each such model of the zoo."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.channels import ChannelSet
+from shared.codecs import (
+    CODECS,
+    DecodeContext,
+    EncodeContext,
+    SymbolDecoder,
+    SymbolEncoder,
+    make_decoder,
+    make_encoder,
+)
+from shared.coding.channel_code import Uncoded
+from shared.errors import CodecError, InvalidArgumentError
+from shared.links import SymbolLink, make_link
+from shared.metrics import nmse
+from shared.model_files import ZOO, CodecCard, count_parameters, load_model, zoo_names
+from shared.receive import receive
+from shared.rng import Randomness
+from shared.training.fit import measure_nmse_db
+from shared.types import Received, ReceivedKind, Reconstruction, Symbols, no_bits
+
+CPU = torch.device("cpu")
+OF_SYMBOLS = [name for name in zoo_names() if load_model(name).card.payload == "symbols"]
+
+
+def streams(n: int) -> Randomness:
+    return Randomness(0, np.zeros(n, dtype=np.uint32), np.arange(n))
+
+
+@dataclass(frozen=True)
+class Codec:
+    card: CodecCard
+    encoder: SymbolEncoder
+    decoder: SymbolDecoder
+
+    @property
+    def rates(self) -> list[int]:
+        """A few rates over the whole range, both ends among them."""
+        low, high = self.card.min_rate, self.card.max_rate
+        return sorted({low + round(share * (high - low)) for share in (0, 0.045, 0.5, 1)})
+
+    def encode(self, h: Tensor, rate: int) -> Symbols:
+        n = len(h)
+        return self.encoder.encode_symbols(h, EncodeContext(rate, np.zeros(n, dtype=np.float32), streams(n)))
+
+    def decode(self, values: NDArray[np.complex64], no_eff: NDArray[np.float32], rate: int) -> Reconstruction:
+        n = len(values)
+        received = Received(ReceivedKind.SYMBOLS, values, np.full(n, values.shape[1]), no_eff)
+        return self.decoder.decode_symbols(received, DecodeContext(rate, np.zeros(n, dtype=np.float32)))
+
+    def over(self, label: str, h: Tensor, rate: int, snr_db: float) -> Tensor:
+        """Return what becomes of channels over a link."""
+        link = make_link(label)
+        assert isinstance(link, SymbolLink)
+        snr = np.full(len(h), snr_db, dtype=np.float32)
+        received = link.transmit_symbols(self.encode(h, rate), snr, streams(len(h)))
+        return self.decoder.decode_symbols(received, DecodeContext(rate, snr)).h_hat
+
+
+@cache
+def codec_of(name: str, device: torch.device = CPU) -> Codec:
+    model = load_model(name)
+    encoder, decoder = make_encoder(model, device), make_decoder(model, device)
+    assert isinstance(encoder, SymbolEncoder)
+    assert isinstance(decoder, SymbolDecoder)
+    return Codec(model.card, encoder, decoder)
+
+
+@pytest.fixture(params=OF_SYMBOLS)
+def codec(request: pytest.FixtureRequest) -> Codec:
+    return codec_of(request.param)
+
+
+def noisy(symbols: Symbols) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+    """Return symbols at unit power with some noise, and variances that differ from symbol to symbol."""
+    generator = np.random.default_rng(5)
+    values = symbols.values / np.sqrt(np.mean(np.abs(symbols.values) ** 2, axis=1, keepdims=True))
+    no_eff = generator.uniform(0.05, 0.5, values.shape)
+    noise = generator.standard_normal((*values.shape, 2)).view(np.complex128)[..., 0] * np.sqrt(no_eff / 2)
+    return (values + noise).astype(np.complex64), no_eff.astype(np.float32)
+
+
+def relative_error(h_hat: Tensor, wanted: Tensor) -> float:
+    """Return the largest error of a report, relative to its norm."""
+    return float(nmse(h_hat, wanted).max().sqrt())
+
+
+def test_the_model_file_is_what_its_card_says(codec: Codec) -> None:
+    model = load_model(codec.card.name)
+    assert model.card.codec in CODECS
+    assert model.card.links == ["analog"]
+    content = (ZOO / f"{model.card.name}.safetensors").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == model.card.sha256
+    assert len(content) < 1_000_000
+    assert count_parameters(model.tensors) == model.card.num_parameters
+
+
+def test_declared_symbols_are_real_symbols_at_every_rate(codec: Codec, indoor: ChannelSet) -> None:
+    for rate in range(codec.card.min_rate, codec.card.max_rate + 1):
+        symbols = codec.encode(indoor.h[:3], rate).values
+        assert symbols.shape == (3, rate)
+        assert symbols.dtype == np.complex64
+        assert (np.abs(symbols) > 0).any(axis=1).all()
+        reconstruction = codec.decode(*noisy(Symbols(symbols)), rate)
+        assert reconstruction.valid.all()
+        assert reconstruction.h_hat.dtype == torch.complex64
+
+
+def test_encoding_and_decoding_repeat_exactly(codec: Codec, indoor: ChannelSet) -> None:
+    fresh = codec_of.__wrapped__(codec.card.name)
+    for rate in codec.rates:
+        symbols = codec.encode(indoor.h[:8], rate)
+        assert np.array_equal(fresh.encode(indoor.h[:8], rate).values, symbols.values)
+        assert torch.equal(fresh.decode(*noisy(symbols), rate).h_hat, codec.decode(*noisy(symbols), rate).h_hat)
+
+
+def test_a_batch_gives_what_its_reports_give_alone(codec: Codec, indoor: ChannelSet) -> None:
+    h = indoor.h[:48]
+    for rate in codec.rates:
+        together = codec.encode(h, rate)
+        alone = np.concatenate([codec.encode(one[None], rate).values for one in h])
+        np.testing.assert_allclose(alone, together.values, atol=1e-4 * float(np.abs(together.values).max()))
+        values, no_eff = noisy(together)
+        h_hat = torch.cat([codec.decode(values[i : i + 1], no_eff[i : i + 1], rate).h_hat for i in range(len(h))])
+        assert relative_error(h_hat, codec.decode(values, no_eff, rate).h_hat) < 1e-4
+
+
+def test_the_scale_of_what_is_sent_does_not_matter(codec: Codec, indoor: ChannelSet) -> None:
+    """The link takes it away: what is decoded depends on the direction of the symbols alone."""
+    for rate in codec.rates:
+        one = codec.over("analog", indoor.h[:8], rate, 10.0)
+        louder = codec.over("analog", indoor.h[:8] * 3 - 2 * codec.decoder.mean_csi, rate, 10.0)
+        assert relative_error(louder, one) < 1e-4
+
+
+finite32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@pytest.mark.parametrize("name", OF_SYMBOLS)
+@settings(max_examples=50)
+@given(data=st.data())
+def test_any_symbols_give_a_finite_channel_or_are_not_valid(name: str, data: st.DataObject) -> None:
+    codec = codec_of(name)
+    rate = data.draw(st.integers(codec.card.min_rate, min(codec.card.max_rate, 8)) | st.just(codec.card.max_rate))
+    low, high = data.draw(st.tuples(finite32, finite32))
+    parts = np.random.default_rng(data.draw(st.integers(0, 99))).choice([low, high, 0], (2, 2 * rate))
+    noise = data.draw(st.floats(0, exclude_min=True, width=32, allow_infinity=False))
+    no_eff = np.full((2, rate), noise, dtype=np.float32)
+    reconstruction = codec.decode(parts.astype(np.float32).view(np.complex64), no_eff, rate)
+    assert reconstruction.h_hat.shape == (2, *codec.card.shape.dims)
+    assert torch.isfinite(torch.view_as_real(reconstruction.h_hat[torch.from_numpy(reconstruction.valid)])).all()
+    assert codec.decoder.mean_csi.shape == codec.card.shape.dims
+    assert torch.isfinite(torch.view_as_real(codec.decoder.mean_csi)).all()
+
+
+def test_symbols_of_another_number_are_refused_and_bits_too(codec: Codec, indoor: ChannelSet) -> None:
+    rate = codec.card.max_rate
+    context = DecodeContext(rate, np.zeros(2, dtype=np.float32))
+    for found in (0, rate - 1, rate + 1):
+        ones = np.ones((2, found), dtype=np.float32)
+        with pytest.raises(CodecError, match=rf"`received` must hold {rate} symbols .* each report; got \({found}, "):
+            codec.decode(ones.astype(np.complex64), ones, rate)
+    symbols, no_eff = np.ones((2, rate), dtype=np.complex64), np.ones((2, rate), dtype=np.float32)
+    ragged = Received(ReceivedKind.SYMBOLS, symbols, np.array([rate, rate - 1]), no_eff)
+    bits = Received(ReceivedKind.HARD_BITS, np.ones((2, rate), dtype=np.uint8), np.array([rate] * 2))
+    for received in (ragged, bits, Received(ReceivedKind.SYMBOLS, symbols, np.array([rate] * 2))):
+        with pytest.raises(CodecError, match="`received` must hold"):
+            codec.decoder.decode_symbols(received, context)
+    with pytest.raises(CodecError, match=f"`payload` of codec {codec.card.name} must be symbols"):
+        codec.decoder.decode(no_bits(2), context)
+    with pytest.raises(CodecError, match=f"`payload` of codec {codec.card.name} must be symbols"):
+        codec.encoder.encode(indoor.h[:2], EncodeContext(rate, context.snr_db, streams(2)))
+
+
+def test_a_rate_outside_the_card_is_refused(codec: Codec, indoor: ChannelSet) -> None:
+    for rate in (0, codec.card.min_rate - 1, codec.card.max_rate + 1):
+        message = rf"`rate` of codec {codec.card.name} must be .*{codec.card.max_rate}.* symbols; got {rate}"
+        with pytest.raises(InvalidArgumentError, match=message):
+            codec.encode(indoor.h[:1], rate)
+        with pytest.raises(InvalidArgumentError, match=message):
+            codec.decode(np.zeros((1, rate), dtype=np.complex64), np.ones((1, rate), dtype=np.float32), rate)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 32, 31), (1, 2, 32, 32), (1, 32, 32)])
+def test_a_channel_of_another_shape_is_refused(codec: Codec, shape: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidArgumentError) as error:
+        codec.encode(torch.zeros(shape, dtype=torch.complex64), codec.card.min_rate)
+    assert f"`h_est` must be [batch, 1, 32, 32] complex64; got {list(shape)}" in str(error.value)
+
+
+def test_the_nmse_is_that_of_the_card_and_falls_as_the_rate_grows(codec: Codec, indoor: ChannelSet) -> None:
+    model = load_model(codec.card.name)
+    for point in codec.card.measured:
+        measured = measure_nmse_db(model, indoor, point.rate)
+        assert measured is not None
+        assert measured == pytest.approx(point.nmse_db, abs=0.1)
+    found = [point.nmse_db for point in codec.card.measured if point.nmse_db is not None]
+    assert found == sorted(found, reverse=True)
+    assert len(set(found)) == len(codec.card.measured) > 0
+
+
+@pytest.mark.parametrize("fading", ["awgn", "rayleigh", "uplink"])
+def test_the_nmse_falls_as_the_snr_grows(codec: Codec, indoor: ChannelSet, fading: str) -> None:
+    points = [codec.over(f"analog:{fading}", indoor.h[:400], 64, snr_db) for snr_db in (-10, 0, 10, 20)]
+    errors = [float(nmse(h_hat, indoor.h[:400]).mean()) for h_hat in points]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] < 1  # better than nothing at any SNR
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_what_the_cpu_gives(codec: Codec, indoor: ChannelSet) -> None:
+    cuda = torch.device("cuda")
+    gpu = codec_of(codec.card.name, cuda)
+    for rate in codec.rates:
+        symbols = codec.encode(indoor.h[:256], rate)
+        on_gpu = gpu.encode(indoor.h[:256].to(cuda), rate).values
+        np.testing.assert_allclose(on_gpu, symbols.values, atol=1e-4 * float(np.abs(symbols.values).max()))
+        decoded = gpu.decode(*noisy(symbols), rate)
+        assert decoded.h_hat.device.type == "cuda"
+        assert relative_error(decoded.h_hat.cpu(), codec.decode(*noisy(symbols), rate).h_hat) < 1e-4
+
+
+def test_a_codec_of_bits_takes_no_symbols() -> None:
+    decoder = make_decoder(load_model("klt"), CPU)
+    assert not isinstance(decoder, SymbolDecoder)
+    context = DecodeContext(32, np.zeros(1, dtype=np.float32))
+    ones = np.ones((1, 32), dtype=np.float32)
+    symbols = Received(ReceivedKind.SYMBOLS, ones.astype(np.complex64), np.array([32]), ones)
+    with pytest.raises(CodecError, match="`received` of codec klt must be bits; got symbols"):
+        receive(symbols, Uncoded(), decoder, context)
