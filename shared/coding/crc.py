@@ -116,6 +116,7 @@ class CrcOnly:
     """
 
     label = "crc"
+    interleaved = False
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         """See `ChannelCode.num_coded_bits`."""

@@ -44,6 +44,8 @@ class LdpcCode:
         192
     """
 
+    interleaved = True
+
     def __init__(self, rate: str) -> None:
         self.label = f"ldpc-{rate}"
         require_sionna(self.label)

@@ -49,6 +49,8 @@ class PolarCode:
         128
     """
 
+    interleaved = False
+
     def __init__(self, rate: str) -> None:
         self.label = f"polar-{rate}"
         require_sionna(self.label)
