@@ -26,6 +26,7 @@ class Parity:
     """A channel code that adds one bit, by which it knows an odd number of errors."""
 
     label = "parity"
+    interleaved = False
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         return num_info_bits + 1
