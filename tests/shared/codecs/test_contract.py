@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from shared.codecs import CodecEntry, DecodeContext, EncodeContext, Fitted, make_model, require_length
-from shared.codecs.contract import CHECKS, Trial, make_trial, run_checks
+from shared.codecs.contract import CHECKS, run_checks
 from shared.codecs.reference import OwnModel
+from shared.codecs.trial import Trial, make_trial
 from shared.errors import CodecError, InvalidArgumentError
 from shared.model_files import ModelFile
 from shared.types import CsiShape, Payload, Reconstruction
