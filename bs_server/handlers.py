@@ -12,6 +12,7 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,8 @@ class BaseStation:
         """
         if self.draining:
             raise UnavailableError("The base station is shutting down.")
+        # As `csi-ue` rounds them: two SNRs of one name would be one column of a table.
+        request = replace(request, downlink_snr_db=tuple(round(snr_db, 4) for snr_db in request.downlink_snr_db))
         card = self._paired(request)
         dataset = self._datasets.get(request.dataset_sha256)
         link = make_link(request.link)

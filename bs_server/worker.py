@@ -94,7 +94,7 @@ def make_worker(models: list[ModelFile], device: torch.device) -> Worker:
     """Build the decoders and run each once, so that the first report does not pay for it.
 
     Raises:
-        DataFileError: If a model cannot be built or does not decode.
+        DataFileError: If a model cannot be built or does not decode, or its mean channel is not finite.
     """
     decoders = {}
     for model in models:
@@ -105,6 +105,8 @@ def make_worker(models: list[ModelFile], device: torch.device) -> Worker:
             raise DataFileError(
                 f"Model {model.card.name} cannot be used as codec {model.card.codec}: {error}"
             ) from error
+        if not torch.isfinite(decoder.mean_csi).all():  # what is not finite falls back to it
+            raise DataFileError(f"`mean_csi` of model {model.card.name} must be finite; it is not.")
         decoders[model.card.sha256] = decoder
     return Worker(decoders)
 

@@ -1,6 +1,6 @@
 """From what the front end hands on to a channel: channel decoding, decoder, fallback.
 
-Received -> ChannelCode.decode -> Payload, CRC -> Decoder -> no CRC, no report, no value: the codec's mean channel -> h_hat
+Received -> ChannelCode.decode -> Payload, CRC -> Decoder -> no CRC, no report, no finite value: the codec's mean channel -> h_hat
 Received, symbols ---------------------> SymbolDecoder ------^
 
 The base station's worker and an offline run share this file; `shared/transmit.py` is the other side.
@@ -58,10 +58,11 @@ def receive(received: Received, code: ChannelCode, decoder: Decoder, context: De
         payload = Payload.of_equal_length(decoded.bits)
         reconstruction = decoder.decode(payload, context)
         crc_ok = None if decoded.crc_ok is None else decoded.crc_ok & ~erased
-    fallback = ~reconstruction.valid | erased
+    h_hat = reconstruction.h_hat
+    finite = torch.isfinite(h_hat).flatten(1).all(dim=1).cpu().numpy()  # an own decoder may let a NaN through
+    fallback = ~reconstruction.valid | ~finite | erased
     if crc_ok is not None:
         fallback |= ~crc_ok
-    h_hat = reconstruction.h_hat
     if fallback.any():
         chosen = torch.from_numpy(fallback).to(h_hat.device)
         h_hat = torch.where(chosen[:, None, None, None], decoder.mean_csi, h_hat)

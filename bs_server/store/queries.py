@@ -114,7 +114,7 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
             func.coalesce(func.sum(_wide(errors) * REPORT.rate), 0).label("sum_errors_times_bits"),
             func.coalesce(func.sum(_wide(REPORT.rate) * REPORT.rate).filter(decided), 0).label("sum_bits_squared"),
             func.count()
-            .filter(or_(errors > 0, and_(REPORT.erased, REPORT.nmse.is_not(None), of_bits)))
+            .filter(REPORT.nmse.is_not(None), or_(errors > 0, and_(REPORT.erased, of_bits)))
             .label("block_errors"),
             func.count().filter(REPORT.erased).label("erasures"),
             func.count().filter(checked).label("num_checked"),

@@ -88,7 +88,8 @@ class Decoder(Protocol):
 
         Raises:
             InvalidArgumentError: If the rate is not the card's.
-            CodecError: If the payload cannot belong to this codec (its length, say).
+            CodecError: If the payload cannot belong to this codec: by its length, not by its bits, for the whole batch
+                is refused.
         """
 
 
@@ -125,7 +126,7 @@ class SymbolDecoder(Decoder, Protocol):
 
         Raises:
             InvalidArgumentError: If the rate is not the card's.
-            CodecError: If the symbols cannot belong to this codec (their number, say).
+            CodecError: If the symbols cannot belong to this codec: by their number, not by their values.
         """
 
 

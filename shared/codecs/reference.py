@@ -3,6 +3,9 @@
     my_package.module:ENTRY                      ENTRY.model() builds the model: nothing was learned
     my_package.module:ENTRY@mine.safetensors     a model that `csi-lab train my_package.module:ENTRY` made
 
+Both sides pair by a digest over what the model holds and the source of the reference's module: two sides with different
+code do not pair. What the module imports is not covered.
+
 A reference is code that runs here. So only one that the user gives is imported, never one that stands in a card: the
 file in hand may come from anybody.
 """
@@ -56,7 +59,7 @@ def load_codec(name: str, option: str = "codec") -> ModelFile:
         option: What the name was given as, for the sentence that finds no such model.
 
     Returns:
-        The model; an `OwnModel` where a reference was given.
+        The model; an `OwnModel` where a reference was given, whose ``card.sha256`` covers the source of its module too.
 
     Raises:
         DataFileError: If there is no such model, or it is not one of the reference's codec.
@@ -74,7 +77,8 @@ def load_codec(name: str, option: str = "codec") -> ModelFile:
     if model.card.codec != reference:
         raise DataFileError(f"`codec` of model {model.card.name} must be {reference}; got {model.card.codec!r}.")
     require_own_name(reference, model.card.name)
-    return OwnModel(model.card, model.tensors, entry)
+    digest = hashlib.sha256(b"\0".join((_source(reference), model.card.sha256.encode()))).hexdigest()
+    return OwnModel(model.card.model_copy(update={"sha256": digest}), model.tensors, entry)
 
 
 def import_entry(reference: str) -> CodecEntry:
@@ -134,8 +138,7 @@ def _reason(module_name: str, error: Exception) -> str:
 def _build(reference: str, entry: CodecEntry) -> ModelFile:
     """Build the model of a codec that has no file.
 
-    Its digest covers card, tensors and the source of the reference's module, so that two sides with different code do
-    not pair.
+    Its digest covers card and tensors, as that of a file does its tensors.
 
     Raises:
         InvalidArgumentError: If the entry does not say how, or gives no model.
@@ -150,7 +153,20 @@ def _build(reference: str, entry: CodecEntry) -> ModelFile:
         raise InvalidArgumentError(f"`model` of codec {reference} must give a ModelFile; got {type(built).__name__}.")
     changes = {"codec": reference, "num_parameters": count_parameters(built.tensors)}
     card = built.card.model_copy(update=changes)
-    source = inspect.getsource(sys.modules[reference.partition(":")[0]])
-    parts = (source.encode(), card.model_dump_json().encode(), safetensors.torch.save(built.tensors))
+    parts = (card.model_dump_json().encode(), safetensors.torch.save(built.tensors))
     digest = hashlib.sha256(b"\0".join(parts)).hexdigest()
     return ModelFile(card.model_copy(update={"sha256": digest}), built.tensors)
+
+
+def _source(reference: str) -> bytes:
+    """Return the source of the module that a reference names, imported before.
+
+    Raises:
+        InvalidArgumentError: If it has none (an extension, say).
+    """
+    try:
+        return inspect.getsource(sys.modules[reference.partition(":")[0]]).encode()
+    except (OSError, TypeError) as error:
+        raise InvalidArgumentError(
+            f"`codec` {reference} must come with its module's source, for the digest; {error}."
+        ) from error

@@ -18,7 +18,8 @@ class Verification:
 
     Attributes:
         codec: Its name.
-        sha256: Digest of the file, equal to the card's (loading refuses any other); None for one that does not load.
+        sha256: Digest of the file, equal to the card's (loading refuses any other), with that of the code where a
+            reference was given; None for one that does not load.
         num_parameters: Counted in the file; None for one that does not load.
         nmse_off_db: Largest distance of a measured NMSE from the card's; None where the test split is not here, or the
             card has none.

@@ -192,7 +192,7 @@ def simulate(
         num_reports: Reports at each SNR.
         estimator: Of the channel at the UE; ``lmmse`` knows the statistics of ``channels``.
         cnr_db: SNR of its pilots; None for ``perfect``.
-        downlink_snr_db: SNRs at which the downlink is scored, increasing.
+        downlink_snr_db: SNRs at which the downlink is scored, increasing; rounded to 4 decimals as ``csi-ue`` does.
         seed: Seed of the run.
         ue_id: The UE.
         first_channel: Channel of the data set that the first report takes.
@@ -218,7 +218,7 @@ def simulate(
         rate,
         make_estimator(estimator, channels.shape, channels.h),
         cnr_db,
-        tuple(downlink_snr_db),
+        tuple(round(value, 4) for value in downlink_snr_db),
         seed,
         ue_id,
         first_channel,

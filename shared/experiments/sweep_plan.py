@@ -20,6 +20,7 @@ from shared.experiments.summary_row import Cell
 from shared.experiments.sweep_file import SweepFile
 from shared.links import make_link
 from shared.model_files import ModelFile
+from shared.training.manifest import git_revision
 from shared.transmit import make_transmitter
 
 Row = dict[str, Cell]
@@ -135,6 +136,7 @@ def plan_sweep(
     data = [(name, load_channels(name)) for name in grid.data]
     _require_different("codec", [model.card.name for _, model in models])
     _require_different("data", [channels.name for _, channels in data])
+    revision = git_revision() or ""  # outside a checkout, the version is all there is
     points: list[Point] = []
     left_out = list(left_out_before)
     for data_name, channels in data:
@@ -152,14 +154,15 @@ def plan_sweep(
                     left_out.append(LeftOut(*combination, name, str(estimator)))
                     continue
                 series = Series(channels, data_name, model, codec, rate, link, estimator, cnr_db)
-                points += _points(series, file, through)
+                points += _points(series, file, through, revision)
     return Plan(file, through, tuple(points), tuple(left_out))
 
 
-def _points(series: Series, file: SweepFile, through: Through) -> list[Point]:
+def _points(series: Series, file: SweepFile, through: Through, revision: str) -> list[Point]:
     """Return the points of a series with their keys."""
     fixed = {
         "csilink": version("csilink"),
+        "git": revision,
         "through": through,
         "data": series.channels.sha256,
         "model": series.model.card.sha256,

@@ -125,6 +125,7 @@ class TestOpening:
             ({"protocol_version": 1, "cnr_db": 3.0}, InvalidArgumentError, NEEDS_VERSION_2),
             ({"protocol_version": 1, "downlink_snr_db": (10.0,)}, InvalidArgumentError, NEEDS_VERSION_2),
             ({"downlink_snr_db": (10.0, 0.0)}, InvalidArgumentError, "`downlink_snr_db` must be .*increasing"),
+            ({"downlink_snr_db": (10.0, 10.000001)}, InvalidArgumentError, "`downlink_snr_db` must be .*increasing"),
             ({"downlink_snr_db": (81.0,)}, InvalidArgumentError, r"`downlink_snr_db` must be .*; got \[81.0\]"),
             ({"downlink_snr_db": (float("nan"),)}, InvalidArgumentError, r"`downlink_snr_db` must be .*; got \[nan\]"),
             ({"session_id": "one"}, InvalidArgumentError, "`session_id` must be a UUID; got 'one'"),
@@ -500,9 +501,10 @@ class TestReports:
     async def test_the_downlink_is_stored_at_each_snr_of_the_session(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings
     ) -> None:
-        ue = make_ue(downlink_snr_db=(-5.0, 10.0))
+        ue = make_ue(downlink_snr_db=(-5.0, 10.000001))
         async with start_station() as station:
             session_id = await opened(station, ue)
+            await station.open_session(ue.session_request(session_id))  # the same, rounded again
             await station.report(frame(ue, session_id, [0, 1]))
             await station.report(frame(ue, session_id, [2], truth_by=None))
         async with start_station() as station:  # which is known after a restart

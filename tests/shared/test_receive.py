@@ -9,7 +9,7 @@ from shared.coding.channel_code import DecodedBits, Uncoded
 from shared.model_files import load_model
 from shared.receive import Reception, decode_channel, receive
 from shared.rng import Randomness
-from shared.types import Payload, Received, ReceivedKind
+from shared.types import Payload, Received, ReceivedKind, Reconstruction
 
 CPU = torch.device("cpu")
 RATE = 65536
@@ -102,6 +102,22 @@ def test_a_report_that_cannot_be_decoded_falls_back_to_the_mean_channel(
     assert_mean_or_channel(reception, indoor, decoder, [False, True, False, False])
     assert reception.erased.tolist() == [False] * 4
     assert reception.crc_ok is None
+
+
+def test_a_report_that_its_decoder_calls_valid_but_is_not_finite_falls_back(
+    indoor: ChannelSet, decoder: Decoder, payload: Payload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = decoder.decode
+
+    def decode_all(payload: Payload, context: DecodeContext) -> Reconstruction:
+        h_hat = decode(payload, context).h_hat.clone()
+        h_hat[1, 0, 2, 3].imag = torch.tensor(torch.nan)
+        h_hat[2, 0, 0, 0] = -torch.inf
+        return Reconstruction(h_hat, np.ones(len(h_hat), dtype=np.bool_))
+
+    monkeypatch.setattr(decoder, "decode", decode_all)
+    reception = receive(hard(payload.bits), Uncoded(), decoder, DecodeContext(RATE, SNR_DB))
+    assert_mean_or_channel(reception, indoor, decoder, [False, True, True, False])
 
 
 def test_a_report_that_never_arrived_falls_back_though_its_zeros_are_a_channel(

@@ -67,7 +67,8 @@ def codecs_check(
     """Check that a codec does what every codec must: exact bits, repeatable, whatever the batch, any payload."""
     from shared.channels import load_channels  # noqa: PLC0415
     from shared.codecs import load_codec  # noqa: PLC0415
-    from shared.codecs.contract import make_trial, run_checks  # noqa: PLC0415
+    from shared.codecs.contract import run_checks  # noqa: PLC0415
+    from shared.codecs.trial import make_trial  # noqa: PLC0415
 
     card, channels = load_codec(codec).card, load_channels(data)
     if channels.shape != card.shape:

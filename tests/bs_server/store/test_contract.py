@@ -528,6 +528,15 @@ drawn_reports = st.builds(
 class TestTotals:
     numbers = itertools.count()
 
+    async def test_a_report_without_an_nmse_is_no_block_error_whatever_its_bits(self, store: Store) -> None:
+        """A share of those scored is counted: NaN is stored as NULL."""
+        session = session_row()
+        await store.add_session(session)
+        reports = [report_row(session, 0), replace(report_row(session, 1), nmse=None)]
+        await store.append(reports, [])
+        (found,) = await store.totals(ReportFilter(), [])
+        assert (found.num_reports, found.num_scored, found.block_errors) == (2, 1, 1)
+
     @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         drawn=st.lists(drawn_reports, max_size=12), group_by=st.lists(st.sampled_from(COLUMNS), unique=True, max_size=3)

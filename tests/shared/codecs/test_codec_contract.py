@@ -16,7 +16,8 @@ from torch import Tensor
 
 from shared.channels import ChannelSet
 from shared.codecs import CODECS, DecodeContext, Decoder, EncodeContext, Encoder, make_decoder, make_encoder
-from shared.codecs.contract import CHECKS, Trial, make_trial
+from shared.codecs.contract import CHECKS
+from shared.codecs.trial import Trial, make_trial
 from shared.errors import CodecError, InvalidArgumentError
 from shared.metrics import nmse
 from shared.model_files import ZOO, CodecCard, count_parameters, load_model, zoo_names

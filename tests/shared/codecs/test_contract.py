@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from shared.codecs import CodecEntry, DecodeContext, EncodeContext, Fitted, make_model, require_length
-from shared.codecs.contract import CHECKS, Trial, make_trial, run_checks
+from shared.codecs.contract import CHECKS, run_checks
 from shared.codecs.reference import OwnModel
+from shared.codecs.trial import Trial, make_trial
 from shared.errors import CodecError, InvalidArgumentError
 from shared.model_files import ModelFile
 from shared.types import CsiShape, Payload, Reconstruction
@@ -140,6 +141,11 @@ class CrashOnZeros(SignDecoder):
         return super().reconstruction(bits)
 
 
+class ZerosNotValid(SignDecoder):
+    def reconstruction(self, bits: np.ndarray) -> Reconstruction:
+        return Reconstruction(super().reconstruction(bits).h_hat, bits.max(axis=1) > 0)
+
+
 class RefusesZeros(SignDecoder):
     def reconstruction(self, bits: np.ndarray) -> Reconstruction:
         if not bits.any():
@@ -170,7 +176,7 @@ def trial_of(encoder: type[SignEncoder] = SignEncoder, decoder: type[SignDecoder
     return make_trial(lambda: OwnModel(model.card, model.tensors, CodecEntry(encoder, decoder)), H)
 
 
-@pytest.mark.parametrize("decoder", [SignDecoder, RefusesZeros])
+@pytest.mark.parametrize("decoder", [SignDecoder, ZerosNotValid])
 def test_a_codec_that_keeps_the_contract_passes_every_check(decoder: type[SignDecoder]) -> None:
     assert run_checks(trial_of(decoder=decoder)) == dict.fromkeys(CHECKS)
 
@@ -213,10 +219,16 @@ def test_a_codec_that_keeps_the_contract_passes_every_check(decoder: type[SignDe
         (
             SignEncoder,
             InfiniteOnZeros,
-            "any bits decode or are refused",
+            "any bits decode or are not valid",
             "at 5 bits, h_hat of random bits is not finite",
         ),
-        (SignEncoder, CrashOnZeros, "any bits decode or are refused", "IndexError: no tap (test_contract.py, line "),
+        (
+            SignEncoder,
+            RefusesZeros,
+            "any bits decode or are not valid",
+            "CodecError: `payload` must have a tap; got none",
+        ),
+        (SignEncoder, CrashOnZeros, "any bits decode or are not valid", "IndexError: no tap (test_contract.py, line "),
         (SignEncoder, AnyLength, "another length is refused", "a payload of [4, 4] bits, for 5, raises no CodecError"),
         (AnyRate, SignDecoder, "another rate is refused", "the encoder takes a rate of 4 bits"),
         (SignEncoder, DecodesAnyRate, "another rate is refused", "the decoder takes a rate of 4 bits"),

@@ -120,6 +120,7 @@ def test_the_current_folder_is_searched_last(write_module: WriteModule) -> None:
             "`model`.",
         ),
         ("own:NONE", "`model` of codec own:NONE must give a ModelFile; got NoneType."),
+        ("own:ENTRY@nowhere.safetensors", "`codec` must be a file that exists; got 'nowhere.safetensors'."),
         ("own:ENTRY@klt", "`codec` of model klt must be own:ENTRY; got 'klt'."),
         ("klt:ENTRY", "`codec` klt:ENTRY must be importable; got ModuleNotFoundError: No module named 'klt', neither"),
     ],
@@ -137,9 +138,7 @@ def test_a_reference_that_leads_to_no_codec_is_one_sentence(
     assert str(error.value).startswith(sentence)
 
 
-@pytest.mark.parametrize(
-    "reference", ["own:ENTRY@", "own:ENTRY@nowhere.safetensors", "own:", ":ENTRY", "own-codec:ENTRY"]
-)
+@pytest.mark.parametrize("reference", ["own:ENTRY@", "own:", ":ENTRY", "own-codec:ENTRY"])
 def test_what_is_neither_name_nor_file_nor_reference_names_the_three_forms(
     reference: str, write_module: WriteModule
 ) -> None:
@@ -176,7 +175,29 @@ def test_a_card_imports_nothing_unless_the_user_gives_its_reference(saved: str) 
     assert sys.modules["own"]  # by own:OTHER, which was given
     given = load_codec(f"own:ENTRY@{saved}")
     assert isinstance(make_decoder(given, CPU), FloatDecoder)
-    assert given.card == model.card
+    assert given.card.model_copy(update={"sha256": model.card.sha256}) == model.card
+
+
+def test_the_digest_of_a_model_file_tells_files_and_sources_apart(
+    saved: str, tmp_path: Path, write_module: WriteModule
+) -> None:
+    reference = f"own:ENTRY@{saved}"
+    digest = digest_of(reference)
+    assert digest_of(reference) == digest != load_codec(saved).card.sha256
+    write_module("own", MODULE + "# another version")
+    assert digest_of(reference) != digest
+    write_module("own", MODULE)
+    assert digest_of(reference) == digest
+    save_model(ModelFile(load_codec(saved).card, {"gain": torch.zeros(2)}), tmp_path)
+    assert digest_of(reference) != digest
+
+
+def test_a_module_without_source_is_refused(write_module: WriteModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_module("own", MODULE)
+    load_codec("own:ENTRY")
+    monkeypatch.delattr(sys.modules["own"], "__file__")
+    with pytest.raises(InvalidArgumentError, match="`codec` own:ENTRY must come with its module's source, for the dig"):
+        load_codec("own:ENTRY")
 
 
 def test_a_file_alone_runs_none_of_its_cards_code(saved: str, write_module: WriteModule) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -22,6 +22,8 @@ from shared.codecs import (
     make_decoder,
     make_encoder,
 )
+from shared.codecs.symbol_contract import SYMBOL_CHECKS
+from shared.codecs.trial import Trial, make_trial
 from shared.coding.channel_code import Uncoded
 from shared.errors import CodecError, InvalidArgumentError
 from shared.links import SymbolLink, make_link
@@ -108,34 +110,17 @@ def test_the_model_file_is_what_its_card_says(codec: Codec) -> None:
     assert count_parameters(model.tensors) == model.card.num_parameters
 
 
+@pytest.mark.parametrize("check", SYMBOL_CHECKS)
+def test_every_check_of_the_contract_holds(codec: Codec, check: str, indoor: ChannelSet) -> None:
+    assert SYMBOL_CHECKS[check](make_trial(partial(load_model, codec.card.name), indoor.h[:16])) is None
+
+
 def test_declared_symbols_are_real_symbols_at_every_rate(codec: Codec, indoor: ChannelSet) -> None:
-    for rate in range(codec.card.min_rate, codec.card.max_rate + 1):
-        symbols = codec.encode(indoor.h[:3], rate).values
-        assert symbols.shape == (3, rate)
-        assert symbols.dtype == np.complex64
-        assert (np.abs(symbols) > 0).any(axis=1).all()
-        reconstruction = codec.decode(*noisy(Symbols(symbols)), rate)
-        assert reconstruction.valid.all()
-        assert reconstruction.h_hat.dtype == torch.complex64
-
-
-def test_encoding_and_decoding_repeat_exactly(codec: Codec, indoor: ChannelSet) -> None:
-    fresh = codec_of.__wrapped__(codec.card.name)
-    for rate in codec.rates:
-        symbols = codec.encode(indoor.h[:8], rate)
-        assert np.array_equal(fresh.encode(indoor.h[:8], rate).values, symbols.values)
-        assert torch.equal(fresh.decode(*noisy(symbols), rate).h_hat, codec.decode(*noisy(symbols), rate).h_hat)
-
-
-def test_a_batch_gives_what_its_reports_give_alone(codec: Codec, indoor: ChannelSet) -> None:
-    h = indoor.h[:48]
-    for rate in codec.rates:
-        together = codec.encode(h, rate)
-        alone = np.concatenate([codec.encode(one[None], rate).values for one in h])
-        np.testing.assert_allclose(alone, together.values, atol=1e-4 * float(np.abs(together.values).max()))
-        values, no_eff = noisy(together)
-        h_hat = torch.cat([codec.decode(values[i : i + 1], no_eff[i : i + 1], rate).h_hat for i in range(len(h))])
-        assert relative_error(h_hat, codec.decode(values, no_eff, rate).h_hat) < 1e-4
+    model = load_model(codec.card.name)
+    rates = tuple(range(codec.card.min_rate, codec.card.max_rate + 1))
+    trial = Trial(lambda: model, model.card, indoor.h[:3], rates)
+    assert SYMBOL_CHECKS["declared symbols are real symbols"](trial) is None
+    assert SYMBOL_CHECKS["what is encoded decodes to channels"](trial) is None
 
 
 def test_the_scale_of_what_is_sent_does_not_matter(codec: Codec, indoor: ChannelSet) -> None:

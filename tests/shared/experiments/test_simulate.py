@@ -70,6 +70,7 @@ ENDS = ("value", "ci95_low", "ci95_high")
         ({"rate": 5}, "`rate` of codec klt must be in"),
         ({"estimator": "ls"}, "`cnr_db` must be given with estimator ls"),
         ({"downlink_snr_db": [5, 0]}, "`downlink_snr_db` must be"),
+        ({"downlink_snr_db": [10, 10.000001]}, "`downlink_snr_db` must be .* increasing"),
     ],
 )
 def test_what_does_not_go_together_is_a_sentence(few: ChannelSet, arguments: dict[str, object], sentence: str) -> None:

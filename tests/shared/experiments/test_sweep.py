@@ -80,6 +80,15 @@ def test_another_seed_is_another_point_and_another_snr_adds_one(whole: tuple[Pla
     assert len(more) == 18
 
 
+def test_another_commit_is_another_point(whole: tuple[Plan, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, _ = whole
+    keys = []
+    for revision in (None, "0123456789ab", "0123456789ab-dirty"):
+        monkeypatch.setattr("shared.experiments.sweep_plan.git_revision", lambda revision=revision: revision)
+        keys += [point.key for point in plan_sweep(plan.file).points]
+    assert len(set(keys)) == 3 * len(plan.points)
+
+
 def test_a_killed_command_goes_on_to_the_rows_of_one_that_was_not(
     whole: tuple[Plan, Path], tmp_path: Path, wait_until: Callable[[Callable[[], object]], None]
 ) -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from shared.channels import ChannelSet
 from shared.channels.writing import write_channels
 from shared.codecs.contract import CHECKS
+from shared.codecs.symbol_contract import SYMBOL_CHECKS
 from shared.experiments.__main__ import app, main
 from shared.model_files import ZOO, load_model
 
@@ -130,8 +131,13 @@ def test_a_codec_of_the_users_own_is_shown_and_checked(write_module: Callable[[s
     bad = CliRunner().invoke(app, ["codecs", "check", "own:BAD", "--json"])
     assert bad.exit_code == 1
     wrong = {check: verdict for check, verdict in json.loads(bad.stdout)["checks"].items() if verdict}
-    assert wrong == {"any bits decode or are refused": "at 65536 bits, h_hat of random bits is not finite"}
+    assert wrong == {"any bits decode or are not valid": "at 65536 bits, h_hat of random bits is not finite"}
     assert "not finite" in " ".join(CliRunner().invoke(app, ["codecs", "check", "own:BAD"]).stdout.split())
+
+
+def test_a_codec_of_symbols_is_checked_as_one() -> None:
+    end = CliRunner().invoke(app, ["codecs", "check", "klt-analog", "--json"])
+    assert (end.exit_code, json.loads(end.stdout)["checks"]) == (0, dict.fromkeys(SYMBOL_CHECKS))
 
 
 @pytest.mark.parametrize(
