@@ -142,7 +142,7 @@ class TestOpening:
             (
                 {"codec": "semaphore"},
                 ModelMismatchError,
-                "one that the base station holds, angular-topk, .*klt-analog; got 'semaphore', .* `csi-bs serve --model FILE`",
+                "base station holds, angular-topk, .*klt-analog; got 'semaphore', .* `csi-bs serve --model FILE`",
             ),
             (
                 {"model_sha256": "f" * 64},
