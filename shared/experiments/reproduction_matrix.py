@@ -27,7 +27,7 @@ def matrix_section(folder: Path) -> str:
     parts = [
         "## Five data sets: trained on A, tested on B",
         "",
-        f"NMSE in dB at {RATE} bits and an SNR of {best:g} dB; 240 reports a cell. `HT_val`: COST 2100 indoor, of other",
+        f"NMSE in dB at {RATE} bits and an SNR of {best:g} dB; 240 reports a cell. `HT_val`: COST 2100 indoor, other",
         "environments; `cost2100-semiurban` and `deepmimo-ny` (ray tracing, New York): trained on by none. Networks:",
         "32 latents, 10,000 channels, 10 epochs, **not converged**. All points:",
         "[matrix.csv](../benchmarks/results/five/matrix.csv).",
