@@ -26,6 +26,7 @@ from bs_server.store import GroupWriter, ReconstructionRow, ReportRow, SessionRo
 from shared.channels import ChannelSet
 from shared.errors import InvalidArgumentError, ModelMismatchError, NotFoundError, UnavailableError
 from shared.estimation import require_estimation
+from shared.fallback import require_fallback
 from shared.frame import (
     FIRST_PROTOCOL_VERSION,
     PROTOCOL_VERSION,
@@ -112,7 +113,10 @@ class BaseStation:
             estimator=request.estimator,
             cnr_db=request.cnr_db,
             downlink_snr_db=request.downlink_snr_db,
+            fallback=request.fallback,
         )
+        if dataset is not None:
+            require_fallback(request.fallback, dataset)
         async with self._opening:  # a request that is repeated before it was answered makes no second session
             known = await self._load_session(request.session_id)
             if known is None:
@@ -127,6 +131,7 @@ class BaseStation:
                     estimator=request.estimator,
                     cnr_db=request.cnr_db,
                     downlink_snr_db=request.downlink_snr_db,
+                    fallback=request.fallback,
                 )
                 await self._store.add_session(row)
             elif _parameters(known) != _parameters(asked):
@@ -208,8 +213,8 @@ class BaseStation:
             raise ModelMismatchError(f"`protocol_version` must be {first} or {last}; got {version}.")
         if version == first and request.needs_version > first:
             raise InvalidArgumentError(
-                f"`protocol_version` must be {last} with an estimator other than perfect, a `cnr_db` or a "
-                f"`downlink_snr_db`; got {version}."
+                f"`protocol_version` must be {last} with an estimator other than perfect, a `cnr_db`, a "
+                f"`downlink_snr_db` or `fallback` last; got {version}."
             )
         if not _is_uuid(request.session_id):
             raise InvalidArgumentError(f"`session_id` must be a UUID; got {request.session_id[:64]!r}.")
@@ -265,7 +270,15 @@ class BaseStation:
         ledger = Ledger(await self._store.identities(session_id))
         dataset = self._datasets.get(row.dataset_sha256)
         return Session(
-            session_id, card, make_link(row.link), dataset, ledger, row.estimator, row.cnr_db, row.downlink_snr_db
+            session_id,
+            card,
+            make_link(row.link),
+            dataset,
+            ledger,
+            row.estimator,
+            row.cnr_db,
+            row.downlink_snr_db,
+            row.fallback,
         )
 
     def _add(self, session: Session) -> None:
@@ -307,7 +320,7 @@ class BaseStation:
 def _parameters(session: Session) -> tuple[object, ...]:
     """Return what a session may not change when it goes on."""
     fixed = (session.card.sha256, session.link.label, session.dataset, session.estimator, session.cnr_db)
-    return (*fixed, session.downlink_snr_db)
+    return (*fixed, session.downlink_snr_db, session.fallback)
 
 
 def _is_uuid(text: str) -> bool:

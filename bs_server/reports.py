@@ -16,6 +16,7 @@ from bs_server.sessions import Identity, Session
 from bs_server.store import DownlinkRow, ReconstructionRow, ReportRow
 from shared.errors import InvalidArgumentError
 from shared.evaluation import Scores
+from shared.fallback import ReportIdentity
 from shared.frame import Frame, FrameAck
 from shared.links import Link
 from shared.types import ReceivedKind
@@ -98,9 +99,16 @@ def cut(
                 arrival_s=arrival_s,
                 deadline_s=deadline_s,
                 result=loop.create_future(),
+                reports=_identities(frame, chosen) if session.fallback == "last" else None,
             )
             parts.append(Part(chosen, entry))
     return parts
+
+
+def _identities(frame: Frame, rows: NDArray[np.int64]) -> list[ReportIdentity]:
+    """Return session, UE and sequence of some reports."""
+    ues, sequences = frame.ue_id[rows].tolist(), frame.sequence[rows].tolist()
+    return [(frame.session_id, ue_id, sequence) for ue_id, sequence in zip(ues, sequences, strict=True)]
 
 
 def _truth(frame: Frame, session: Session, rows: NDArray[np.int64]) -> torch.Tensor | None:
@@ -149,6 +157,7 @@ def _report_row(frame: Frame, session: Session, row: int, result: Decoded, i: in
         erased=erased,
         crc_ok=None if result.crc_ok is None or erased else bool(result.crc_ok[i]),
         downlink=_downlink_rows(session, scores, i),
+        held=bool(result.held[i]),
     )
 
 

@@ -11,6 +11,7 @@ from operator import itemgetter
 from shared.channels import ChannelSet
 from shared.links import Link
 from shared.model_files import CodecCard
+from shared.types import Fallback
 
 Identity = tuple[int, int]
 
@@ -101,6 +102,7 @@ class Session:
         estimator: Name of the UE's channel estimator.
         cnr_db: SNR of its pilots; None for a perfect estimate.
         downlink_snr_db: At which the downlink is scored.
+        fallback: What stands for a report that cannot be used.
     """
 
     session_id: str
@@ -111,3 +113,4 @@ class Session:
     estimator: str = "perfect"
     cnr_db: float | None = None
     downlink_snr_db: tuple[float, ...] = ()
+    fallback: Fallback = "mean"

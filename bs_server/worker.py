@@ -12,6 +12,7 @@ from shared.coding.channel_code import ChannelCode
 from shared.coding.codes import make_channel_code
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.evaluation import Scores, evaluate
+from shared.fallback import LastGood, ReportIdentity
 from shared.model_files import ModelFile
 from shared.receive import Reception, receive
 from shared.types import Payload, Received, ReceivedKind
@@ -24,10 +25,12 @@ class Worker:
     Attributes:
         decoders: Model digest -> decoder.
         codes: Label -> channel code, those that were asked for.
+        last_good: What it remembers of the UEs of sessions that ask for their last good CSI.
     """
 
     decoders: dict[str, Decoder]
     codes: dict[str, ChannelCode] = field(default_factory=dict)
+    last_good: LastGood = field(default_factory=LastGood)
 
     def decode(self, batch: list[Entry]) -> list[Decoded]:
         """Decode and score entries of one key.
@@ -49,6 +52,10 @@ class Worker:
         )
         snr_db = np.concatenate([entry.snr_db for entry in batch])
         reception = receive(received, self.codes[key.code], decoder, DecodeContext(key.rate, snr_db))
+        reports: list[ReportIdentity | None] = []
+        for entry in batch:
+            reports += entry.reports or [None] * entry.num_reports
+        reception = self.last_good.hold(reception, reports)
         h_hat = reception.h_hat.cpu().numpy()
         decode_ms = 1000 * (time.monotonic() - start_s)
         sizes = [entry.num_reports for entry in batch]
@@ -58,6 +65,7 @@ class Worker:
             Decoded(
                 h_hat=h_hat[row],
                 fallback=reception.fallback[row],
+                held=reception.held[row],
                 erased=reception.erased[row],
                 crc_ok=None if reception.crc_ok is None else reception.crc_ok[row],
                 scores=score,

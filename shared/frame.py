@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import InvalidArgumentError
-from shared.types import CsiShape, ReceivedKind
+from shared.types import CsiShape, Fallback, ReceivedKind
 
-PROTOCOL_VERSION = 2  # brought `estimator`, `cnr_db` and `downlink_snr_db`
-FIRST_PROTOCOL_VERSION = 1  # knows perfect estimates and no downlink, and skips those fields
+PROTOCOL_VERSION = 2  # brought `estimator`, `cnr_db`, `downlink_snr_db` and `fallback`
+FIRST_PROTOCOL_VERSION = 1  # knows perfect estimates, no downlink and the mean channel, and skips those fields
 SNR_DB_RANGE = (-40.0, 80.0)
 MAX_DOWNLINK_SNRS = 16
 SYMBOL_BYTES, NO_EFF_BYTES = 8, 4  # complex64, float32
@@ -39,6 +39,7 @@ class SessionRequest:
         estimator: Name of the UE's channel estimator.
         cnr_db: SNR of its pilots; None for a perfect estimate.
         downlink_snr_db: At which the base station scores what the reconstructions are worth in the downlink.
+        fallback: What stands for a report that cannot be used.
     """
 
     protocol_version: int
@@ -51,11 +52,13 @@ class SessionRequest:
     estimator: str = "perfect"
     cnr_db: float | None = None
     downlink_snr_db: tuple[float, ...] = ()
+    fallback: Fallback = "mean"
 
     @property
     def needs_version(self) -> int:
         """The lowest protocol version that says all of the request."""
-        newer = self.estimator != "perfect" or self.cnr_db is not None or self.downlink_snr_db
+        of_link = self.estimator != "perfect" or self.cnr_db is not None
+        newer = of_link or self.downlink_snr_db or self.fallback != "mean"
         return PROTOCOL_VERSION if newer else FIRST_PROTOCOL_VERSION
 
 

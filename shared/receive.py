@@ -26,9 +26,10 @@ class Reception:
     Attributes:
         h_hat: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex64 on the decoder's device.
         payload: The information bits as decided, none of symbols; they mean nothing in a report that was erased.
-        fallback: [batch] bool, True where ``h_hat`` is the codec's mean channel.
+        fallback: [batch] bool, True where no report could be used and ``h_hat`` is the codec's mean channel.
         erased: [batch] bool, True where nothing arrived.
         crc_ok: [batch] bool, whether the CRC holds, False where nothing arrived; None where the link has no CRC.
+        held: [batch] bool, True where `shared.fallback` put the UE's last good CSI in the mean channel's place.
     """
 
     h_hat: Tensor
@@ -36,6 +37,7 @@ class Reception:
     fallback: NDArray[np.bool_]
     erased: NDArray[np.bool_]
     crc_ok: NDArray[np.bool_] | None
+    held: NDArray[np.bool_]
 
 
 def receive(received: Received, code: ChannelCode, decoder: Decoder, context: DecodeContext) -> Reception:
@@ -66,7 +68,7 @@ def receive(received: Received, code: ChannelCode, decoder: Decoder, context: De
     if fallback.any():
         chosen = torch.from_numpy(fallback).to(h_hat.device)
         h_hat = torch.where(chosen[:, None, None, None], decoder.mean_csi, h_hat)
-    return Reception(h_hat, payload, fallback, erased, crc_ok)
+    return Reception(h_hat, payload, fallback, erased, crc_ok, np.zeros_like(fallback))
 
 
 def _decode_symbols(received: Received, decoder: Decoder, context: DecodeContext) -> Reconstruction:

@@ -18,6 +18,9 @@ from torch import Tensor
 from shared.errors import InvalidArgumentError
 
 Domain = Literal["angular-delay", "spatial-frequency"]
+Fallback = Literal[
+    "mean", "last"
+]  # what stands for a report that is lost: the codec's mean channel, or the UE's last good CSI
 
 
 class ReceivedKind(IntEnum):

@@ -8,10 +8,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from bs_server.config import Settings
 from shared.channels import ChannelSet, load_channels
+from shared.channels.card import write_dataset_card
+from shared.channels.writing import write_channels
 from shared.experiments.demo import BaseStationProcess, start_base_station
 
 settings.register_profile("csilink", deadline=None)  # a slow core is no failure
@@ -61,6 +64,21 @@ def shared_data() -> Path:
 def indoor() -> ChannelSet:
     """The shipped test split."""
     return load_channels("indoor-open-office")
+
+
+@pytest.fixture(scope="session")
+def moving(indoor: ChannelSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of time-correlated channels, in drops of five: each drop goes from one shipped channel towards another."""
+    path = tmp_path_factory.mktemp("moving") / "moving.npz"
+    first, other = indoor.h[:60, None], indoor.h[60:120, None]
+    angle = 0.1 * torch.arange(5)[:, None, None, None]
+    h = (torch.cos(angle) * first + torch.sin(angle) * other).flatten(0, 1)
+    h = h / h.abs().square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    digest = write_channels(path, [h])
+    assert indoor.card is not None
+    changes = {"name": "moving", "file": path.name, "sha256": digest, "num_channels": len(h), "time_correlation": True}
+    write_dataset_card(path, indoor.card.model_copy(update=changes))
+    return path
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from shared.errors import CsiError
+from shared.types import Fallback
 from ue_client.config import DOWNLINK_SNR_DB, Settings, parse_snr_db
 
 if TYPE_CHECKING:
@@ -60,6 +61,14 @@ CovarianceData = Annotated[
         envvar="CSI_UE_COVARIANCE_DATA", help="Channels whose statistics lmmse knows; those of --data, a genie's."
     ),
 ]
+LostReport = Annotated[
+    Fallback,
+    typer.Option(
+        "--fallback",
+        envvar="CSI_UE_FALLBACK",
+        help="What stands for a lost report: mean channel, or last good CSI (time-correlated data).",
+    ),
+]
 Truth = Annotated[bool, typer.Option(envvar="CSI_UE_TRUTH", help="Send truth beside the reports, to score them.")]
 Seed = Annotated[
     int | None, typer.Option(envvar="CSI_UE_SEED", min=0, max=2**63 - 1, help="Seed of the run; drawn unless given.")
@@ -97,6 +106,7 @@ def run(
     cnr_db: CnrDb = None,
     covariance_data: CovarianceData = None,
     downlink_snr_db: DownlinkSnrDb = DOWNLINK_SNR_DB,
+    fallback: LostReport = _default.fallback,
     truth: Truth = True,
     seed: Seed = None,
     ue_id: UeId = _default.ue_id,
@@ -122,6 +132,7 @@ def run(
         cnr_db=cnr_db,
         covariance_data=covariance_data,
         downlink_snr_db=parse_snr_db(downlink_snr_db, "downlink_snr_db") if downlink_snr_db else (),
+        fallback=fallback,
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,
@@ -176,6 +187,7 @@ def fleet(
     cnr_db: CnrDb = None,
     covariance_data: CovarianceData = None,
     downlink_snr_db: DownlinkSnrDb = DOWNLINK_SNR_DB,
+    fallback: LostReport = _default.fallback,
     truth: Truth = True,
     seed: Seed = None,
     ue_id: Annotated[
@@ -203,6 +215,7 @@ def fleet(
         cnr_db=cnr_db,
         covariance_data=covariance_data,
         downlink_snr_db=parse_snr_db(downlink_snr_db, "downlink_snr_db") if downlink_snr_db else (),
+        fallback=fallback,
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,

@@ -73,6 +73,7 @@ def make_pipelines(settings: Settings, channels: ChannelSet) -> list[Pipeline]:
             estimator,
             settings.cnr_db,
             settings.downlink_snr_db if settings.truth else (),  # nothing is scored without
+            settings.fallback,
         )
         for name in settings.codecs
     ]

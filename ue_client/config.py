@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from shared.errors import InvalidArgumentError
 from shared.frame import SNR_DB_RANGE
+from shared.types import Fallback
 
 MAX_POINTS = 1000
 DOWNLINK_SNR_DB = "0"
@@ -27,6 +28,7 @@ class Settings:
         cnr_db: SNR of its pilots; None for a perfect estimate.
         covariance_data: Channels whose statistics `lmmse` knows; None for those of ``data``.
         downlink_snr_db: At which the base station scores the downlink.
+        fallback: What stands for a report that cannot be used; ``last`` is for time-correlated channels.
         truth: Whether truth travels beside the reports, so that they can be scored.
         seed: Seed of the run; with ue and sequence it fixes every random number of it.
         ue_id: Id of the UE; of a fleet, of the first.
@@ -46,6 +48,7 @@ class Settings:
     cnr_db: float | None = None
     covariance_data: str | None = None
     downlink_snr_db: tuple[float, ...] = ()
+    fallback: Fallback = "mean"
     truth: bool = True
     seed: int = 1
     ue_id: int = 0

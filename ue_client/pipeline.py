@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from shared.channels import ChannelSet
 from shared.coding.bits import pack
 from shared.estimation import Estimator
+from shared.fallback import require_fallback
 from shared.frame import FIRST_PROTOCOL_VERSION, Frame, SessionRequest, SimTruth, require_downlink_snr_db
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
 from shared.transmit import Transmitter, make_transmitter
+from shared.types import Fallback
 from shared.wire.payload import pack_noise, pack_received
 
 TruthBy = Literal["index", "channel"]
@@ -33,12 +35,14 @@ class Pipeline:
         channels: Where h comes from.
         run: Seed of the run.
         downlink_snr_db: At which the base station scores the downlink.
+        fallback: What stands for a report that cannot be used.
     """
 
     transmitter: Transmitter
     channels: ChannelSet
     run: int
     downlink_snr_db: tuple[float, ...] = ()
+    fallback: Fallback = "mean"
 
     @property
     def card(self) -> CodecCard:
@@ -59,6 +63,7 @@ class Pipeline:
             transmitter.estimator.name,
             transmitter.cnr_db,
             self.downlink_snr_db,
+            self.fallback,
         )
         return dataclasses.replace(request, protocol_version=request.needs_version)
 
@@ -120,6 +125,7 @@ def make_pipeline(
     estimator: Estimator | None = None,
     cnr_db: float | None = None,
     downlink_snr_db: tuple[float, ...] = (),
+    fallback: Fallback = "mean",
 ) -> Pipeline:
     """Put a pipeline together.
 
@@ -132,10 +138,12 @@ def make_pipeline(
         estimator: What the UE makes of its pilots; None for a perfect estimate.
         cnr_db: SNR of the pilots; None for a perfect estimate.
         downlink_snr_db: At which the base station scores the downlink.
+        fallback: What stands for a report that cannot be used.
 
     Raises:
-        InvalidArgumentError: If codec, link, rate, channels, estimator and CNR do not go together.
+        InvalidArgumentError: If codec, link, rate, channels, estimator, CNR and fallback do not go together.
     """
     require_downlink_snr_db(downlink_snr_db)
+    require_fallback(fallback, channels)
     transmitter = make_transmitter(model, channels.shape, link_label, rate, estimator, cnr_db)
-    return Pipeline(transmitter, channels, run, downlink_snr_db)
+    return Pipeline(transmitter, channels, run, downlink_snr_db, fallback)

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bs_server.store import DownlinkRow, DownlinkTotals, GroupColumn, GroupTotals, ReportRow, SessionRow
 from shared.metrics import Interval, mean_interval, ratio_interval, to_db, wilson_interval
+from shared.types import Fallback
 
 
 class Answer(BaseModel):
@@ -48,6 +49,9 @@ class Session(Answer):
     estimator: str = Field(examples=["ls"])
     cnr_db: float | None = Field(description="SNR of its pilots; null for a perfect estimate.", examples=[10.0])
     downlink_snr_db: tuple[float, ...] = Field(description="At which the downlink is scored.", examples=[(0.0, 10.0)])
+    fallback: Fallback = Field(
+        description="What stands for a report that is lost: `mean` or `last`.", examples=["mean"]
+    )
     opened_at: float = Field(description="Unix time.", examples=[1795174463.77])
     closed_at: float | None
     num_reports: int = Field(examples=[11000])
@@ -65,6 +69,7 @@ class Session(Answer):
             estimator=row.estimator,
             cnr_db=row.cnr_db,
             downlink_snr_db=row.downlink_snr_db,
+            fallback=row.fallback,
             opened_at=row.opened_at,
             closed_at=row.closed_at,
             num_reports=row.num_reports,
@@ -98,7 +103,7 @@ class Report(Answer):
     bit_errors: int | None = Field(
         description="Wrong information bits; null also of symbols, or if lost.", examples=[0]
     )
-    fallback: bool = Field(description="The reconstruction is the codec's mean channel.")
+    fallback: bool = Field(description="The reconstruction is the codec's mean channel, or `held`.")
     queue_ms: float
     decode_ms: float = Field(description="Of the whole batch.")
     batch_size: int
@@ -108,6 +113,7 @@ class Report(Answer):
     channel_uses: int = Field(description="Complex symbols on the air.", examples=[128])
     erased: bool = Field(description="Nothing arrived over the link.")
     crc_ok: bool | None = Field(description="Whether the CRC holds; null without one, or where nothing arrived.")
+    held: bool = Field(description="Of a fallback: it took the UE's last good CSI.")
 
     @classmethod
     def of(cls, row: ReportRow) -> "Report":
@@ -138,6 +144,7 @@ class Report(Answer):
             channel_uses=row.channel_uses,
             erased=row.erased,
             crc_ok=row.crc_ok,
+            held=row.held,
         )
 
 
@@ -278,6 +285,7 @@ class Group(Answer):
         description="Eb/N0 per information bit; null of symbols, or unless grouped by `snr_db`."
     )
     fallbacks: int
+    held: int = Field(description="Of the fallbacks, those that took the UE's last good CSI.")
     mean_queue_ms: float
     mean_decode_ms: float
     mean_batch_size: float
@@ -311,6 +319,7 @@ class Group(Answer):
             channel_uses_per_report=totals.channel_uses / totals.num_reports,
             ebno_db=_ebno_db(key.get("snr_db"), totals),
             fallbacks=totals.fallbacks,
+            held=totals.held,
             mean_queue_ms=totals.mean_queue_ms,
             mean_decode_ms=totals.mean_decode_ms,
             mean_batch_size=totals.mean_batch_size,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.evaluation import Scores
+from shared.fallback import ReportIdentity
 from shared.types import Payload, Received, ReceivedKind
 
 
@@ -37,6 +38,7 @@ class Decoded:
     Attributes:
         h_hat: [n, num_rx_ant, num_tx_ant, num_subcarriers] complex64 on the host.
         fallback: [n] bool.
+        held: [n] bool, those of the fallbacks that took the UE's last good CSI.
         erased: [n] bool.
         crc_ok: [n] bool; None where the link has no CRC.
         scores: Or None without truth.
@@ -47,6 +49,7 @@ class Decoded:
 
     h_hat: NDArray[np.complex64]
     fallback: NDArray[np.bool_]
+    held: NDArray[np.bool_]
     erased: NDArray[np.bool_]
     crc_ok: NDArray[np.bool_] | None
     scores: Scores | None
@@ -68,6 +71,7 @@ class Entry:
         arrival_s: Loop time of arrival.
         deadline_s: Loop time after which it must not reach the device; infinite for none.
         result: Where the result goes; cancelled when nobody waits for it any more.
+        reports: [n] whose they are, where a lost one takes its UE's last good CSI; None: the mean channel.
     """
 
     key: BatchKey
@@ -78,6 +82,7 @@ class Entry:
     arrival_s: float
     deadline_s: float
     result: asyncio.Future[Decoded]
+    reports: list[ReportIdentity] | None = None
 
     @property
     def num_reports(self) -> int:

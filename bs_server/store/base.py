@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.types import CsiShape
+from shared.types import CsiShape, Fallback
 
 GroupColumn = Literal["codec", "rate", "snr_db", "link", "estimator", "cnr_db", "session"]
 
@@ -33,6 +33,7 @@ class SessionRow:
         estimator: Name of the UE's channel estimator.
         cnr_db: SNR of its pilots; None for a perfect estimate.
         downlink_snr_db: At which the downlink is scored.
+        fallback: What stands for a report that cannot be used.
     """
 
     session_id: str
@@ -47,6 +48,7 @@ class SessionRow:
     estimator: str = "perfect"
     cnr_db: float | None = None
     downlink_snr_db: tuple[float, ...] = ()
+    fallback: Fallback = "mean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class ReportRow:
         nmse: Linear, or None without truth.
         sgcs: Or None without truth.
         bit_errors: Wrong information bits, or None without truth, where nothing arrived, or of symbols.
-        fallback: Whether the reconstruction is the codec's mean channel.
+        fallback: Whether the reconstruction is the codec's mean channel, or the CSI that is held in its place.
         queue_ms: Time in the queue.
         decode_ms: Time on the device, of its batch.
         batch_size: Reports decoded together.
@@ -92,6 +94,7 @@ class ReportRow:
         erased: Whether nothing arrived over the link.
         crc_ok: Whether the CRC holds; None without one, or where nothing arrived.
         downlink: One for each downlink SNR of the session; empty without truth. Of `Store.report` alone.
+        held: Whether the fallback is the UE's last good CSI.
         codec: Of the session; filled in on reading.
         link: Of the session; filled in on reading.
         report_id: Filled in on reading.
@@ -119,6 +122,7 @@ class ReportRow:
     erased: bool = False
     crc_ok: bool | None = None
     downlink: tuple[DownlinkRow, ...] = ()
+    held: bool = False
     codec: str = ""
     link: str = ""
     report_id: int = 0
@@ -216,7 +220,8 @@ class GroupTotals:
         info_bits: Information bits of all reports; one of symbols has none.
         coded_bits: Bits on the air of all reports.
         channel_uses: Symbols on the air of all reports.
-        fallbacks: Reports whose reconstruction is the mean channel.
+        fallbacks: Reports that could not be used: their reconstruction is the mean channel, or held CSI.
+        held: Of the fallbacks, those that took the UE's last good CSI.
         mean_queue_ms: Mean time in the queue.
         mean_decode_ms: Mean time on the device.
         mean_batch_size: Mean over reports.
@@ -252,6 +257,7 @@ class GroupTotals:
     coded_bits: int
     channel_uses: int
     fallbacks: int
+    held: int
     mean_queue_ms: float
     mean_decode_ms: float
     mean_batch_size: float

@@ -127,6 +127,7 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
             func.count().filter(not_(of_bits)).label("num_symbol_reports"),
             func.count(REPORT.nmse).filter(not_(of_bits)).label("num_symbol_scored"),
             func.count().filter(REPORT.fallback).label("fallbacks"),
+            func.count().filter(REPORT.held).label("held"),
             func.avg(REPORT.queue_ms).label("mean_queue_ms"),
             func.avg(REPORT.decode_ms).label("mean_decode_ms"),
             func.avg(cast(REPORT.batch_size, Float(53))).label("mean_batch_size"),
@@ -217,6 +218,7 @@ def session_row(row: Row[Any]) -> SessionRow:
         estimator=row.estimator,
         cnr_db=row.cnr_db,
         downlink_snr_db=tuple(float(snr_db) for snr_db in row.downlink_snr_db.split(",") if snr_db),
+        fallback=row.fallback,
     )
 
 

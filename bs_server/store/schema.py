@@ -25,11 +25,13 @@ ADDED = {
     ),
     3: (
         ("sessions", "downlink_snr_db", "VARCHAR(400) DEFAULT '' NOT NULL"),
+        ("sessions", "fallback", "VARCHAR(20) DEFAULT 'mean' NOT NULL"),
         ("reports", "rho", "DOUBLE PRECISION"),
         ("reports", "erased", "BOOLEAN DEFAULT FALSE NOT NULL"),
         ("reports", "crc_ok", "BOOLEAN"),
         ("reports", "coded_bits", "INTEGER"),
         ("reports", "channel_uses", "INTEGER"),
+        ("reports", "held", "BOOLEAN DEFAULT FALSE NOT NULL"),
     ),
 }
 
@@ -55,6 +57,7 @@ sessions = Table(
     Column("estimator", String(100), nullable=False),
     Column("cnr_db", Float(53)),
     Column("downlink_snr_db", String(400), nullable=False),  # numbers, divided by commas
+    Column("fallback", String(20), nullable=False),
 )
 
 reports = Table(
@@ -79,6 +82,7 @@ reports = Table(
     Column("crc_ok", Boolean),
     Column("coded_bits", Integer),  # NULL before version 3: as many as `rate`, and as many symbols; 0: no bits, symbols
     Column("channel_uses", Integer),
+    Column("held", Boolean, nullable=False),
     UniqueConstraint("session_id", "ue_id", "sequence"),
     sqlite_autoincrement=True,
 )

@@ -184,6 +184,7 @@ class SqlStore:
                     estimator=session.estimator,
                     cnr_db=session.cnr_db,
                     downlink_snr_db=",".join(map(repr, session.downlink_snr_db)),
+                    fallback=session.fallback,
                 )
             )
 

@@ -28,9 +28,12 @@ class ChannelCode(Protocol):
 
     Attributes:
         label: Its word in the label of a link: ``uncoded``, ``crc``, ``conv-1/2``, ``polar-1/2``, ``ldpc-1/2``.
+        interleaved: Whether the link interleaves its coded bits before they are mapped, and undoes it
+            (`shared.links.interleaving`); decoders never see it.
     """
 
     label: str
+    interleaved: bool
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         """Return how many bits a report of ``num_info_bits`` has on the air.
@@ -68,6 +71,7 @@ class Uncoded:
     """
 
     label = "uncoded"
+    interleaved = False
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         """See `ChannelCode.num_coded_bits`."""

@@ -33,7 +33,8 @@ def make_channel_code(label: str) -> ChannelCode:
     """Build the channel code of a label.
 
     Raises:
-        InvalidArgumentError: If there is no such code, or it needs an extra that is not installed.
+        InvalidArgumentError: If there is no such code.
+        ModelMismatchError: If it needs an extra that is not installed here.
 
     Example:
         >>> make_channel_code("conv-1/2").num_coded_bits(12)

@@ -39,6 +39,8 @@ class ConvolutionalCode:
         ((1, 20), [[1, 0, 0, 0]])
     """
 
+    interleaved = False
+
     def __init__(self, rate: str) -> None:
         self.label = f"conv-{rate}"
         register = np.arange(2 * NUM_STATES)  # u_t, u_{t-1}, ..., u_{t-6}

@@ -1,4 +1,4 @@
-r"""The cyclic redundancy checks of 5G, and the code that is a CRC and nothing else.
+r"""The cyclic redundancy checks of 5G's uplink control information, and the code that is a CRC and nothing else.
 
     bits a_0 ... a_{k-1}  ->  a_0 ... a_{k-1} p_0 ... p_{L-1},  p the remainder of a(D) D^L by g(D)
 
@@ -16,16 +16,12 @@ from numpy.typing import NDArray
 
 from shared.coding.channel_code import DecodedBits
 
-Crc = Literal["CRC6", "CRC11", "CRC16", "CRC24A", "CRC24B", "CRC24C"]
+Crc = Literal["CRC6", "CRC11"]
 
 # name -> exponents of g(D)
 POLYNOMIALS: dict[Crc, tuple[int, ...]] = {
     "CRC6": (6, 5, 0),
     "CRC11": (11, 10, 9, 5, 0),
-    "CRC16": (16, 12, 5, 0),
-    "CRC24A": (24, 23, 18, 17, 14, 11, 10, 7, 6, 5, 4, 3, 1, 0),
-    "CRC24B": (24, 23, 6, 5, 1, 0),
-    "CRC24C": (24, 23, 21, 20, 17, 15, 13, 12, 8, 4, 2, 1, 0),
 }
 
 
@@ -116,6 +112,7 @@ class CrcOnly:
     """
 
     label = "crc"
+    interleaved = False
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         """See `ChannelCode.num_coded_bits`."""

@@ -6,11 +6,16 @@ r"""The LDPC code of 5G, by Sionna, around a CRC of uplink control information (
 ``R`` is k / n, as for the polar code: the CRC is paid for out of the rate. In 5G this code carries data, with CRCs of
 16 and 24 bits; here a report has the CRC of its size (`shared.coding.crc`), whatever the code. One code block a report.
 
-Source: 3GPP TS 38.212, clauses 5.3.2, 5.4.2.
+Sionna chooses the base graph by k + CRC and (k + CRC) / n where clause 7.2.2 goes by k and the target rate, so at 2/3
+most k from 282 to 2198 have base graph 1 instead of 2, as have k = 3814 ... 3824 at 1/3 to 2/3 and 282 ... 292 at 3/4
+and 5/6. The bit interleaver of clause 5.4.2.2 is the link's (`shared.links.interleaving`).
+
+Source: 3GPP TS 38.212, clauses 5.3.2, 5.4.2.1.
 """
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +23,7 @@ from numpy.typing import NDArray
 
 from shared.coding.channel_code import DecodedBits
 from shared.coding.crc import append_crc, check_crc, num_crc_bits
-from shared.coding.sionna_blocks import DEVICE, PRECISION, decoded, encoded, require_sionna
+from shared.coding.sionna_blocks import DEVICE, MAX_BLOCKS, PRECISION, decoded, encoded, require_sionna
 from shared.errors import InvalidArgumentError
 
 NUM_ITERATIONS = 20
@@ -44,12 +49,13 @@ class LdpcCode:
         192
     """
 
+    interleaved = True
+
     def __init__(self, rate: str) -> None:
         self.label = f"ldpc-{rate}"
-        require_sionna(self.label)
+        require_sionna(f"`channel_code` {self.label}")
         self._rate = Fraction(rate)
         self._range = RATES[rate]
-        self._blocks: dict[int, tuple[Any, Any]] = {}  # Sionna ships no types
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         """See `ChannelCode.num_coded_bits`."""
@@ -71,13 +77,11 @@ class LdpcCode:
         return check_crc(decoded(decoder, llrs, float(self._rate), PART), num_info_bits)
 
     def _sionna(self, num_info_bits: int) -> tuple[Any, Any]:
-        if num_info_bits not in self._blocks:
-            num_bits = num_info_bits + num_crc_bits(num_info_bits)
-            self._blocks[num_info_bits] = sionna_ldpc(num_bits, self.num_coded_bits(num_info_bits))
-        return self._blocks[num_info_bits]
+        return sionna_ldpc(num_info_bits + num_crc_bits(num_info_bits), self.num_coded_bits(num_info_bits))
 
 
-def sionna_ldpc(num_bits: int, num_coded_bits: int) -> tuple[Any, Any]:
+@lru_cache(maxsize=MAX_BLOCKS)
+def sionna_ldpc(num_bits: int, num_coded_bits: int) -> tuple[Any, Any]:  # Sionna ships no types
     """Return Sionna's encoder and decoder of one code block, for `encoded` and `decoded` of `sionna_blocks`.
 
     Args:

@@ -3,9 +3,10 @@ r"""The polar code of 5G uplink control information, by Sionna, with its CRC and
     k bits -> CRC of 6 or 11 bits -> polar code of 2^m <= 1024 bits -> rate matching -> n = ceil(k / R) bits
     LLRs -> the 8 likeliest paths -> the likeliest whose CRC holds
 
-``R`` is k / n: the CRC is paid for out of the rate. One code word a report: where TS 38.212 cuts a payload in two (n of
-1088 from k = 360) this code takes none; below 12 bits 5G has another code. For 12 ... 19 bits Sionna leaves out the
-three parity-check bits of clause 5.3.1.2, so those code words are not the standard's.
+``R`` is k / n: the CRC is paid for out of the rate. One code word a report: TS 38.212 cuts a payload in two where both
+k >= 360 and n >= 1088. Sionna takes no n above 1088 whatever k is, so that at 1/5 k = 218 ... 359 are left out too,
+which the standard does not cut. Below 12 bits 5G has another code. For 12 ... 19 bits Sionna leaves out the three
+parity-check bits of clause 5.3.1.2, so those code words are not the standard's.
 
 Source: 3GPP TS 38.212, clauses 5.3.1, 5.4.1, 6.3.1; list size: V. Bioglio, C. Condo, I. Land, "Design of polar codes in
 5G New Radio", IEEE Commun. Surv. Tutor. 23, 2021.
@@ -16,6 +17,7 @@ import io
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,13 +26,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.coding.channel_code import DecodedBits
-from shared.coding.sionna_blocks import DEVICE, PRECISION, decoded, encoded, require_sionna
+from shared.coding.sionna_blocks import DEVICE, MAX_BLOCKS, PRECISION, decoded, encoded, require_sionna
 from shared.errors import InvalidArgumentError
 
 LIST_SIZE = 8
 PART_BITS = 2048  # mother code bits decoded at once: a part of 1024-bit words has two reports
 
-# rate -> the least and the most information bits: k + CRC <= n, 18 <= n, and no cut
+# rate -> the least and the most information bits: k + CRC <= n for all between, n <= 1088 and no cut. At 2/3 20 bits
+# and their CRC of 11 do not fit in n = 30; 12 ... 19 and their CRC of 6 would, but a range has no hole.
 RATES: dict[str, tuple[int, int]] = {
     "1/5": (12, 217),
     "1/3": (12, 362),
@@ -49,12 +52,13 @@ class PolarCode:
         128
     """
 
+    interleaved = False
+
     def __init__(self, rate: str) -> None:
         self.label = f"polar-{rate}"
-        require_sionna(self.label)
+        require_sionna(f"`channel_code` {self.label}")
         self._rate = Fraction(rate)
         self._range = RATES[rate]
-        self._blocks: dict[int, tuple[Any, Any]] = {}  # Sionna ships no types
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         """See `ChannelCode.num_coded_bits`."""
@@ -77,11 +81,10 @@ class PolarCode:
         return DecodedBits(bits_and_crc[:, :-1], bits_and_crc[:, -1].astype(np.bool_))
 
     def _sionna(self, num_info_bits: int) -> tuple[Any, Any]:
-        if num_info_bits not in self._blocks:
-            self._blocks[num_info_bits] = _build(num_info_bits, self.num_coded_bits(num_info_bits))
-        return self._blocks[num_info_bits]
+        return _build(num_info_bits, self.num_coded_bits(num_info_bits))
 
 
+@lru_cache(maxsize=MAX_BLOCKS)
 def _build(num_info_bits: int, num_coded_bits: int) -> tuple[Any, Callable[[Tensor], Tensor]]:
     """Return Sionna's encoder, and a decoder to [batch, num_info_bits + 1], whose last column is the CRC's verdict."""
     from sionna.phy.fec.polar import Polar5GDecoder, Polar5GEncoder  # noqa: PLC0415  (heavy extra)

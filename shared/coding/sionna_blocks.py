@@ -20,21 +20,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.errors import InvalidArgumentError
+from shared.errors import ModelMismatchError
 
 DEVICE = "cpu"  # Sionna would take a GPU where there is one, and round otherwise on it
 PRECISION = "single"
+MAX_BLOCKS = 32  # encoders and decoders kept of each family: LDPC's take 1.5 MB for each number of bits
 
 
-def require_sionna(label: str) -> None:
+def require_sionna(what: str) -> None:
     """Make sure that Sionna is there, without importing it.
 
+    Args:
+        what: What needs it, for the message.
+
     Raises:
-        InvalidArgumentError: If it is not installed.
+        ModelMismatchError: If it is not installed. What was asked for is not wrong, but this side cannot do it.
     """
     if importlib.util.find_spec("sionna") is None:
-        raise InvalidArgumentError(
-            f"`channel_code` {label} needs Sionna: pip install sionna-no-rt, or csilink with its extra `radio`."
+        raise ModelMismatchError(
+            f"{what} needs Sionna, which is not here: pip install sionna-no-rt, or csilink with its extra `radio`."
         )
 
 

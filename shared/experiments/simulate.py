@@ -21,12 +21,13 @@ from shared.errors import InvalidArgumentError
 from shared.estimation import Estimator, make_estimator
 from shared.evaluation import Scores, evaluate
 from shared.experiments.summary_row import Cell, PointKey, Reports, join_reports, summary_row
+from shared.fallback import LastGood, require_fallback
 from shared.frame import SNR_DB_RANGE, require_downlink_snr_db
 from shared.model_files import ModelFile
 from shared.receive import Reception, receive
 from shared.rng import Randomness
 from shared.transmit import Transmitter, make_transmitter
-from shared.types import ReceivedKind
+from shared.types import Fallback, ReceivedKind
 
 CHUNK = 256  # reports simulated at once: what a point needs of memory, whatever its size
 
@@ -77,6 +78,7 @@ class Simulator:
         seed: Seed of the run.
         ue_id: The UE.
         first_channel: Channel of the first report.
+        last_good: What is remembered from one report to the next; None where a lost one takes the mean channel.
     """
 
     transmitter: Transmitter
@@ -86,6 +88,7 @@ class Simulator:
     seed: int = 1
     ue_id: int = 0
     first_channel: int = 0
+    last_good: LastGood | None = None
 
     def point(self, snr_db: float, num_reports: int, first_sequence: int = 0) -> Simulated:
         """Simulate the reports of one SNR.
@@ -139,6 +142,9 @@ class Simulator:
         arrived_s = time.perf_counter()
         context = DecodeContext(self.transmitter.rate, snr)
         reception = receive(sent.received, self.transmitter.link.code, self.decoder, context)
+        if self.last_good is not None:
+            sequence = (report + first_sequence).tolist()
+            reception = self.last_good.hold(reception, [("", self.ue_id, number) for number in sequence])
         domain = self.transmitter.card.domain
         scores = evaluate(reception.h_hat, reception.payload, h, sent.payload, domain, self.downlink_snr_db)
         return scores, reception, np.diff([started_s, encoded_s, arrived_s, time.perf_counter()])
@@ -155,6 +161,7 @@ def make_simulator(
     seed: int = 1,
     ue_id: int = 0,
     first_channel: int = 0,
+    fallback: Fallback = "mean",
 ) -> Simulator:
     """Put both sides together; the arguments are those of `simulate`, loaded.
 
@@ -164,7 +171,9 @@ def make_simulator(
     require_downlink_snr_db(downlink_snr_db)
     transmitter = make_transmitter(model, channels.shape, link, rate, estimator, cnr_db)
     decoder = make_decoder(model, torch.device("cpu"))
-    return Simulator(transmitter, decoder, channels, downlink_snr_db, seed, ue_id, first_channel)
+    require_fallback(fallback, channels)
+    last_good = LastGood() if fallback == "last" else None
+    return Simulator(transmitter, decoder, channels, downlink_snr_db, seed, ue_id, first_channel, last_good)
 
 
 def simulate(
@@ -180,6 +189,7 @@ def simulate(
     seed: int = 1,
     ue_id: int = 0,
     first_channel: int = 0,
+    fallback: Fallback = "mean",
 ) -> list[Simulated]:
     """Simulate what ``csi-ue run`` with the same options sends, and what the base station makes of it.
 
@@ -196,6 +206,7 @@ def simulate(
         seed: Seed of the run.
         ue_id: The UE.
         first_channel: Channel of the data set that the first report takes.
+        fallback: What stands for a report that cannot be used: ``mean``, or ``last`` of time-correlated data.
 
     Returns:
         One result an SNR.
@@ -222,6 +233,7 @@ def simulate(
         seed,
         ue_id,
         first_channel,
+        fallback,
     )
     points = np.atleast_1d(np.asarray(snr_db, dtype=np.float64)).tolist()
     return [simulator.point(value, num_reports, index * num_reports) for index, value in enumerate(points)]

@@ -58,7 +58,8 @@ class Reports:
         bit_errors: [num_reports] int64, wrong information bits; they mean nothing in a report that was erased.
         erased: [num_reports] bool, True where nothing arrived.
         crc_ok: [num_reports] bool, False where nothing arrived; None where the link has no CRC.
-        fallback: [num_reports] bool, True where the reconstruction is the codec's mean channel.
+        fallback: [num_reports] bool, True where the reconstruction is the codec's mean channel, or is held.
+        held: [num_reports] bool, True where it is the UE's last good CSI.
         downlink: [num_reports, num_snr] each; None unless asked for.
     """
 
@@ -69,6 +70,7 @@ class Reports:
     erased: NDArray[np.bool_]
     crc_ok: NDArray[np.bool_] | None
     fallback: NDArray[np.bool_]
+    held: NDArray[np.bool_]
     downlink: DownlinkScores | None
 
 
@@ -84,6 +86,7 @@ def join_reports(chunks: Sequence[tuple[Scores, Reception]]) -> Reports:
         erased=np.concatenate([part.erased for part in receptions]),
         crc_ok=None if receptions[0].crc_ok is None else np.concatenate([part.crc_ok for part in receptions]),
         fallback=np.concatenate([part.fallback for part in receptions]),
+        held=np.concatenate([part.held for part in receptions]),
         downlink=DownlinkScores(
             np.concatenate([part.bler for part in downlink]),
             np.concatenate([part.spectral_efficiency for part in downlink]),
@@ -137,6 +140,7 @@ def summary_row(key: PointKey, reports: Reports) -> dict[str, Cell]:
         "channel_uses_per_report": float(key.channel_uses),
         "ebno_db": key.snr_db + 10 * math.log10(key.channel_uses / info_bits) if info_bits else None,
         "fallbacks": int(reports.fallback.sum()),
+        "held": int(reports.held.sum()),
         **dict(_downlink(key.downlink_snr_db, reports.downlink)),
     }
 

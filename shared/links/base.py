@@ -18,7 +18,8 @@ class Link(Protocol):
         family: Its key in `shared.links.LINKS`, by which a codec card permits it: ``ideal``, ``digital`` or ``analog``.
         kind: What it hands on.
         erasure: Probability with which a report never arrives.
-        code: The channel code to use with it; the link itself sends coded bits as they are.
+        code: The channel code to use with it; the link itself encodes nothing. It may send coded
+            bits in another order, and hands them on in theirs.
     """
 
     label: str

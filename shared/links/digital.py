@@ -1,7 +1,7 @@
 r"""The digital link: coded bits through modulation, fading, noise and detector.
 
-    bits -> s -> y = s + n, n ~ CN(0, no / gain) -> hard: bits of the nearest symbol
-                                                 -> soft: LLR of each bit, int8
+    bits -> (LDPC: interleaver) -> s -> y = s + n, n ~ CN(0, no / gain) -> hard: bits of the nearest symbol -> (undone)
+                                                                        -> soft: LLR of each bit, int8    -> (undone)
     bits -> bsc: each bit wrong with p = Q(sqrt(2 gain Es/N0))
 
 ``no = 1 / (Es/N0)``; ``gain`` is that of the fading after combining, known to the receiver (`shared.links.fading`);
@@ -19,6 +19,7 @@ from shared.coding.channel_code import ChannelCode
 from shared.coding.codes import make_channel_code
 from shared.links.erasure import arrives
 from shared.links.fading import FADINGS
+from shared.links.interleaving import sending_orders
 from shared.links.label import DigitalLabel, parse_digital_label
 from shared.links.modulation import MODULATIONS
 from shared.rng import Randomness, Stage
@@ -94,15 +95,25 @@ class DigitalLink:
             no: [batch, num_symbols] or [batch, 1], variance of the noise after combining.
             randomness: Streams of the reports.
         """
-        symbols = self.modulation.map(payload.bits)
+        if not self.code.interleaved:
+            return self._detect(payload.bits, payload.length, no, randomness)
+        orders = sending_orders(payload.length, payload.bits.shape[1], self.modulation.bits_per_symbol)
+        report = np.arange(len(orders))[:, None]
+        detected = self._detect(payload.bits[report, orders], payload.length, no, randomness)
+        return detected[report, np.argsort(orders, axis=1)]
+
+    def _detect(
+        self, bits: NDArray[np.uint8], length: NDArray[np.int64], no: NDArray[np.float64], randomness: Randomness
+    ) -> NDArray[np.uint8] | NDArray[np.int8]:
+        """Return the same for bits in the order in which they are sent."""
+        symbols = self.modulation.map(bits)
         noise = np.zeros((*symbols.shape, self.modulation.num_axes))
-        for row, length, generator in zip(noise, payload.length, randomness.generators(Stage.LINK), strict=True):
-            generator.standard_normal(out=row[: self.num_channel_uses(int(length))])
+        for row, num_bits, generator in zip(noise, length, randomness.generators(Stage.LINK), strict=True):
+            generator.standard_normal(out=row[: self.num_channel_uses(int(num_bits))])
         y = symbols + self.modulation.from_axes(noise * np.sqrt(no / 2)[:, :, None])
-        num_bits = payload.bits.shape[1]
         if self._options.detector == "hard":
-            return self.modulation.hard(y)[:, :num_bits]
-        return quantize_llrs(self.modulation.llrs(y, no)[:, :num_bits])
+            return self.modulation.hard(y)[:, : bits.shape[1]]
+        return quantize_llrs(self.modulation.llrs(y, no)[:, : bits.shape[1]])
 
 
 def _flip(payload: Payload, combined_db: NDArray[np.float64], randomness: Randomness) -> NDArray[np.uint8]:

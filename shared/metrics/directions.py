@@ -22,7 +22,7 @@ def layer_directions(h: Tensor, num_layers: int, num_subbands: int) -> Tensor:
 
     Returns:
         [batch, num_subbands, num_layers, num_tx_ant] complex128, unit norm, each up to a phase; zero for a layer that
-        the channel does not have (its singular value is zero to the rounding of ``h``).
+        the channel does not have (its singular value is zero to the rounding of complex64).
 
     Raises:
         InvalidArgumentError: If there cannot be so many layers or such subbands.
@@ -44,7 +44,8 @@ def layer_directions(h: Tensor, num_layers: int, num_subbands: int) -> Tensor:
         norm = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
         return torch.where(norm > 0, rows.conj() / norm, 0.0)
     _, singular, vh = torch.linalg.svd(rows, full_matrices=False)
-    rounding = torch.finfo(h.dtype).eps * max(rows.shape[2:])
+    # channels are complex64 wherever they come from; transformed in complex128 they are no more precise
+    rounding = torch.finfo(torch.complex64).eps * max(rows.shape[2:])
     present = singular[..., :num_layers] > rounding * singular[..., :1]
     directions: Tensor = vh[..., :num_layers, :].conj() * present.unsqueeze(-1)
     return directions

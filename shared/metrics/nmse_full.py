@@ -51,8 +51,9 @@ def nmse_full_from_loss(nmse: Tensor, crop_loss: Tensor) -> Tensor:
         InvalidArgumentError: If the shapes differ.
 
     Example:
-        >>> nmse_full_from_loss(torch.tensor([0.0, 0.1]), torch.tensor([0.02, 0.0])).tolist()
-        [0.019999999552965164, 0.10000000149011612]
+        >>> nmse, crop_loss = torch.tensor([[0.0, 0.1], [0.02, 0.0]], dtype=torch.float64)
+        >>> nmse_full_from_loss(nmse, crop_loss).tolist()
+        [0.02, 0.1]
     """
     if nmse.shape != crop_loss.shape:
         wanted, found = list(nmse.shape), list(crop_loss.shape)

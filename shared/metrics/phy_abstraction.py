@@ -11,6 +11,8 @@ How far off both are: docs/metrics.md, `benchmarks/phy_abstraction.py`. MCS 0 to
 """
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from scipy.interpolate import RectBivariateSpline
 from scipy.stats import norm
 from torch import Tensor
 
+from shared.coding.sionna_blocks import require_sionna
 from shared.errors import InvalidArgumentError
 
 MCS_TABLE, PDSCH = 1, 1  # numbers of Sionna
@@ -40,29 +43,31 @@ def coded_downlink_bler(sinr: Tensor, mcs_index: int, num_ofdm_symbols: int = 12
 
     Raises:
         InvalidArgumentError: If there is no such scheme, or a SINR is negative or not finite.
-        ImportError: If Sionna is not installed.
+        ModelMismatchError: If Sionna is not installed.
     """
     if mcs_index not in MCS_INDICES:
         wanted = f"[{MCS_INDICES.start}, {MCS_INDICES.stop - 1}]"
         raise InvalidArgumentError(f"`mcs_index` must be in {wanted}; got {mcs_index}.")
     if sinr.dim() != 2 or not bool((torch.isfinite(sinr) & (sinr >= 0)).all()):
         raise InvalidArgumentError("`sinr` must be [batch, num_subcarriers], finite and not negative; it is not.")
-    try:
-        from sionna.phy.utils import SplineGriddataInterpolation  # noqa: PLC0415  (heavy extra)
-        from sionna.sys import PHYAbstraction  # noqa: PLC0415
-    except ImportError as error:
-        raise ImportError(
-            "The coded downlink needs Sionna: pip install sionna-no-rt, or csilink with its extra `data`."
-        ) from error
-    interpolation = SplineGriddataInterpolation()
-    interpolation.struct = _along_q
-    abstraction = PHYAbstraction(interpolation, precision="double", device="cpu")
+    require_sionna("The coded downlink")
     # Sionna takes a SINR of 0 for a resource element that is not used
     used = sinr.cpu().double().clamp(min=1e-12)[:, None, :, None, None].expand(-1, num_ofdm_symbols, -1, 1, 1)
     mcs = torch.full((len(sinr), 1), mcs_index, dtype=torch.int32)
-    *_, transport_block_error_rate, _ = abstraction(mcs, sinr=used, mcs_table_index=MCS_TABLE, mcs_category=PDSCH)
+    *_, transport_block_error_rate, _ = _abstraction()(mcs, sinr=used, mcs_table_index=MCS_TABLE, mcs_category=PDSCH)
     bler: Tensor = transport_block_error_rate[:, 0].clamp(0, 1).to(sinr.device)
     return bler
+
+
+@cache
+def _abstraction() -> Any:  # Sionna ships no types
+    """Build Sionna's abstraction with its tables, which takes most of a second, on the first call."""
+    from sionna.phy.utils import SplineGriddataInterpolation  # noqa: PLC0415  (heavy extra)
+    from sionna.sys import PHYAbstraction  # noqa: PLC0415
+
+    interpolation = SplineGriddataInterpolation()
+    interpolation.struct = _along_q
+    return PHYAbstraction(interpolation, precision="double", device="cpu")
 
 
 def _along_q(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from protos.csi.v1 import feedback_pb2, frame_pb2
 from shared.errors import InvalidArgumentError
 from shared.frame import MAX_DOWNLINK_SNRS, Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
-from shared.types import CsiShape, Domain, ReceivedKind
+from shared.types import CsiShape, Domain, Fallback, ReceivedKind
 
 MAX_SEQUENCE = 2**63 - 1  # the store keeps signed 64-bit integers
 MAX_REPORTS = 65536  # of a frame, whatever its receiver takes: a column is measured before it is converted
@@ -32,6 +32,7 @@ def session_request_to_proto(request: SessionRequest) -> feedback_pb2.OpenSessio
         estimator=request.estimator,
         cnr_db=request.cnr_db,
         downlink_snr_db=request.downlink_snr_db,
+        fallback="" if request.fallback == "mean" else request.fallback,
     )
 
 
@@ -39,11 +40,16 @@ def session_request_from_proto(message: feedback_pb2.OpenSessionRequest) -> Sess
     """Convert back.
 
     Raises:
-        InvalidArgumentError: If the domain is not one of ours.
+        InvalidArgumentError: If domain or fallback are none of ours.
     """
     domains: dict[str, Domain] = {domain: domain for domain in get_args(Domain)}
     if message.domain not in domains:
         raise InvalidArgumentError(f"`domain` must be {' or '.join(domains)}; got {message.domain[:64]!r}.")
+    fallbacks: dict[str, Fallback] = {fallback: fallback for fallback in get_args(Fallback)}
+    fallbacks[""] = "mean"  # UEs before 0.2.0 name none
+    if message.fallback not in fallbacks:
+        wanted = " or ".join(get_args(Fallback))
+        raise InvalidArgumentError(f"`fallback` must be {wanted}; got {message.fallback[:64]!r}.")
     return SessionRequest(
         protocol_version=message.protocol_version,
         session_id=message.session_id,
@@ -55,6 +61,7 @@ def session_request_from_proto(message: feedback_pb2.OpenSessionRequest) -> Sess
         estimator=message.estimator or "perfect",  # UEs before 0.2.0 name none
         cnr_db=message.cnr_db if message.HasField("cnr_db") else None,
         downlink_snr_db=tuple(message.downlink_snr_db[: MAX_DOWNLINK_SNRS + 1]),  # enough to refuse too many
+        fallback=fallbacks[message.fallback],
     )
 
 

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from bs_server.observability import Observability
 from bs_server.store import ReconstructionRow, ReportFilter, ReportRow, SessionRow
 from bs_server.store.sql import SqlStore
 from bs_server.worker import Worker
+from shared.channels import load_channels
 from shared.errors import (
     CsiError,
     DeadlineError,
@@ -26,14 +28,16 @@ from shared.errors import (
     UnavailableError,
 )
 from shared.frame import Frame, SessionRequest, SimTruth
+from shared.model_files import ModelFile
 from shared.types import CsiShape, ReceivedKind
-from ue_client.pipeline import Pipeline, TruthBy
+from ue_client.pipeline import Pipeline, TruthBy, make_pipeline
 
 StartStation = Callable[..., AbstractAsyncContextManager[BaseStation]]
 MakeUe = Callable[..., Pipeline]
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 NEEDS_VERSION_2 = (
-    "`protocol_version` must be 2 with an estimator other than perfect, a `cnr_db` or a `downlink_snr_db`; got 1"
+    "`protocol_version` must be 2 with an estimator other than perfect, a `cnr_db`, a `downlink_snr_db` "
+    "or `fallback` last; got 1"
 )
 
 
@@ -124,6 +128,12 @@ class TestOpening:
             ),
             ({"protocol_version": 1, "cnr_db": 3.0}, InvalidArgumentError, NEEDS_VERSION_2),
             ({"protocol_version": 1, "downlink_snr_db": (10.0,)}, InvalidArgumentError, NEEDS_VERSION_2),
+            ({"protocol_version": 1, "fallback": "last"}, InvalidArgumentError, NEEDS_VERSION_2),
+            (
+                {"protocol_version": 2, "fallback": "last"},
+                InvalidArgumentError,
+                "whose card declares `time_correlation`; indoor-open-office declares none",
+            ),
             ({"downlink_snr_db": (10.0, 0.0)}, InvalidArgumentError, "`downlink_snr_db` must be .*increasing"),
             ({"downlink_snr_db": (10.0, 10.000001)}, InvalidArgumentError, "`downlink_snr_db` must be .*increasing"),
             ({"downlink_snr_db": (81.0,)}, InvalidArgumentError, r"`downlink_snr_db` must be .*; got \[81.0\]"),
@@ -133,7 +143,7 @@ class TestOpening:
             (
                 {"codec": "semaphore"},
                 ModelMismatchError,
-                "one that the base station holds, .*klt.*; got 'semaphore', .* `csi-bs serve --model FILE`",
+                "base station holds, angular-topk, .*klt-analog; got 'semaphore', .* `csi-bs serve --model FILE`",
             ),
             (
                 {"model_sha256": "f" * 64},
@@ -472,6 +482,56 @@ class TestReports:
         assert {(row.coded_bits, row.channel_uses, row.crc_ok) for row in rows} == {(130, 33, None)}
         assert count(metrics, "block_errors") == 20
         assert count(metrics, "fallbacks") == erased.sum()
+
+    async def test_the_last_good_csi_of_its_ue_stands_for_a_lost_report_until_a_restart(
+        self, start_station: StartStation, models: dict[str, ModelFile], worker: Worker, local: Settings, moving: Path
+    ) -> None:
+        link = "digital:soft:erasure-0.5"
+        ue = make_pipeline(models["klt"], load_channels(str(moving)), link, None, 1, fallback="last")
+        settings, sent = replace(local, keep_every=1), []
+        for run in range(2):
+            async with start_station(settings, decode=Worker(worker.decoders).decode) as station:
+                session_id = str(uuid.UUID(int=7))
+                await station.open_session(ue.session_request(session_id))
+                for start in range(run * 24, run * 24 + 24, 8):
+                    sent.append(frame(ue, session_id, range(start, start + 8), truth_by="channel"))
+                    await station.report(sent[-1])
+        erased = np.concatenate([part.length == 0 for part in sent])
+        assert erased[24]  # the first after the restart, which nothing is remembered for
+        rows = sorted(await stored(settings), key=lambda row: row.sequence)
+        assert [row.fallback for row in rows] == erased.tolist()
+        store = SqlStore(settings.database_url, keep_reconstructions=100)
+        await store.open()
+        kept = [await store.reconstruction(row.report_id) for row in rows]
+        await store.close()
+        mean_csi = worker.decoders[ue.card.sha256].mean_csi.numpy()
+        last = mean_csi
+        for i, (row, reconstruction) in enumerate(zip(rows, kept, strict=True)):
+            assert reconstruction is not None
+            assert reconstruction.h is not None
+            if i == 24:
+                last = mean_csi
+            if not erased[i]:
+                last = reconstruction.h_hat
+            assert np.array_equal(reconstruction.h_hat, last)
+            assert row.held == (erased[i] and last is not mean_csi)
+            error, energy = (np.square(np.abs(x)).sum() for x in (last - reconstruction.h, reconstruction.h))
+            assert row.nmse == pytest.approx(error / energy, rel=1e-5)
+        assert 0 < sum(row.held for row in rows) < erased.sum()
+
+    async def test_a_session_that_asks_for_the_last_good_csi_resumes_only_so(
+        self, start_station: StartStation, models: dict[str, ModelFile], moving: Path
+    ) -> None:
+        channels = load_channels(str(moving))
+        last = make_pipeline(models["klt"], channels, "ideal", None, 1, fallback="last").session_request(
+            str(uuid.uuid4())
+        )
+        for _ in range(2):  # in memory, then after a restart
+            async with start_station() as station:
+                await station.open_session(last)
+                await station.open_session(last)
+                with pytest.raises(ModelMismatchError, match="was opened with other parameters"):
+                    await station.open_session(replace(last, fallback="mean"))
 
     async def test_whether_the_crc_holds_is_stored_and_told_of_reports_that_arrived(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings, worker: Worker

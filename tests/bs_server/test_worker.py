@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ class Parity:
     """A channel code that adds one bit, by which it knows an odd number of errors."""
 
     label = "parity"
+    interleaved = False
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         return num_info_bits + 1
@@ -123,6 +125,39 @@ async def test_a_report_that_was_erased_becomes_the_mean_channel_and_its_compani
     assert (h_hat[erased] == mean_csi).all()
     perfect = worker.decode([entry(make_ue(link="digital:soft"), range(20))])[0]
     np.testing.assert_allclose(h_hat[~erased], perfect.h_hat[~erased], atol=1e-5)
+
+
+async def test_a_lost_report_takes_the_last_good_csi_of_its_ue_where_its_session_asks_for_it(
+    worker: Worker, make_ue: MakeUe
+) -> None:
+    ue, fresh = make_ue(link="digital:soft:erasure-0.5"), Worker(worker.decoders)
+
+    def sent_by(session_id: str | None, rows: range) -> Entry:
+        reports = None if session_id is None else [(session_id, 5, number) for number in rows]
+        return replace(entry(ue, rows), reports=reports)
+
+    batches = [
+        [sent_by("a", range(8)), sent_by(None, range(8)), sent_by("b", range(4, 12))],
+        [sent_by("a", range(8, 20)), sent_by("b", range(12, 20))],
+    ]
+    results = [result for batch in batches for result in fresh.decode(batch)]
+    plain = [result for batch in batches for result in worker.decode([replace(e, reports=None) for e in batch])]
+    mean_csi = worker.decoders[ue.card.sha256].mean_csi.numpy()
+    last: dict[str, NDArray[np.complex64]] = {}
+    for part, ours, theirs in zip([e for batch in batches for e in batch], results, plain, strict=True):
+        assert ours.fallback.tolist() == theirs.fallback.tolist()
+        assert not theirs.held.any()
+        session_id = part.reports[0][0] if part.reports else ""
+        for i, lost in enumerate(ours.fallback):
+            if not lost and session_id:
+                last[session_id] = theirs.h_hat[i]
+            wanted = last.get(session_id, mean_csi) if lost else theirs.h_hat[i]
+            np.testing.assert_array_equal(ours.h_hat[i], wanted)
+            assert ours.held[i] == (lost and session_id in last)
+        assert part.h is not None
+        assert ours.scores is not None
+        np.testing.assert_allclose(ours.scores.nmse, nmse(torch.from_numpy(ours.h_hat), part.h).numpy(), rtol=1e-12)
+    assert sum(result.held.sum() for result in results) > 5
 
 
 async def test_a_channel_code_is_decoded_and_the_checks_of_its_crc_are_told_to_each_entry(

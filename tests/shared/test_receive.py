@@ -20,6 +20,7 @@ class Parity:
     """One bit behind the information bits that makes the ones even: the shortest CRC there is."""
 
     label = "parity"
+    interleaved = False
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         return num_info_bits + 1

@@ -26,6 +26,7 @@ class Thrice:
     """Every bit three times, decided by the sum of its LLRs; no CRC."""
 
     label = "thrice"
+    interleaved = False
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         return 3 * num_info_bits

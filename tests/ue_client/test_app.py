@@ -71,6 +71,11 @@ async def test_more_reports_than_channels_start_over_with_other_noise(local: Sta
     assert len(set(nmse)) == 12
 
 
+async def test_the_last_good_csi_of_data_that_declare_no_time_correlation_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"`fallback` last must .*; indoor-open-office declares none"):
+        await send(Settings(fallback="last"), OneUe(0, 0, (0.0,), 1), lambda name, count: None)
+
+
 async def test_no_codec_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="`codec` must be given at least once"):
         await send(Settings(codecs=()), OneUe(0, 0, (0.0,), 1), lambda name, count: None)

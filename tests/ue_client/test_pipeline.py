@@ -146,6 +146,14 @@ def test_only_a_base_station_that_knows_estimators_and_the_downlink_is_asked_for
     assert (request.protocol_version, request.downlink_snr_db) == (version, downlink_snr_db)
 
 
+def test_only_a_base_station_that_knows_it_is_asked_for_the_last_good_csi(moving: Path) -> None:
+    channels = load_channels(str(moving))
+    for fallback, version in (("mean", 1), ("last", 2)):
+        ue = make_pipeline(load_model("klt"), channels, "ideal", 128, 5, fallback=fallback)  # type: ignore[arg-type]
+        request = ue.session_request(str(uuid.uuid4()))
+        assert (request.protocol_version, request.fallback) == (version, fallback)
+
+
 def test_a_list_of_downlink_snrs_that_does_not_increase_is_refused(indoor: ChannelSet) -> None:
     with pytest.raises(InvalidArgumentError, match=r"`downlink_snr_db` must be .* increasing .*; got \[10.0, 0.0\]"):
         make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, downlink_snr_db=(10.0, 0.0))

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import numpy as np
@@ -29,7 +29,7 @@ class Sent:
 
 @pytest.fixture(scope="session")
 def sent(station: BaseStationProcess, make_ue: Callable[..., Pipeline]) -> tuple[Sent, Sent]:
-    """One session with truth; one of a UE that estimates, half without truth, over a link that loses reports."""
+    """One session with truth; one that estimates and holds CSI, half without truth, over a link that loses reports."""
     sessions = (
         Sent(str(uuid.uuid4()), "klt", "digital:bsc", 2 * NUM_REPORTS, (-5.0, 10.0)),
         Sent(str(uuid.uuid4()), "angular-topk", "digital:hard:qpsk:erasure-0.3", 2 * NUM_REPORTS, (2.5,)),
@@ -40,10 +40,13 @@ def sent(station: BaseStationProcess, make_ue: Callable[..., Pipeline]) -> tuple
         for session in sessions:
             ls_cnr_db = 12.5 if session.codec == "angular-topk" else None
             ue = make_ue(session.codec, session.link, None, ls_cnr_db, session.downlink_snr_db)
-            await sender.open_session(ue.session_request(session.session_id))
+            request = ue.session_request(session.session_id)
+            if ls_cnr_db is not None:  # the base station cannot know how data that it does not hold hang together
+                request = replace(request, fallback="last", dataset_sha256="")
+            await sender.open_session(request)
             for i, snr_db in enumerate((0.0, 2.5)):
                 sequence = np.arange(i * NUM_REPORTS, (i + 1) * NUM_REPORTS)
-                truth_by: TruthBy | None = None if session.codec == "angular-topk" and i else "index"
+                truth_by: TruthBy | None = "index" if ls_cnr_db is None else None if i else "channel"
                 ack = await sender.report(ue.frame(session.session_id, i, 7, sequence, sequence, snr_db, truth_by))
                 assert ack.code == 0
         await sender.close_session(sessions[0].session_id)

@@ -29,7 +29,9 @@ def decode(batch: list[Entry]) -> list[Decoded]:
     if batch[0].key == WRONG:
         raise DataFileError("the model is gone")
     none = np.zeros(1, dtype=np.bool_)
-    return [Decoded(np.full((1, 1, 1, 1), e.snr_db[0]), none, none, None, None, 0.0, 0.0, len(batch)) for e in batch]
+    return [
+        Decoded(np.full((1, 1, 1, 1), e.snr_db[0]), none, none, none, None, None, 0.0, 0.0, len(batch)) for e in batch
+    ]
 
 
 @asynccontextmanager

@@ -394,7 +394,7 @@ class TestOpening:
             await administer(url, "SELECT * FROM sessions")
 
     @pytest.mark.parametrize(
-        ("version", "num_already"), [(1, 0), (1, 1), (1, 2), (1, 9), (2, 0), (2, 1), (2, 4), (2, 7)]
+        ("version", "num_already"), [(1, 0), (1, 1), (1, 2), (1, 11), (2, 0), (2, 1), (2, 4), (2, 9)]
     )
     async def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_holds(
         self, url: str, version: int, num_already: int
@@ -412,17 +412,18 @@ class TestOpening:
             assert await store.session(session.session_id) == replace(session, num_reports=1 + time)
             first = (await everything(store))[0]
             assert (first.estimator, first.nmse, first.bit_errors, first.erased) == ("perfect", 0.5, 3, False)
+            assert not first.held
             if num_already == 0:  # what it holds is from before version 3
                 assert (first.rho, first.crc_ok, first.coded_bits, first.channel_uses) == (None, None, 128, 128)
                 total = (await store.totals(ReportFilter(), []))[0]
                 assert (total.coded_bits, total.channel_uses) == (128 + time * 300, 128 + time * 150)
                 assert (total.num_decided, total.decided_bits, total.num_rho) == (1 + time, (1 + time) * 128, time)
-            row = replace(report_row(session, 1 + time), downlink=(downlink_row(5.0),))
+            row = replace(report_row(session, 1 + time), downlink=(downlink_row(5.0),), held=True)
             await store.append([row], [])
             added = await store.report((await everything(store))[-1].report_id)
             assert added is not None
-            assert (added.rho, added.coded_bits, added.downlink) == (0.9, 300, row.downlink)
-            other = session_row(estimator="ls", cnr_db=3.0, downlink_snr_db=(5.0, 10.0))
+            assert (added.rho, added.coded_bits, added.downlink, added.held) == (0.9, 300, row.downlink, True)
+            other = replace(session_row(estimator="ls", cnr_db=3.0, downlink_snr_db=(5.0, 10.0)), fallback="last")
             await store.add_session(other)
             assert await store.session(other.session_id) == other
             await store.close()
@@ -434,9 +435,10 @@ CAME_WITH = {
     3: (
         "DROP TABLE downlink",
         "ALTER TABLE sessions DROP COLUMN downlink_snr_db",
+        "ALTER TABLE sessions DROP COLUMN fallback",
         *(
             f"ALTER TABLE reports DROP COLUMN {name}"
-            for name in ("rho", "erased", "crc_ok", "coded_bits", "channel_uses")
+            for name in ("rho", "erased", "crc_ok", "coded_bits", "channel_uses", "held")
         ),
     ),
 }
@@ -465,6 +467,7 @@ class DrawnReport:
     erased: bool
     crc_ok: bool | None
     fallback: bool
+    held: bool
     queue_ms: float
     batch_size: int
     coded_bits: int
@@ -485,6 +488,7 @@ class DrawnReport:
             sgcs=self.sgcs if scored else None,
             bit_errors=self.bit_errors if scored and not self.erased else None,
             fallback=self.fallback,
+            held=self.held,
             queue_ms=self.queue_ms,
             decode_ms=2 * self.queue_ms,
             batch_size=self.batch_size,
@@ -513,6 +517,7 @@ drawn_reports = st.builds(
     erased=st.booleans(),
     crc_ok=st.none() | st.booleans(),
     fallback=st.booleans(),
+    held=st.booleans(),
     queue_ms=st.floats(0, 1000),
     batch_size=st.integers(1, 256),
     coded_bits=st.integers(1, 2**31 - 1),
@@ -565,6 +570,7 @@ class TestTotals:
                     erased=bool(rng.random() < 0.2),
                     crc_ok=[None, True, False][rng.integers(3)],
                     fallback=bool(rng.random() < 0.2),
+                    held=bool(rng.random() < 0.1),
                     queue_ms=float(rng.random()),
                     batch_size=int(rng.integers(1, 65)),
                     coded_bits=int(rng.integers(32, 300)),
@@ -635,6 +641,7 @@ def reference(rows: list[ReportRow], group_by: Sequence[GroupColumn]) -> list[Gr
                 coded_bits=sum(row.coded_bits for row in members),
                 channel_uses=sum(row.channel_uses for row in members),
                 fallbacks=sum(row.fallback for row in members),
+                held=sum(row.held for row in members),
                 mean_queue_ms=float(np.mean([row.queue_ms for row in members])),
                 mean_decode_ms=float(np.mean([row.decode_ms for row in members])),
                 mean_batch_size=float(np.mean([row.batch_size for row in members])),

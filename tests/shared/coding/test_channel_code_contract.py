@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shared.coding.channel_code import ChannelCode
 from shared.coding.codes import CHANNEL_CODES, make_channel_code
 from shared.coding.crc import num_crc_bits
-from shared.errors import InvalidArgumentError
+from shared.errors import InvalidArgumentError, ModelMismatchError
 
 NUM_INFO_BITS = (1, 11, 12, 19, 20, 32, 128, 511, 1000)
 SHORT, MEDIUM = 96, 128  # every code takes them
@@ -58,7 +58,7 @@ def test_an_unknown_label_is_answered_with_the_known_ones() -> None:
 @pytest.mark.parametrize("label", ["polar-1/2", "ldpc-1/2"])
 def test_a_code_of_sionna_says_what_is_missing_without_it(label: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InvalidArgumentError, match=f"`channel_code` {label} needs Sionna: .* its extra `radio`"):
+    with pytest.raises(ModelMismatchError, match=f"`channel_code` {label} needs Sionna, .* its extra `radio`"):
         make_channel_code(label)
 
 

@@ -30,7 +30,9 @@ def reports_of(seed: int, num_reports: int, with_crc: bool, erasure: float) -> R
     downlink = DownlinkScores(*rng.random((4, num_reports, 2)))
     fallback = erased if crc_ok is None else ~crc_ok
     nmse, sgcs, rho = rng.random((3, num_reports))
-    return Reports(nmse, sgcs, rho, errors, erased, crc_ok, fallback, downlink)
+    return Reports(
+        nmse, sgcs, rho, errors, erased, crc_ok, fallback, fallback & (rng.random(num_reports) < 0.5), downlink
+    )
 
 
 async def through_the_store(reports: Reports, url: str) -> dict[str, object]:
@@ -62,6 +64,7 @@ def report_row(reports: Reports, i: int) -> ReportRow:
         sgcs=float(reports.sgcs[i]),
         bit_errors=None if erased else int(reports.bit_errors[i]),
         fallback=bool(reports.fallback[i]),
+        held=bool(reports.held[i]),
         queue_ms=1.0,
         decode_ms=1.0,
         batch_size=1,

@@ -46,6 +46,17 @@ def test_orthogonal_directions_count_zero() -> None:
     assert sgcs(h_hat, h).tolist() == [0]
 
 
+def test_a_layer_that_is_only_the_rounding_of_complex64_counts_zero_in_complex128() -> None:
+    h = random_channels(1, 2)
+    h_hat = (h[:, :1] * torch.tensor([1, 0.3 + 0.7j])[:, None, None]).to(
+        torch.complex64
+    )  # of rank one but for rounding
+    for dtype in (torch.complex64, torch.complex128):
+        found = sgcs_per_layer_and_subband(h_hat.to(dtype), h, num_layers=2, num_subbands=8)
+        assert (found[:, 0] > 0).all()
+        assert (found[:, 1] == 0).all()
+
+
 def test_another_shape_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match=r"\[3, 1, 4, 8\]; got \[3, 2, 4, 8\]"):
         sgcs(random_channels(1, 2), random_channels(1))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from protos.csi.v1 import feedback_pb2, frame_pb2
 from shared.errors import InvalidArgumentError
 from shared.frame import MAX_DOWNLINK_SNRS, Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
-from shared.types import CsiShape, Domain, ReceivedKind
+from shared.types import CsiShape, Domain, Fallback, ReceivedKind
 from shared.wire import serde
 
 uint32, uint64, int63 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**63 - 1)
@@ -126,7 +126,11 @@ downlinks = st.lists(finite, max_size=MAX_DOWNLINK_SNRS).map(tuple)
 
 
 @given(
-    st.builds(SessionRequest, uint32, text, text, text, shapes, text, text, estimators, st.none() | finite, downlinks)
+    st.builds(
+        SessionRequest,
+        *(uint32, text, text, text, shapes, text, text, estimators, st.none() | finite, downlinks),
+        st.sampled_from(get_args(Fallback)),
+    )
 )
 def test_a_session_request_comes_back_from_the_wire(request: SessionRequest) -> None:
     content = serde.session_request_to_proto(request).SerializeToString()
@@ -188,9 +192,15 @@ def test_a_domain_that_is_not_ours_is_refused() -> None:
         serde.session_request_from_proto(feedback_pb2.OpenSessionRequest(domain="time"))
 
 
+def test_a_fallback_that_is_not_ours_is_refused() -> None:
+    message = feedback_pb2.OpenSessionRequest(domain="angular-delay", fallback="next")
+    with pytest.raises(InvalidArgumentError, match="`fallback` must be mean or last; got 'next'"):
+        serde.session_request_from_proto(message)
+
+
 def test_a_ue_that_names_no_estimator_estimates_perfectly() -> None:
     request = serde.session_request_from_proto(feedback_pb2.OpenSessionRequest(domain="angular-delay"))
-    assert (request.estimator, request.cnr_db) == ("perfect", None)
+    assert (request.estimator, request.cnr_db, request.fallback) == ("perfect", None, "mean")
 
 
 def test_a_request_of_too_many_downlink_snrs_stays_long_enough_to_be_refused() -> None:

@@ -67,6 +67,7 @@ def expected(reports: list[dict[str, Any]]) -> dict[str, Any]:
         "channel_uses_per_report": channel_uses,
         "ebno_db": db(10 ** (snr_db.pop() / 10) * channel_uses / info_bits) if len(snr_db) == 1 else None,
         "fallbacks": sum(report["fallback"] for report in reports),
+        "held": sum(report["held"] for report in reports),
         "mean_queue_ms": np.mean([report["queue_ms"] for report in reports]),
         "mean_decode_ms": np.mean([report["decode_ms"] for report in reports]),
         "mean_batch_size": np.mean([report["batch_size"] for report in reports]),

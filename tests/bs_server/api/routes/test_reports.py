@@ -37,13 +37,17 @@ def test_a_report_is_shown_with_its_scores(rest: httpx.Client, scored: str) -> N
             assert 0 < score["spectral_efficiency"] < score["spectral_efficiency_perfect"] < 12
 
 
-def test_a_report_that_was_erased_has_the_score_of_the_mean_channel_and_no_bits(
+def test_a_report_that_was_erased_has_the_score_of_what_stands_for_it_and_no_bits(
     rest: httpx.Client, half_scored: str
 ) -> None:
     reports = reports_of(rest, half_scored)
     erased = [report for report in reports if report["erased"]]
     assert 0 < len(erased) < 50
     assert [report["fallback"] for report in reports] == [report["erased"] for report in reports]
+    arrived = np.cumsum([not report["erased"] for report in reports])
+    assert [report["held"] for report in reports] == [
+        report["erased"] and n > 0 for report, n in zip(reports, arrived, strict=True)
+    ]
     assert {(report["coded_bits"], report["channel_uses"]) for report in reports} == {(128, 64)}
     assert {report["bit_errors"] for report in erased} == {None}
     scored = [report for report in erased if report["nmse"] is not None]

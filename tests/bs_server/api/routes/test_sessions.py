@@ -8,6 +8,7 @@ def test_a_session_is_shown_as_it_was_opened(rest: httpx.Client, scored: str, ha
     assert closed["model_sha256"] == rest.get("/v1/codecs/klt").json()["sha256"]
     assert closed["opened_at"] < closed["closed_at"]
     assert still_open["closed_at"] is None
+    assert [row["fallback"] for row in (closed, still_open)] == ["mean", "last"]
     assert [row["downlink_snr_db"] for row in (closed, still_open)] == [[-5.0, 10.0], [2.5]]
     assert [(row["estimator"], row["cnr_db"]) for row in (closed, still_open)] == [("perfect", None), ("ls", 12.5)]
 
