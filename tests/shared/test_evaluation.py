@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -51,7 +53,7 @@ def test_the_directions_of_each_side_are_computed_once(monkeypatch: pytest.Monke
         return layer_directions(h, num_layers, num_subbands)
 
     for module in ("shared.evaluation", "shared.metrics.sgcs", "shared.metrics.precoding"):
-        monkeypatch.setattr(f"{module}.layer_directions", watched, raising=False)
+        monkeypatch.setattr(sys.modules[module], "layer_directions", watched)  # `shared.metrics.sgcs` is a function too
     h = torch.randn(3, 2, 4, 8, dtype=torch.complex64, generator=torch.Generator().manual_seed(2))
     decided, sent = bits(3)
     scores = evaluate(noisy(h), decided, h, sent, "spatial-frequency", SNR_DB)
