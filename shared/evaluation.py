@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.metrics import bit_errors, nmse, rho, sgcs
-from shared.metrics.downlink import mrt_downlink
+from shared.metrics import bit_errors, nmse, rho
+from shared.metrics.directions import layer_directions
+from shared.metrics.downlink import Downlink, beam_downlink
 from shared.metrics.rho import NUM_FFT
+from shared.metrics.sgcs import direction_similarity
 from shared.transforms import from_angular_delay
 from shared.types import Domain, Payload
 
@@ -93,18 +95,19 @@ def evaluate(
         downlink_snr_db: SNRs at which the downlink is scored.
     """
     h = h.to(h_hat.device)
-    in_frequency = _to_frequency(h_hat, domain), _to_frequency(h, domain)
+    in_frequency = _to_frequency(h, domain)
+    # Once for SGCS and downlink: with several receive antennas, each is a decomposition a subcarrier.
+    v_hat, v = (layer_directions(x, 1, x.shape[-1]) for x in (_to_frequency(h_hat, domain), in_frequency))
     return Scores(
         nmse(h_hat, h).cpu().numpy(),
-        sgcs(*in_frequency).cpu().numpy(),
+        direction_similarity(v_hat, v).mean(dim=(1, 2)).cpu().numpy(),
         rho(h_hat, h).cpu().numpy() if domain == "angular-delay" and h.shape[-1] <= NUM_FFT else None,
         bit_errors(decided, sent),
-        _downlink(*in_frequency, downlink_snr_db) if downlink_snr_db else None,
+        _on_host(beam_downlink(v_hat, v, in_frequency, downlink_snr_db)) if downlink_snr_db else None,
     )
 
 
-def _downlink(h_hat: Tensor, h: Tensor, snr_db: Sequence[float]) -> DownlinkScores:
-    scores = mrt_downlink(h_hat, h, snr_db)
+def _on_host(scores: Downlink) -> DownlinkScores:
     return DownlinkScores(
         scores.bler.cpu().numpy(),
         scores.spectral_efficiency.cpu().numpy(),

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shared.metrics.precoding import mrt_sinr, zero_forcing_sinr
+from shared.metrics.precoding import beam_sinr, mrt_sinr, zero_forcing_sinr
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,24 @@ def mrt_downlink(h_hat: Tensor, h: Tensor, snr_db: Sequence[float]) -> Downlink:
         ('2.4e-04', '4.396')
     """
     return _scores(mrt_sinr(h_hat, h, snr_db), mrt_sinr(h, h, snr_db))
+
+
+def beam_downlink(v_hat: Tensor, v: Tensor, h: Tensor, snr_db: Sequence[float]) -> Downlink:
+    """Score as `mrt_downlink`, with directions that are known already.
+
+    Args:
+        v_hat: [batch, num_subcarriers, 1, num_tx_ant] complex128 of `layer_directions`, of the reconstruction.
+        v: Same shape, of the truth.
+        h: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex, spatial-frequency domain, unit mean power.
+        snr_db: [num_snr] downlink SNR, dB.
+
+    Example:
+        >>> h = torch.ones(1, 1, 4, 32, dtype=torch.complex64)
+        >>> v = torch.full((1, 32, 1, 4), 0.5, dtype=torch.complex128)
+        >>> f"{beam_downlink(v, v, h, [7.0]).spectral_efficiency.item():.3f}"
+        '4.396'
+    """
+    return _scores(beam_sinr(v_hat, h, snr_db), beam_sinr(v, h, snr_db))
 
 
 def zero_forcing_downlink(h_hat: Tensor, h: Tensor, snr_db: Sequence[float], num_ue: int) -> Downlink:

@@ -41,7 +41,26 @@ def mrt_sinr(h_hat: Tensor, h: Tensor, snr_db: Sequence[float]) -> Tensor:
         [[4.0, 4.0], [40.0, 40.0]]
     """
     _check_shapes(h_hat, h)
-    w = _or_first_antenna(layer_directions(h_hat, num_layers=1, num_subbands=h.shape[-1]).squeeze(2))
+    return beam_sinr(layer_directions(h_hat, num_layers=1, num_subbands=h.shape[-1]), h, snr_db)
+
+
+def beam_sinr(v_hat: Tensor, h: Tensor, snr_db: Sequence[float]) -> Tensor:
+    """Return `mrt_sinr` of directions that are known already.
+
+    Args:
+        v_hat: [batch, num_subcarriers, 1, num_tx_ant] complex128 of `layer_directions`, one subcarrier a subband.
+        h: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex, unit mean power: the truth.
+        snr_db: [num_snr] downlink SNR, dB.
+
+    Returns:
+        [batch, num_snr, num_subcarriers] float64, linear.
+
+    Example:
+        >>> h = torch.ones(1, 1, 4, 2, dtype=torch.complex64)
+        >>> beam_sinr(torch.zeros(1, 2, 1, 4, dtype=torch.complex128), h, [0.0]).tolist()
+        [[[1.0, 1.0]]]
+    """
+    w = _or_first_antenna(v_hat.squeeze(2))
     received = torch.einsum("brtf,bft->brf", h.to(torch.complex128), w)  # H_f w_f
     gain = received.abs().square().sum(dim=1)
     return _linear(snr_db, gain)[:, None] * gain[:, None]

@@ -66,4 +66,23 @@ def sgcs_per_layer_and_subband(h_hat: Tensor, h: Tensor, num_layers: int, num_su
     if h_hat.shape != h.shape:
         raise InvalidArgumentError(f"`h_hat` must have the shape of `h`, {list(h.shape)}; got {list(h_hat.shape)}.")
     v, v_hat = (layer_directions(x, num_layers, num_subbands) for x in (h, h_hat))
+    return direction_similarity(v_hat, v)
+
+
+def direction_similarity(v_hat: Tensor, v: Tensor) -> Tensor:
+    """Return the squared cosine similarity of directions that are known already.
+
+    Args:
+        v_hat: [batch, num_subbands, num_layers, num_tx_ant] complex128 of `layer_directions`, of the reconstruction.
+        v: Same shape, of the truth.
+
+    Returns:
+        [batch, num_layers, num_subbands] float64 in [0, 1]; a layer that either does not have counts 0.
+
+    Example:
+        >>> import torch
+        >>> v = torch.eye(2, dtype=torch.complex128)[None, None]
+        >>> direction_similarity(v.roll(1, dims=2), v).tolist()
+        [[[0.0], [0.0]]]
+    """
     return (v.conj() * v_hat).sum(dim=-1).abs().square().transpose(1, 2)

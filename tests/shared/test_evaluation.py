@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ import torch
 from shared.channels import ChannelSet
 from shared.evaluation import DownlinkScores, Scores, evaluate
 from shared.metrics import nmse, rho, sgcs
+from shared.metrics.directions import layer_directions
 from shared.metrics.downlink import mrt_downlink
 from shared.transforms import from_angular_delay
 from shared.types import Domain, Payload
@@ -39,6 +42,27 @@ def test_scores_are_those_of_the_metrics_in_the_domain_of_the_data(indoor: Chann
     np.testing.assert_allclose(scores.sgcs, wanted.numpy(), rtol=1e-6)
     assert scores.bit_errors.tolist() == [0, 1, 2, 3, 4]
     assert scores.downlink is None
+
+
+def test_the_directions_of_each_side_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are most of the work where there are several receive antennas."""
+    calls: list[torch.Tensor] = []
+
+    def watched(h: torch.Tensor, num_layers: int, num_subbands: int) -> torch.Tensor:
+        calls.append(h)
+        return layer_directions(h, num_layers, num_subbands)
+
+    for module in ("shared.evaluation", "shared.metrics.sgcs", "shared.metrics.precoding"):
+        monkeypatch.setattr(sys.modules[module], "layer_directions", watched)  # `shared.metrics.sgcs` is a function too
+    h = torch.randn(3, 2, 4, 8, dtype=torch.complex64, generator=torch.Generator().manual_seed(2))
+    decided, sent = bits(3)
+    scores = evaluate(noisy(h), decided, h, sent, "spatial-frequency", SNR_DB)
+    assert len(calls) == 2
+    assert scores.downlink is not None
+    wanted = mrt_downlink(noisy(h), h, SNR_DB)
+    np.testing.assert_allclose(scores.downlink.bler, wanted.bler.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(scores.downlink.bler_perfect, wanted.bler_perfect.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(scores.sgcs, sgcs(noisy(h), h).numpy(), rtol=1e-12)
 
 
 def test_rho_is_that_of_angles_and_delays_and_of_nothing_else(indoor: ChannelSet) -> None:
