@@ -165,7 +165,8 @@ def test_an_estimator_that_the_data_do_not_allow_leaves_the_others(tmp_path: Pat
     ("grid", "error", "sentence"),
     [
         ({"codec": ["klt", "nope"]}, DataFileError, "`codec` must be a model of the zoo"),
-        ({"data": ["nope.npz"]}, DataFileError, "`data` must be a shipped data set"),
+        ({"data": ["nope"]}, DataFileError, "`data` must be a shipped data set"),
+        ({"data": ["nope.npz"]}, DataFileError, "`data` must be a file that exists"),
         ({"link": ["digital:bsc", "digital:nope"]}, InvalidArgumentError, "`link` must"),
     ],
 )
