@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from shared.experiments.reproduction_matrix import matrix_section
 from shared.experiments.reproduction_tables import TABLES, db, markdown_table
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,7 @@ def render(results: Path = RESULTS) -> str:
     parts += [
         networks_table(name, json.loads((results / "networks" / f"{name}.json").read_text())) for name in SECTIONS
     ]
+    parts.append(matrix_section(results / "five"))
     parts += [table(json.loads((results / f"{name}.json").read_text())) for name, table in TABLES.items()]
     return "\n".join([*parts, RECIPES])
 
