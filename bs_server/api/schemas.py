@@ -5,6 +5,7 @@ import math
 from pydantic import BaseModel, ConfigDict, Field
 
 from bs_server.store import DownlinkRow, DownlinkTotals, GroupColumn, GroupTotals, ReportRow, SessionRow
+from shared.links import combined_snr_db
 from shared.metrics import Interval, mean_interval, ratio_interval, to_db, wilson_interval
 from shared.types import Fallback
 
@@ -284,6 +285,9 @@ class Group(Answer):
     ebno_db: float | None = Field(
         description="Eb/N0 per information bit; null of symbols, or unless grouped by `snr_db`."
     )
+    combined_snr_db: float | None = Field(
+        description="Mean SNR after combining the antennas; null if ideal, or unless grouped by `snr_db`, `link`."
+    )
     fallbacks: int
     held: int = Field(description="Of the fallbacks, those that took the UE's last good CSI.")
     mean_queue_ms: float
@@ -318,6 +322,7 @@ class Group(Answer):
             coded_bits_per_report=totals.coded_bits / totals.num_reports,
             channel_uses_per_report=totals.channel_uses / totals.num_reports,
             ebno_db=_ebno_db(key.get("snr_db"), totals),
+            combined_snr_db=_combined_snr_db(key.get("link"), key.get("snr_db")),
             fallbacks=totals.fallbacks,
             held=totals.held,
             mean_queue_ms=totals.mean_queue_ms,
@@ -369,6 +374,10 @@ def _ebno_db(snr_db: object, totals: GroupTotals) -> float | None:
     if not isinstance(snr_db, float) or not totals.info_bits or totals.num_symbol_reports:
         return None
     return snr_db + 10 * math.log10(totals.channel_uses / totals.info_bits)
+
+
+def _combined_snr_db(link: object, snr_db: object) -> float | None:
+    return combined_snr_db(link, snr_db) if isinstance(link, str) and isinstance(snr_db, float) else None
 
 
 def _downlink_score(row: DownlinkRow) -> DownlinkScore:

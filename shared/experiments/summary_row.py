@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.evaluation import DownlinkScores, Scores
+from shared.links import combined_snr_db
 from shared.metrics import mean_interval, ratio_interval, to_db, wilson_interval
 from shared.receive import Reception
 
@@ -139,6 +140,7 @@ def summary_row(key: PointKey, reports: Reports) -> dict[str, Cell]:
         "coded_bits_per_report": 0.0 if key.of_symbols else float(key.coded_bits),
         "channel_uses_per_report": float(key.channel_uses),
         "ebno_db": key.snr_db + 10 * math.log10(key.channel_uses / info_bits) if info_bits else None,
+        "combined_snr_db": combined_snr_db(key.link, key.snr_db),
         "fallbacks": int(reports.fallback.sum()),
         "held": int(reports.held.sum()),
         **dict(_downlink(key.downlink_snr_db, reports.downlink)),

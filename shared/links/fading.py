@@ -60,6 +60,9 @@ def uplink_channels() -> NDArray[np.complex64]:
     return h
 
 
+# Mean over realisations and subcarriers of the gain after combining.
+MEAN_GAIN: dict[FadingName, float] = {"awgn": 1.0, "rayleigh": 1.0, "uplink": 8.0}
+
 # (streams of the reports, most symbols of a report) -> gain of each symbol, or [batch, 1] where all have one
 FADINGS: dict[FadingName, Callable[[Randomness, int], Gain]] = {
     "awgn": awgn_gain,

@@ -42,6 +42,7 @@ def test_what_is_not_measured_is_an_empty_cell(few: ChannelSet) -> None:
     empty = {name for name, value in row.items() if value is None}
     assert empty == {
         "cnr_db",
+        "combined_snr_db",
         *("nmse_ci95_low_db", "nmse_ci95_high_db", "sgcs_ci95_low", "sgcs_ci95_high", "rho_ci95_low", "rho_ci95_high"),
         *("ber_ci95_low", "ber_ci95_high"),
         *(f"{rate}_{end}" for rate in ("crc_fail_rate", "undetected_error_rate") for end in ENDS),
@@ -56,6 +57,7 @@ def test_a_report_of_symbols_has_a_channel_and_no_bits(few: ChannelSet) -> None:
     assert noisy.reports.nmse.mean() > clean.reports.nmse.mean()
     row = clean.row()
     assert [row[name] for name in ("ber", "bler_value", "ebno_db", "crc_fail_rate_value")] == [None] * 4
+    assert row["combined_snr_db"] == pytest.approx(20 + 10 * np.log10(8))
     assert [row[f"{name}_per_report"] for name in ("info_bits", "coded_bits", "channel_uses")] == [0.0, 0.0, 64.0]
 
 

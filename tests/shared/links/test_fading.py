@@ -9,9 +9,9 @@ from scipy.stats import kstest
 
 from shared.coding.channel_code import Uncoded
 from shared.digests import sha256_of
-from shared.links import make_link
+from shared.links import combined_snr_db, make_link
 from shared.links.error_probability import bit_error_probability
-from shared.links.fading import FADINGS, UPLINK_FILE, uplink_channels
+from shared.links.fading import FADINGS, MEAN_GAIN, UPLINK_FILE, uplink_channels
 from shared.links.label import FADING_NAMES, FadingName
 from shared.links.modulation import MODULATIONS
 from shared.metrics import bit_errors
@@ -141,6 +141,15 @@ def test_reports_are_lost_whole_at_their_rate_and_the_others_arrive_as_ever(dete
     assert not received.values[lost].any()
     assert np.array_equal(received.values[~lost], whole.values[~lost])
     assert (received.length[~lost] == 8).all()
+
+
+@pytest.mark.parametrize("fading", FADING_NAMES)
+def test_the_mean_gain_is_that_of_the_realisations_and_what_combining_adds_to_the_snr(fading: FadingName) -> None:
+    gain = FADINGS[fading](streams(), 32).mean(axis=1)
+    assert gain.mean() == pytest.approx(MEAN_GAIN[fading], abs=4 * gain.std() / np.sqrt(NUM_REPORTS) + 1e-9)
+    for label in (f"digital:soft:{fading}:qpsk", f"analog:{fading}"):
+        assert combined_snr_db(label, -3.0) == pytest.approx(-3 + 10 * np.log10(MEAN_GAIN[fading]))
+    assert combined_snr_db("ideal", -3.0) is None
 
 
 def test_noise_fading_and_erasure_have_streams_of_their_own() -> None:

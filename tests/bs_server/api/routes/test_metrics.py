@@ -42,7 +42,8 @@ def expected(reports: list[dict[str, Any]]) -> dict[str, Any]:
     coded_bits, channel_uses, info_bits = (
         np.mean([report[name] for report in reports]) for name in ("coded_bits", "channel_uses", "rate")
     )
-    snr_db = {report["snr_db"] for report in reports}
+    snr_db, links = ({report[name] for report in reports} for name in ("snr_db", "link"))
+    alone = min(snr_db) if len(snr_db) == 1 else None  # one antenna: no gain
     return {
         "num_reports": len(reports),
         "num_scored": len(scored),
@@ -66,6 +67,7 @@ def expected(reports: list[dict[str, Any]]) -> dict[str, Any]:
         "coded_bits_per_report": coded_bits,
         "channel_uses_per_report": channel_uses,
         "ebno_db": db(10 ** (snr_db.pop() / 10) * channel_uses / info_bits) if len(snr_db) == 1 else None,
+        "combined_snr_db": None if links == {"ideal"} else alone,
         "fallbacks": sum(report["fallback"] for report in reports),
         "held": sum(report["held"] for report in reports),
         "mean_queue_ms": np.mean([report["queue_ms"] for report in reports]),
@@ -100,6 +102,8 @@ def test_the_summary_is_what_its_reports_add_up_to(
         wanted = expected(members)
         if "snr_db" not in group_by:
             wanted["ebno_db"] = None
+        if not {"snr_db", "link"} <= set(group_by):
+            wanted["combined_snr_db"] = None
         for name, value in wanted.items():
             assert group[name] == (value if value is None else pytest.approx(value, rel=1e-9, abs=1e-12)), name
         assert all(group[name] is None for name in {*DEFAULT, "session"} - set(group_by))
