@@ -120,6 +120,15 @@ def test_a_report_that_its_decoder_calls_valid_but_is_not_finite_falls_back(
     assert_mean_or_channel(reception, indoor, decoder, [False, True, True, False])
 
 
+def test_a_report_whose_sum_is_too_large_for_single_precision_is_finite_all_the_same(
+    decoder: Decoder, payload: Payload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = torch.full((len(payload.bits), *decoder.card.shape.dims), 3e38 + 3e38j, dtype=torch.complex64)
+    all_valid = Reconstruction(huge, np.ones(len(huge), dtype=np.bool_))
+    monkeypatch.setattr(decoder, "decode", lambda payload, context: all_valid)
+    assert not receive(hard(payload.bits), Uncoded(), decoder, DecodeContext(RATE, SNR_DB)).fallback.any()
+
+
 def test_a_report_that_never_arrived_falls_back_though_its_zeros_are_a_channel(
     indoor: ChannelSet, decoder: Decoder, payload: Payload
 ) -> None:
