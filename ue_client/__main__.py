@@ -328,7 +328,7 @@ _COLUMNS = {
     "bler": "BLER",
     "fallbacks": "fallback",
     "erased": "erased",
-    "crc_failed": "CRC failed",
+    "crc_failed": "bad CRC",
     "refused": "refused",
     "retries": "retries",
     "p95_ms": "p95 ms",
