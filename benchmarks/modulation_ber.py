@@ -95,7 +95,7 @@ def _measure(
 
 def _time(num_reports: int, turns: int) -> dict[str, Any]:
     """Time both on the same bits, one after the other in each turn, so that a busy machine slows both."""
-    from sionna.phy.channel import AWGN  # noqa: PLC0415  (extra `data`)
+    from sionna.phy.channel import AWGN  # noqa: PLC0415  (extra `radio`)
     from sionna.phy.mapping import Demapper, Mapper  # noqa: PLC0415
 
     snr_db = 4.0

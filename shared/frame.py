@@ -9,6 +9,7 @@ The identity of a report is (session, ue_id, sequence).
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ PROTOCOL_VERSION = 2  # brought `estimator`, `cnr_db`, `downlink_snr_db` and `fa
 FIRST_PROTOCOL_VERSION = 1  # knows perfect estimates, no downlink and the mean channel, and skips those fields
 SNR_DB_RANGE = (-40.0, 80.0)
 MAX_DOWNLINK_SNRS = 16
+MAX_POINTS = 1000  # of a range of SNRs
 SYMBOL_BYTES, NO_EFF_BYTES = 8, 4  # complex64, float32
 
 
@@ -60,6 +62,22 @@ class SessionRequest:
         of_link = self.estimator != "perfect" or self.cnr_db is not None
         newer = of_link or self.downlink_snr_db or self.fallback != "mean"
         return PROTOCOL_VERSION if newer else FIRST_PROTOCOL_VERSION
+
+
+def points_of_range(text: str) -> list[float]:
+    """Return the numbers of ``first:last:step``, last included.
+
+    Raises:
+        ValueError: If the text is no such range, or one of `MAX_POINTS` numbers or more.
+
+    Example:
+        >>> points_of_range("-5:5:5")
+        [-5.0, 0.0, 5.0]
+    """
+    first, last, step = (float(part) for part in text.split(":"))
+    if not step > 0 or not last >= first or not (last - first) / step < MAX_POINTS:
+        raise ValueError("`last` must be at least `first`, and `step` above 0")
+    return [first + i * step for i in range(math.floor((last - first) / step + 1e-9) + 1)]
 
 
 def require_downlink_snr_db(snr_db: tuple[float, ...]) -> None:

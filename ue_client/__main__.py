@@ -8,22 +8,18 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from shared.errors import CsiError
 from shared.types import Fallback
 from ue_client.config import DOWNLINK_SNR_DB, Settings, parse_snr_db
+from ue_client.printing import Row, print_fields, print_repeats, print_tallies, progress_bar
 
 if TYPE_CHECKING:
-    from ue_client.results import SessionResult, Tally
+    from ue_client.results import Tally
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 _default = Settings()
 _CODECS = list(_default.codecs)
-Row = dict[str, str | int | float | None]
 INTERRUPTED = 130  # typer's exit code of Ctrl-C
 
 Bs = Annotated[str, typer.Option(envvar="CSI_UE_BS", help="Base station, host:port.")]
@@ -143,7 +139,7 @@ def run(
         deadline_ms=deadline_ms,
     )
     points = parse_snr_db(snr_db)
-    with _bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("reports", total=len(codecs) * len(points) * num_reports)
 
         def progress(name: str, count: int) -> None:
@@ -157,8 +153,8 @@ def run(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:
-        _print_tallies(f"{link}, seed {settings.seed}", rows, settings)
-        _print_repeats(num_reports, results)
+        print_tallies(f"{link}, seed {settings.seed}", rows, settings)
+        print_repeats(num_reports, results)
         for result in results:
             typer.echo(f"session of {result.codec}: {result.session_id}")
     _require_none_refused(tallies)
@@ -226,7 +222,7 @@ def fleet(
         deadline_ms=deadline_ms,
     )
     ues = ManyUes(ue_id, num_ues, first_channel, parse_snr_db(snr_db), num_reports)
-    with _bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("reports", total=len(codecs) * num_ues * num_reports)
 
         def progress(name: str, count: int) -> None:
@@ -240,8 +236,8 @@ def fleet(
     if as_json:
         typer.echo(json.dumps({"num_ues": num_ues, "sessions": sessions, "rows": rows}, indent=2))
     else:
-        _print_tallies(f"{num_ues:,} UEs, {link}, seed {settings.seed}", rows, settings)
-        _print_repeats(num_ues * num_reports, results)
+        print_tallies(f"{num_ues:,} UEs, {link}, seed {settings.seed}", rows, settings)
+        print_repeats(num_ues * num_reports, results)
         for row in sessions:
             typer.echo(
                 f"session of {row['codec']}: {row['session_id']}, {row['reports']:,} reports in {row['duration_s']} s, "
@@ -298,88 +294,22 @@ def load(
         connect_s=connect_s,
         deadline_ms=deadline_ms,
     )
-    with _bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("reports", total=None)
         result = asyncio.run(run_load(settings, num_sessions, duration_s, snr_db, lambda n: bar.advance(task, n)))
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(result), indent=2))
     else:
         fields = dataclasses.asdict(result) | {"codecs": ", ".join(result.codecs)}
-        _print_fields("Load, closed loop", fields)
+        print_fields("Load, closed loop", fields)
     if result.num_refused:
         raise CsiError(f"{result.num_refused} reports were refused for good.")
-
-
-def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-_COLUMNS = {
-    "codec": "codec",
-    "rate": "rate",
-    "snr_db": "SNR dB",
-    "ues": "UEs",
-    "reports": "reports",
-    "nmse_db": "NMSE dB",
-    "sgcs": "SGCS",
-    "ber": "BER",
-    "bler": "BLER",
-    "fallbacks": "fallback",
-    "erased": "erased",
-    "crc_failed": "bad CRC",
-    "refused": "refused",
-    "retries": "retries",
-    "p95_ms": "p95 ms",
-}
 
 
 def _require_none_refused(tallies: "list[Tally]") -> None:
     for tally in tallies:
         if tally.num_refused:
             raise CsiError(f"{tally.num_refused} reports of {tally.codec} were refused: {tally.refusal}")
-
-
-def _print_repeats(num_reports: int, results: "list[SessionResult]") -> None:
-    """Say that reports share channels, which no interval over them knows."""
-    num_channels = results[0].num_channels
-    if num_reports > num_channels:
-        typer.echo(f"channels repeat: {num_reports:,} reports of {num_channels:,} channels")
-
-
-def _print_tallies(title: str, rows: list[Row], settings: Settings) -> None:
-    """Print one row a codec and SNR; UEs only of a fleet, and counts of what went wrong only where something did."""
-    table = Table(title=title, box=SIMPLE, padding=0)
-    rare = {"ues", "fallbacks", "erased", "crc_failed", "refused", "retries"}
-    shown = [name for name in _COLUMNS if name not in rare or any(row.get(name) for row in rows)]
-    for name in shown:
-        table.add_column(_COLUMNS[name], justify="left" if name == "codec" else "right", no_wrap=True)
-    for row in rows:
-        exact = {"nmse_db": "exact"} if row["nmse"] == 0 else {}
-        table.add_row(*(exact.get(name) or _cell(name, row[name]) for name in shown))
-    Console().print(table)
-    if settings.cnr_db is not None:
-        knows = f", covariance of {settings.covariance_source}" if settings.covariance_source else ""
-        genie = ", the channels that are sent: a genie's" if settings.covariance_source == settings.data else ""
-        typer.echo(f"estimator: {settings.estimator} at a CNR of {settings.cnr_db:g} dB{knows}{genie}")
-
-
-def _print_fields(title: str, fields: dict[str, object]) -> None:
-    table = Table(title=title, box=SIMPLE, show_header=False)
-    for name, value in fields.items():
-        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
-    Console().print(table)
-
-
-def _cell(name: str, value: str | float | None) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return (
-            f"{value:.1f}" if name in {"snr_db", "p95_ms"} else f"{value:.2f}" if name == "nmse_db" else f"{value:.3g}"
-        )
-    return str(value)
 
 
 def main() -> None:

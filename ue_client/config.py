@@ -3,14 +3,12 @@
 Environment and command line are read once, in `ue_client.__main__`, into these classes.
 """
 
-import math
 from dataclasses import dataclass
 
 from shared.errors import InvalidArgumentError
-from shared.frame import SNR_DB_RANGE
+from shared.frame import MAX_POINTS, SNR_DB_RANGE, points_of_range
 from shared.types import Fallback
 
-MAX_POINTS = 1000
 DOWNLINK_SNR_DB = "0"
 
 
@@ -86,13 +84,7 @@ def parse_snr_db(text: str, name: str = "snr_db") -> tuple[float, ...]:
     """
     wanted = f"a list (-5,0,5) or a range first:last:step (-5:15:2.5; last >= first, step > 0, {MAX_POINTS} at most)"
     try:
-        if ":" in text:
-            first, last, step = (float(part) for part in text.split(":"))
-            if not step > 0 or not last >= first or not (last - first) / step < MAX_POINTS:
-                raise ValueError
-            points = [first + i * step for i in range(math.floor((last - first) / step + 1e-9) + 1)]
-        else:
-            points = [float(part) for part in text.split(",")]
+        points = points_of_range(text) if ":" in text else [float(part) for part in text.split(",")]
     except ValueError:
         raise InvalidArgumentError(f"`{name}` must be {wanted}; got {text!r}.") from None
     low, high = SNR_DB_RANGE

@@ -13,7 +13,6 @@ and 5/6. The bit interleaver of clause 5.4.2.2 is the link's (`shared.links.inte
 Source: 3GPP TS 38.212, clauses 5.3.2, 5.4.2.1.
 """
 
-import math
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -23,8 +22,7 @@ from numpy.typing import NDArray
 
 from shared.coding.channel_code import DecodedBits
 from shared.coding.crc import append_crc, check_crc, num_crc_bits
-from shared.coding.sionna_blocks import DEVICE, MAX_BLOCKS, PRECISION, decoded, encoded, require_sionna
-from shared.errors import InvalidArgumentError
+from shared.coding.sionna_blocks import DEVICE, MAX_BLOCKS, PRECISION, coded_length, decoded, encoded, require_sionna
 
 NUM_ITERATIONS = 20
 PART = 64  # reports decoded at once; more are no faster
@@ -59,12 +57,7 @@ class LdpcCode:
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         """See `ChannelCode.num_coded_bits`."""
-        least, most = self._range
-        if not least <= num_info_bits <= most:
-            raise InvalidArgumentError(
-                f"`num_info_bits` must be in [{least}, {most}] for {self.label}; got {num_info_bits}."
-            )
-        return math.ceil(num_info_bits / self._rate)
+        return coded_length(self.label, self._rate, self._range, num_info_bits)
 
     def encode(self, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """See `ChannelCode.encode`."""

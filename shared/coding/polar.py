@@ -14,7 +14,6 @@ Source: 3GPP TS 38.212, clauses 5.3.1, 5.4.1, 6.3.1; list size: V. Bioglio, C. C
 
 import contextlib
 import io
-import math
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
@@ -26,8 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.coding.channel_code import DecodedBits
-from shared.coding.sionna_blocks import DEVICE, MAX_BLOCKS, PRECISION, decoded, encoded, require_sionna
-from shared.errors import InvalidArgumentError
+from shared.coding.sionna_blocks import DEVICE, MAX_BLOCKS, PRECISION, coded_length, decoded, encoded, require_sionna
 
 LIST_SIZE = 8
 PART_BITS = 2048  # mother code bits decoded at once: a part of 1024-bit words has two reports
@@ -62,12 +60,7 @@ class PolarCode:
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         """See `ChannelCode.num_coded_bits`."""
-        least, most = self._range
-        if not least <= num_info_bits <= most:
-            raise InvalidArgumentError(
-                f"`num_info_bits` must be in [{least}, {most}] for {self.label}; got {num_info_bits}."
-            )
-        return math.ceil(num_info_bits / self._rate)
+        return coded_length(self.label, self._rate, self._range, num_info_bits)
 
     def encode(self, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """See `ChannelCode.encode`."""

@@ -13,14 +13,16 @@ leaves no incomplete vector, and a small part has no seams.
 """
 
 import importlib.util
+import math
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.errors import ModelMismatchError
+from shared.errors import InvalidArgumentError, ModelMismatchError
 
 DEVICE = "cpu"  # Sionna would take a GPU where there is one, and round otherwise on it
 PRECISION = "single"
@@ -40,6 +42,24 @@ def require_sionna(what: str) -> None:
         raise ModelMismatchError(
             f"{what} needs Sionna, which is not here: pip install sionna-no-rt, or csilink with its extra `radio`."
         )
+
+
+def coded_length(label: str, rate: Fraction, bounds: tuple[int, int], num_info_bits: int) -> int:
+    """Return n = ceil(k / R).
+
+    Args:
+        label: Of the code, for the message.
+        rate: R.
+        bounds: The least and the most information bits that the code takes at that rate.
+        num_info_bits: k.
+
+    Raises:
+        InvalidArgumentError: If the code does not take so few, or so many.
+    """
+    least, most = bounds
+    if not least <= num_info_bits <= most:
+        raise InvalidArgumentError(f"`num_info_bits` must be in [{least}, {most}] for {label}; got {num_info_bits}.")
+    return math.ceil(num_info_bits / rate)
 
 
 def encoded(encoder: Callable[[Tensor], Tensor], bits: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -17,7 +17,6 @@ epochs = 5                     # of networks
 max_channels = 2000            # left out: all
 """
 
-import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,9 +25,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.estimation import ESTIMATORS, require_estimation
-from shared.frame import SNR_DB_RANGE, require_downlink_snr_db
+from shared.frame import SNR_DB_RANGE, points_of_range, require_downlink_snr_db
 
-MAX_VALUES = 1000  # of a range
 MAX_REPORTS = 10_000_000  # of a point, whose scores are held in memory
 
 
@@ -37,12 +35,9 @@ def _expand(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        first, last, step = (float(part) for part in value.split(":"))
-        if not (step > 0 and last >= first and (last - first) / step < MAX_VALUES):
-            raise ValueError
+        return points_of_range(value)
     except ValueError:
         raise ValueError("must be a list of numbers or a range first:last:step") from None
-    return [first + i * step for i in range(math.floor((last - first) / step + 1e-9) + 1)]
 
 
 def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:

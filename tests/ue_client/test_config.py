@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidArgumentError
-from ue_client.config import MAX_POINTS, parse_snr_db
+from shared.frame import MAX_POINTS
+from ue_client.config import parse_snr_db
 
 points = st.integers(-40 * 4, 80 * 4).map(lambda quarter: quarter / 4)
 
