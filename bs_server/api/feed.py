@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from bs_server.api.schemas import Group, Summary
+from bs_server.api.summary import Group, Summary
 from bs_server.store import GroupColumn, GroupWriter, ReportFilter, Store
 from shared.errors import OverloadedError, UnavailableError
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bs_server.api.feed import summarise
-from bs_server.api.schemas import Group, Report
+from bs_server.api.schemas import Report
+from bs_server.api.summary import Group
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.observability import Observability

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 from bs_server.api.deps import UsesContext, UsesFilter, UsesGroupBy
 from bs_server.api.feed import summarise
-from bs_server.api.schemas import Downlink, Group, Report
+from bs_server.api.schemas import Report
+from bs_server.api.summary import Downlink, Group
 from bs_server.store import GroupColumn, ReportFilter, Store
 
 PAGE = 1000  # reports read at a time: what an export needs of memory

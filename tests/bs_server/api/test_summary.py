@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binomtest, bootstrap
 
 from bs_server.api.feed import summarise
-from bs_server.api.schemas import Group, Proportion
+from bs_server.api.summary import Group, Proportion
 from bs_server.config import Settings
 from bs_server.store import GroupColumn, ReportFilter, ReportRow, SessionRow
 from bs_server.store.sql import SqlStore

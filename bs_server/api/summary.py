@@ -1,0 +1,207 @@
+"""The summary: sums of the store -> metrics with their intervals, in the shapes of the REST API."""
+
+import math
+
+from pydantic import Field
+
+from bs_server.api.schemas import Answer
+from bs_server.store import DownlinkTotals, GroupColumn, GroupTotals
+from shared.links import combined_snr_db
+from shared.metrics import Interval, mean_interval, ratio_interval, to_db, wilson_interval
+
+
+class Nmse(Answer):
+    """NMSE over the reports of a group."""
+
+    mean: float = Field(description="Mean over reports of ||h_hat - h||^2 / ||h||^2, linear.", examples=[0.418])
+    mean_db: float | None = Field(description="10 log10 of `mean`; null for an exact reconstruction.", examples=[-3.78])
+    ci95_low_db: float | None = Field(description="Lower end of the 95 % Student-t interval of `mean`, in dB.")
+    ci95_high_db: float | None
+    median_db: float | None = Field(description="10 log10 of the median over reports.")
+
+
+class Proportion(Answer):
+    """A share of reports."""
+
+    value: float
+    ci95_low: float = Field(description="Lower end of the 95 % Wilson score interval.")
+    ci95_high: float
+
+
+class Mean(Answer):
+    """A mean over reports."""
+
+    value: float
+    ci95_low: float | None = Field(description="Lower end of the 95 % Student-t interval; null for one report.")
+    ci95_high: float | None
+
+
+class Downlink(Answer):
+    """What the reconstructions of a group are worth in the downlink at one SNR."""
+
+    snr_db: float = Field(
+        description="Transmit power of a subcarrier over noise, channel of unit power.", examples=[0.0]
+    )
+    num_reports: int
+    bler: Mean = Field(description="Probability of a block error: uncoded QPSK, one symbol a subcarrier.")
+    spectral_efficiency: Mean = Field(description="bit/s/Hz.")
+    bler_perfect: float = Field(description="As `bler`, precoded from the true channels.")
+    spectral_efficiency_perfect: float = Field(description="As `spectral_efficiency`, from the true channels.")
+    spectral_efficiency_loss: float = Field(description="What it lacks of the perfect one, bit/s/Hz.")
+
+    @classmethod
+    def of(cls, totals: DownlinkTotals) -> "Downlink":
+        """Convert sums to metrics."""
+        sums = (totals.sum_spectral_efficiency, totals.sum_spectral_efficiency_squared)
+        efficiency = _mean(*sums, totals.count, highest=math.inf)
+        perfect = totals.sum_spectral_efficiency_perfect / totals.count
+        return cls(
+            snr_db=totals.snr_db,
+            num_reports=totals.count,
+            bler=_mean(totals.sum_bler, totals.sum_bler_squared, totals.count),
+            spectral_efficiency=efficiency,
+            bler_perfect=totals.sum_bler_perfect / totals.count,
+            spectral_efficiency_perfect=perfect,
+            spectral_efficiency_loss=perfect - efficiency.value,
+        )
+
+
+class Group(Answer):
+    """Metrics of the reports that share the values of `group_by`.
+
+    A null key is not grouped by, or the CNR of a perfect estimate.
+    """
+
+    codec: str | None = Field(None, examples=["klt"])
+    rate: int | None = Field(None, examples=[128])
+    snr_db: float | None = Field(None, examples=[10.0])
+    link: str | None = Field(None, examples=["digital:bsc"])
+    estimator: str | None = Field(None, examples=["ls"])
+    cnr_db: float | None = Field(None, examples=[10.0])
+    session: str | None = None
+    num_reports: int = Field(examples=[1000])
+    num_scored: int = Field(description="Reports with truth; all metrics below are over these.")
+    nmse: Nmse | None
+    sgcs: float | None = Field(description="Mean over reports and subcarriers, layer 1.")
+    sgcs_ci95_low: float | None = Field(description="Lower end of its 95 % Student-t interval.")
+    sgcs_ci95_high: float | None
+    rho: Mean | None = Field(description="CsiNet's rho: mean over reports and subcarriers of the cosine similarity.")
+    ber: float | None = Field(description="Wrong information bits over information bits, of reports that arrived.")
+    ber_ci95_low: float | None = Field(
+        description="Lower end of its 95 % interval; errors in one report may hang together."
+    )
+    ber_ci95_high: float | None
+    bler: Proportion | None = Field(
+        description="Feedback BLER: share of reports of bits that were erased or have at least one wrong."
+    )
+    crc_fail_rate: Proportion | None = Field(description="Of the reports that arrived with a CRC.")
+    undetected_error_rate: Proportion | None = Field(
+        description="The CRC holds in spite of wrong bits; of those with truth."
+    )
+    erasure_rate: Proportion | None = Field(description="Share of reports of which nothing arrived.")
+    info_bits_per_report: float = Field(description="A report of symbols has none.")
+    coded_bits_per_report: float
+    channel_uses_per_report: float
+    ebno_db: float | None = Field(
+        description="Eb/N0 per information bit; null of symbols, or unless grouped by `snr_db`."
+    )
+    combined_snr_db: float | None = Field(
+        description="Mean SNR after combining the antennas; null if ideal, or unless grouped by `snr_db`, `link`."
+    )
+    fallbacks: int
+    held: int = Field(description="Of the fallbacks, those that took the UE's last good CSI.")
+    mean_queue_ms: float
+    mean_decode_ms: float
+    mean_batch_size: float
+    downlink: list[Downlink] = Field(description="At each downlink SNR of the sessions, increasing.")
+
+    @classmethod
+    def of(cls, totals: GroupTotals, group_by: list[GroupColumn]) -> "Group":
+        """Convert sums to metrics."""
+        n = totals.num_scored
+        key = dict(zip(group_by, totals.key, strict=True))
+        sgcs = _mean(totals.sum_sgcs, totals.sum_sgcs_squared, n) if n else None
+        ber, ber_interval = _ber(totals)
+        return cls(
+            **key,  # type: ignore[arg-type]  # the store keeps each key's type
+            num_reports=totals.num_reports,
+            num_scored=n,
+            nmse=_nmse(totals) if n else None,
+            sgcs=sgcs.value if sgcs else None,
+            sgcs_ci95_low=sgcs.ci95_low if sgcs else None,
+            sgcs_ci95_high=sgcs.ci95_high if sgcs else None,
+            rho=_mean(totals.sum_rho, totals.sum_rho_squared, totals.num_rho) if totals.num_rho else None,
+            ber=ber,
+            ber_ci95_low=ber_interval.low if ber_interval else None,
+            ber_ci95_high=ber_interval.high if ber_interval else None,
+            bler=_proportion(totals.block_errors, n - totals.num_symbol_scored),
+            crc_fail_rate=_proportion(totals.crc_failures, totals.num_checked),
+            undetected_error_rate=_proportion(totals.undetected_errors, totals.num_verified),
+            erasure_rate=_proportion(totals.erasures, totals.num_reports),
+            info_bits_per_report=totals.info_bits / totals.num_reports,
+            coded_bits_per_report=totals.coded_bits / totals.num_reports,
+            channel_uses_per_report=totals.channel_uses / totals.num_reports,
+            ebno_db=_ebno_db(key.get("snr_db"), totals),
+            combined_snr_db=_combined_snr_db(key.get("link"), key.get("snr_db")),
+            fallbacks=totals.fallbacks,
+            held=totals.held,
+            mean_queue_ms=totals.mean_queue_ms,
+            mean_decode_ms=totals.mean_decode_ms,
+            mean_batch_size=totals.mean_batch_size,
+            downlink=[Downlink.of(of_snr) for of_snr in totals.downlink],
+        )
+
+
+class Summary(Answer):
+    """Metrics by group."""
+
+    group_by: list[GroupColumn]
+    nmse_average: str = "mean over reports of the per-report ratio (mean of ratios), then dB"
+    groups: list[Group]
+
+
+def _nmse(totals: GroupTotals) -> Nmse:
+    mean = totals.sum_nmse / totals.num_scored
+    interval = mean_interval(mean, totals.sum_nmse_squared, totals.num_scored)
+    return Nmse(
+        mean=mean,
+        mean_db=to_db(mean),
+        ci95_low_db=to_db(interval.low) if interval else None,
+        ci95_high_db=to_db(interval.high) if interval else None,
+        median_db=None if totals.median_nmse is None else to_db(totals.median_nmse),
+    )
+
+
+def _mean(total: float, sum_of_squares: float, count: int, highest: float = 1.0) -> Mean:
+    interval = mean_interval(total / count, sum_of_squares, count, highest=highest)
+    return Mean(
+        value=total / count,
+        ci95_low=interval.low if interval else None,
+        ci95_high=interval.high if interval else None,
+    )
+
+
+def _ber(totals: GroupTotals) -> tuple[float | None, Interval | None]:
+    if not totals.decided_bits:
+        return None, None
+    squares = (totals.sum_errors_squared, totals.sum_errors_times_bits, totals.sum_bits_squared)
+    interval = ratio_interval(totals.bit_errors, totals.decided_bits, *squares, totals.num_decided)
+    return totals.bit_errors / totals.decided_bits, interval
+
+
+def _ebno_db(snr_db: object, totals: GroupTotals) -> float | None:
+    """Es/N0 a channel use, spread over the information bits that it carries."""
+    if not isinstance(snr_db, float) or not totals.info_bits or totals.num_symbol_reports:
+        return None
+    return snr_db + 10 * math.log10(totals.channel_uses / totals.info_bits)
+
+
+def _combined_snr_db(link: object, snr_db: object) -> float | None:
+    return combined_snr_db(link, snr_db) if isinstance(link, str) and isinstance(snr_db, float) else None
+
+
+def _proportion(num_events: int, count: int) -> Proportion | None:
+    interval = wilson_interval(num_events, count)
+    if interval is None:
+        return None
+    return Proportion(value=num_events / count, ci95_low=interval.low, ci95_high=interval.high)
