@@ -22,15 +22,16 @@ def matrix_section(folder: Path) -> str:
     with (folder / "matrix.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     manifest = json.loads((folder / "manifest.json").read_text())
+    sweep, train = manifest["sweep"], manifest["sweep"]["train"]
     tested = [name for name in rows[0] if name not in POINT]
     best = max(float(row["snr_db"]) for row in rows)
     parts = [
         "## Five data sets: trained on A, tested on B",
         "",
-        f"NMSE in dB at {RATE} bits and an SNR of {best:g} dB; 240 reports a cell. `HT_val`: COST 2100 indoor, other",
-        "environments; `cost2100-semiurban` and `deepmimo-ny` (ray tracing, New York): trained on by none. Networks:",
-        "64 latents, 10,000 channels, 10 epochs, **not converged**. What the KLT and the networks learnt does not",
-        "carry over to other data; `angular-topk` learns only its quantiser, and does. All points:",
+        f"NMSE in dB at {RATE} bits, SNR {best:g} dB; {sweep['num_reports']} reports a cell. `HT_val`: COST 2100",
+        "indoor, other environments; `cost2100-semiurban`, `deepmimo-ny` (ray tracing, New York): trained on by none.",
+        f"Networks: {train['max_channels']:,} channels, {train['epochs']} epochs, **not converged**. What KLT and",
+        "networks learnt does not carry over to other data; `angular-topk` learns only its quantiser. All points:",
         "[matrix.csv](../benchmarks/results/five/matrix.csv), [picture](../benchmarks/results/five/matrix.png).",
         "",
         f"Command: `{manifest['command']}`.",
