@@ -77,12 +77,12 @@ def crop_taps(x: Tensor, num_delay_taps: int) -> tuple[Tensor, Tensor]:
         num_delay_taps: Taps to keep, at most ``num_taps``.
 
     Returns:
-        [batch, num_rx_ant, num_angles, num_delay_taps] complex, and [batch] float64: the share of the energy that the
-        crop leaves out (not a number for a channel without power).
+        [batch, num_rx_ant, num_angles, num_delay_taps] complex, and [batch] float64 in [0, 1]: the share of the energy
+        that the crop leaves out (not a number for a channel without power).
     """
     cropped = x[..., :num_delay_taps]
     kept, whole = (part.abs().square().double().sum(dim=(1, 2, 3)) for part in (cropped, x))
-    return cropped, 1.0 - kept / whole
+    return cropped, (1.0 - kept / whole).clamp(min=0.0)  # of a crop that leaves nothing out, rounding may go below
 
 
 def from_csinet_rows(rows: Tensor) -> Tensor:

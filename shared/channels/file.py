@@ -10,13 +10,14 @@ Every reader ends in unit mean power per report: no scale or offset of a file tr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from shared.channels.card import DatasetCard, read_dataset_card
+from shared.channels.crop_loss import CropLosses
 from shared.channels.deepmimo import read_deepmimo
 from shared.channels.hdf5 import open_hdf5
 from shared.channels.layouts import interpret
@@ -25,7 +26,7 @@ from shared.channels.numpy_files import open_npy, open_npz
 from shared.channels.stored import StoredArray
 from shared.channels.stream import ChannelStream, ReadOptions, cannot_read
 from shared.digests import sha256_of
-from shared.errors import DataFileError
+from shared.errors import DataFileError, InvalidArgumentError
 from shared.types import CsiShape, Domain
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -42,6 +43,8 @@ class ChannelSet:
         h: [num_channels, num_rx_ant, num_tx_ant, num_subcarriers] complex64, unit mean power per report.
         shape: Shape and domain of one channel.
         card: The data set's card; None for a file that has none.
+        crop_loss: [num_channels] float64, share of each whole channel's energy that the crop left out; None where the
+            file does not say.
     """
 
     name: str
@@ -49,6 +52,27 @@ class ChannelSet:
     h: Tensor
     shape: CsiShape
     card: DatasetCard | None
+    crop_loss: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse losses of other channels."""
+        if self.crop_loss is not None and len(self.crop_loss) != len(self.h):
+            raise InvalidArgumentError(
+                f"`crop_loss` must be of the {len(self.h)} channels of `h`, which `part` cuts together; "
+                f"got {len(self.crop_loss)}."
+            )
+
+    def part(self, start: int, stop: int) -> "ChannelSet":
+        """Return the channels ``start : stop`` with their losses, under the same name and digest.
+
+        Example:
+            >>> from shared.channels import load_channels
+            >>> part = load_channels("indoor-open-office").part(10, 30)
+            >>> len(part.h), len(part.crop_loss)
+            (20, 20)
+        """
+        crop_loss = None if self.crop_loss is None else self.crop_loss[start:stop]
+        return replace(self, h=self.h[start:stop], crop_loss=crop_loss)
 
     @property
     def identity(self) -> str:
@@ -75,11 +99,14 @@ def load_file(path: Path, domain: Domain | None = None) -> ChannelSet:
         wanted = f"{card.num_channels} x {card.shape.dims}"
         raise DataFileError(f"`{path}` does not hold what its card says: {wanted} wanted.")
     h = torch.empty(stream.num_channels, *stream.shape.dims, dtype=torch.complex64)
-    start = 0
-    for chunk, _ in stream.chunks():
+    losses, start = CropLosses(), 0
+    for chunk, crop_loss in stream.chunks():
         h[start : start + len(chunk)] = chunk
         start += len(chunk)
-    return ChannelSet(card.name if card else path.stem, digest, h, stream.shape, card)
+        if crop_loss is not None:
+            losses.add(crop_loss)
+    known = losses.of_each() if stream.loss == "each" else None
+    return ChannelSet(card.name if card else path.stem, digest, h, stream.shape, card, known)
 
 
 def read_card_of(path: Path) -> tuple[DatasetCard | None, str]:

@@ -3,6 +3,7 @@
 | array | shape | meaning |
 |---|---|---|
 | ``x_re_im``, ``h_re_im`` | [N, rx, tx, subcarriers, 2] real | csilink's own: angular-delay, spatial-frequency |
+| ``crop_loss`` beside one of these | [N] real, optional | what a crop left out, see `shared.channels.crop_loss` |
 | ``x`` | [N, rx, angles, taps] or [N, angles, taps], complex | angular-delay |
 | ``h`` | [N, rx, tx, subcarriers] or [N, tx, subcarriers], complex | spatial-frequency |
 | ``HT`` | [N, 2048] real | CsiNet, see `shared.transforms` |
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shared.channels.crop_loss import CROP_LOSS, with_crop_loss
 from shared.channels.layout_check import checked
 from shared.channels.path_files import PATH_ARRAYS, read_paths
 from shared.channels.stored import Array, StoredArray
@@ -32,6 +34,7 @@ from shared.transforms import (
 )
 from shared.types import CsiShape, Domain
 
+ARRAY_OF: dict[Domain, str] = {"angular-delay": "x_re_im", "spatial-frequency": "h_re_im"}  # csilink's own
 HT_WIDTH = 2 * CSINET_SIDE**2
 HF_WIDTH = CSINET_SIDE * CSINET_TRUTH_SUBCARRIERS
 
@@ -48,7 +51,9 @@ def interpret(path: Path, arrays: Mapping[str, StoredArray], options: ReadOption
         return _unnamed(path, arrays[""], options)
     for name, reader in LAYOUTS.items():
         if name in arrays:
-            return reader(path, arrays[name], options)
+            stream = reader(path, arrays[name], options)
+            own = name in ARRAY_OF.values() and CROP_LOSS in arrays
+            return with_crop_loss(stream, arrays[CROP_LOSS]) if own else stream
     wanted = ", ".join(f"`{name}`" for name in LAYOUTS)
     paths = ", ".join(f"`{name}`" for name in sorted(PATH_ARRAYS))
     raise DataFileError(f"`{path}` must hold an array {wanted}, or paths {paths}; found {sorted(arrays)}.")

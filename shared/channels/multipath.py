@@ -87,7 +87,7 @@ def angular_delay_chunks(paths: Paths, sampling: Sampling) -> Iterator[tuple[Ten
         x = to_angles((steering * (amplitude * scale)[:, None, :]) @ kernel)
         energy = _energy_of(sine.shape[1], sampling)(sine, turns, amplitude, sampling)
         kept = x.abs().square().sum(dim=(1, 2))
-        yield x.to(torch.complex64)[:, None], (1.0 - kept / energy).clamp(min=0.0)
+        yield x.to(torch.complex64)[:, None], (1.0 - kept / energy).clamp(min=0.0, max=1.0)
 
 
 def _chunk_bounds(counts: NDArray[np.int64], num_taps: int) -> Iterator[tuple[int, int]]:

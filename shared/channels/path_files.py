@@ -98,7 +98,7 @@ def paths_stream(
         "bs_array": f"ULA of {sampling.num_tx_ant}, half wavelength",
     }
     shape = CsiShape("angular-delay", 1, sampling.num_tx_ant, sampling.num_delay_taps)
-    return ChannelStream(path, layout, shape, num_channels, read, environments, sampled | configuration)
+    return ChannelStream(path, layout, shape, num_channels, read, environments, sampled | configuration, loss="each")
 
 
 def _require_usable(path: Path, paths: Paths, sampling: Sampling) -> None:

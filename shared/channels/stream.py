@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from shared.types import CsiShape, Domain
 
 Chunk = tuple[Tensor, Tensor | None]  # channels, and what a crop left out of each if there was one
 Configuration = dict[str, str | int | float | list[float]]
+Loss = Literal["none", "mean", "each"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class ChannelStream:
         environments: [num_channels] environment of each channel, where the file says; a split must not share one.
         configuration: What else a card should say.
         array: Name of the array in the file, for sentences.
+        loss: What comes with the channels: nothing, the mean of a card in the place of each, or the crop loss of each.
     """
 
     path: Path
@@ -60,6 +63,7 @@ class ChannelStream:
     environments: NDArray[np.int64] | None = None
     configuration: Configuration = field(default_factory=dict)
     array: str = "channels"
+    loss: Loss = "none"
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the channels at unit mean power per report.
@@ -132,7 +136,8 @@ def cropped(stream: ChannelStream, num_delay_taps: int) -> ChannelStream:
 
     changed = replace(shape, domain="angular-delay", num_subcarriers=num_delay_taps)
     before_crop: Configuration = {"num_subcarriers_before_crop": shape.num_subcarriers}
-    return replace(stream, shape=changed, read=read, configuration=before_crop | stream.configuration)
+    loss: Loss = "mean" if stream.loss == "mean" else "each"
+    return replace(stream, shape=changed, read=read, configuration=before_crop | stream.configuration, loss=loss)
 
 
 def selected(stream: ChannelStream, mask: NDArray[np.bool_]) -> ChannelStream:
@@ -172,5 +177,13 @@ def joined(streams: Sequence[ChannelStream]) -> ChannelStream:
     configuration: Configuration = {}
     for stream in streams:
         configuration |= stream.configuration
-    num_channels = sum(stream.num_channels for stream in streams)
-    return replace(first, num_channels=num_channels, read=read, environments=environments, configuration=configuration)
+    losses = {stream.loss for stream in streams}
+    loss: Loss = first.loss if len(losses) == 1 else "mean" if "mean" in losses else "none"
+    return replace(
+        first,
+        num_channels=sum(stream.num_channels for stream in streams),
+        read=read,
+        environments=environments,
+        configuration=configuration,
+        loss=loss,
+    )

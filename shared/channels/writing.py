@@ -1,12 +1,14 @@
 """Write channels, chunk by chunk, in csilink's own half-precision .npz.
 
     chunks -> float16 pairs -> x_re_im.npy (or h_re_im.npy) in a .npz beside `path` -> renamed to `path` when complete
+    crop loss of each, if known -> crop_loss.npy behind it
 
 The bytes depend on the channels alone: no time stamp, and the same whatever the size of the chunks. Up to
 `COMPRESSED_UP_TO` they are deflated, and then depend on the build of zlib too: another may make another file, with
-another digest, of the same channels. Memory holds one chunk, never the file.
+another digest, of the same channels. Memory holds one chunk and the crop losses, never the file.
 """
 
+import math
 import os
 import tempfile
 import zipfile
@@ -19,13 +21,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shared.channels.crop_loss import CROP_LOSS
+from shared.channels.layouts import ARRAY_OF
 from shared.digests import sha256_of
 from shared.errors import InvalidArgumentError
 from shared.types import Domain
 
-ARRAY_OF: dict[Domain, str] = {"angular-delay": "x_re_im", "spatial-frequency": "h_re_im"}
 COMPRESSED_UP_TO = 80 * 2**20  # bytes of float16: holds 20,000 reports of 32 x 32, the zoo's training splits; above it
 # deflating takes longer than it saves (noise hardly shrinks)
+LOSS_DECIMALS = 7  # what is smaller is the rounding of 1 - kept / whole, and would give equal channels other bytes
 
 
 def write_channels(
@@ -34,6 +38,7 @@ def write_channels(
     num_channels: int | None = None,
     domain: Domain = "angular-delay",
     progress: Callable[[int], None] | None = None,
+    crop_loss: Callable[[], Tensor] | None = None,
 ) -> str:
     """Write channels as they come; a file of that name is replaced once the new one is complete.
 
@@ -43,13 +48,15 @@ def write_channels(
         num_channels: Sum of all n; None where it is not known before, which costs a temporary copy on disk.
         domain: Domain of the channels; says the array's name.
         progress: Called with n after each chunk.
+        crop_loss: () -> [num_channels] float64 in [0, 1], share of each whole channel's energy that the crop left out;
+            called after the last chunk. None where it is not known: the file then does not say.
 
     Returns:
         SHA-256 of the file.
 
     Raises:
         InvalidArgumentError: If the chunks hold another number of channels, differ in shape, or do not fit half
-            precision. A file that was there before stays as it was.
+            precision, or the crop losses do not fit the channels. A file that was there before stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -58,7 +65,7 @@ def write_channels(
             pairs = _pairs(chunks, progress)
             if num_channels is None:
                 num_channels, pairs = _spooled(pairs, spool)
-            _write_zip(part, pairs, num_channels, ARRAY_OF[domain])
+            _write_zip(part, pairs, num_channels, ARRAY_OF[domain], crop_loss)
         digest = sha256_of(part)
         part.replace(path)
     finally:
@@ -96,25 +103,45 @@ def _spooled(pairs: Iterator[NDArray[np.float16]], spool: IO[bytes]) -> tuple[in
     return sum(lengths), again
 
 
-def _write_zip(path: Path, pairs: Iterator[NDArray[np.float16]], num_channels: int, name: str) -> None:
+def _write_zip(
+    path: Path,
+    pairs: Iterator[NDArray[np.float16]],
+    num_channels: int,
+    name: str,
+    crop_loss: Callable[[], Tensor] | None,
+) -> None:
     first = next(pairs, None)
     if first is None or num_channels < 1:
         raise InvalidArgumentError("`chunks` must hold at least one channel; got none.")
-    size = num_channels * first[0].nbytes
-    method = zipfile.ZIP_DEFLATED if size <= COMPRESSED_UP_TO else zipfile.ZIP_STORED
+    method = zipfile.ZIP_DEFLATED if num_channels * first[0].nbytes <= COMPRESSED_UP_TO else zipfile.ZIP_STORED
+    written = 0
+    with zipfile.ZipFile(path, "w", method) as archive:
+        with _member(archive, name, (num_channels, *first.shape[1:]), "<f2") as stream:
+            while first is not None:
+                stream.write(np.ascontiguousarray(first).data)
+                written += len(first)
+                first = next(pairs, None)
+        if written != num_channels:
+            raise InvalidArgumentError(f"`chunks` must hold {num_channels} channels; got {written}.")
+        if crop_loss is not None:
+            losses = _rounded(crop_loss(), num_channels)
+            with _member(archive, CROP_LOSS, losses.shape, "<f4") as stream:
+                stream.write(losses.data)
+
+
+def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: str) -> IO[bytes]:
+    """Return what takes the array's data, its header written."""
     # Not np.savez: its archive carries the time of writing, and the digest of equal channels must be equal.
     member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-    member.compress_type = method
-    header = {"descr": "<f2", "fortran_order": False, "shape": (num_channels, *first.shape[1:])}
-    written = 0
-    with (
-        zipfile.ZipFile(path, "w", method) as archive,
-        archive.open(member, "w", force_zip64=size >= 2**31) as stream,
-    ):
-        np.lib.format.write_array_header_1_0(stream, header)
-        while first is not None:
-            stream.write(np.ascontiguousarray(first).data)
-            written += len(first)
-            first = next(pairs, None)
-    if written != num_channels:
-        raise InvalidArgumentError(f"`chunks` must hold {num_channels} channels; got {written}.")
+    member.compress_type = archive.compression
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    stream = archive.open(member, "w", force_zip64=size >= 2**31)
+    np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return stream
+
+
+def _rounded(crop_loss: Tensor, num_channels: int) -> NDArray[np.float32]:
+    if crop_loss.shape != (num_channels,) or not bool(((crop_loss >= 0) & (crop_loss <= 1)).all()):
+        found = f"{list(crop_loss.shape)} in [{float(crop_loss.min()):g}, {float(crop_loss.max()):g}]"
+        raise InvalidArgumentError(f"`crop_loss` must be [{num_channels}] in [0, 1]; got {found}.")
+    return crop_loss.round(decimals=LOSS_DECIMALS).numpy().astype("<f4")

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from shared.channels import DatasetCard
 from shared.channels.card import write_dataset_card
+from shared.channels.crop_loss import CropLosses
 from shared.channels.deepmimo import base_station_files
 from shared.channels.file import open_stream, read_card_of
 from shared.channels.stream import ChannelStream, Configuration, ReadOptions, cropped, in_its_folder, joined, selected
 from shared.channels.writing import write_channels
 from shared.errors import InvalidArgumentError
-from shared.experiments.import_card import Losses, described, import_card
+from shared.experiments.import_card import described, import_card
 from shared.experiments.replacing import require_replaceable
 
 REST = "train"  # name of the split that takes what no other does
@@ -85,8 +86,9 @@ def import_channels(job: ImportJob, progress: Callable[[int, int], None]) -> lis
         progress(done, stream.num_channels)
 
     for suffix, part in _splits(stream, job.splits).items():
-        path, losses = paths[suffix], Losses()
-        digest = write_channels(path, _kept(part, losses), part.num_channels, part.shape.domain, report)
+        path, losses = paths[suffix], CropLosses()
+        crop_loss = losses.of_each if part.loss == "each" else None
+        digest = write_channels(path, _kept(part, losses), part.num_channels, part.shape.domain, report, crop_loss)
         card = import_card(part, path, job.name + suffix, digest, losses.mean, digests, sources, job.recipe)
         write_dataset_card(path, card)
         cards.append(card)
@@ -102,7 +104,7 @@ def _suffixes(splits: dict[str, float]) -> list[str]:
     return [f"-{name}" for name in (*splits, REST)] if splits else [""]
 
 
-def _kept(stream: ChannelStream, losses: Losses) -> Iterator[Tensor]:
+def _kept(stream: ChannelStream, losses: CropLosses) -> Iterator[Tensor]:
     """Yield the channels, and put what the crop left out of each aside."""
     for h, crop_loss in stream.chunks():
         if crop_loss is not None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from shared.channels import DatasetCard, find_channels
+from shared.channels.crop_loss import CropLosses
 from shared.channels.file import open_stream, read_card_of
 from shared.channels.stream import ChannelStream, ReadOptions
 from shared.errors import DataFileError
@@ -21,6 +22,26 @@ STRONGEST = (1, 4, 16, 64, 256)
 NUM_REALS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 MOST_ENTRIES = 2048  # complex entries of a channel: to decompose their covariance takes 9 s, of 4,096 above a minute
 FLOOR = 1e-12  # of the total: -120 dB
+
+
+@dataclass(frozen=True, slots=True)
+class CropInfo:
+    """Crop loss of the channels of a file, linear shares of each whole channel's energy.
+
+    Attributes:
+        mean_loss: Mean; the `nmse_full` of a codec without error.
+        largest_loss: That of the channel which lost most.
+        nmse_full_floor_db: ``mean_loss`` in dB.
+    """
+
+    mean_loss: float
+    largest_loss: float
+    nmse_full_floor_db: float
+
+    def __str__(self) -> str:
+        """Return what a table says of it."""
+        shares = f"mean {self.mean_loss:.3%}, largest {self.largest_loss:.3%}"
+        return f"{shares}; floor of nmse_full {self.nmse_full_floor_db:.2f} dB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +57,7 @@ class DataInfo:
         klt_nmse_db: Number of reals -> NMSE, mean of ratios, of the KLT that keeps so many; no quantisation. Empty for
             channels of more than `MOST_ENTRIES`.
         klt_fit: What the KLT was fitted on and scored on.
+        crop: What the crop left out; None where the file does not say of each channel.
     """
 
     identity: dict[str, object]
@@ -44,6 +66,7 @@ class DataInfo:
     energy_of_strongest: dict[str, float]
     klt_nmse_db: dict[str, float]
     klt_fit: str
+    crop: CropInfo | None
 
 
 @dataclass(slots=True)
@@ -85,8 +108,10 @@ def describe(data: str, train: str | None = None, domain: Domain | None = None) 
     fit = _empty(entries) if entries <= MOST_ENTRIES else None
     power = torch.zeros(shape.num_tx_ant, shape.num_subcarriers, dtype=torch.float64)
     strongest = torch.zeros(entries, dtype=torch.float64)
-    start = 0
-    for h, _ in stream.chunks():
+    losses, start = CropLosses(), 0
+    for h, crop_loss in stream.chunks():
+        if crop_loss is not None:
+            losses.add(crop_loss)
         x = to_angular_delay(h) if shape.domain == "spatial-frequency" else h
         energy = x.abs().square().double()
         power += energy.sum(dim=(0, 1))
@@ -114,7 +139,13 @@ def describe(data: str, train: str | None = None, domain: Domain | None = None) 
         energy_of_strongest={str(n): round(float(strongest[n - 1]) / start, 4) for n in STRONGEST if n <= entries},
         klt_nmse_db=klt,
         klt_fit=fitted,
+        crop=_crop(losses.of_each()) if stream.loss == "each" else None,
     )
+
+
+def _crop(losses: Tensor) -> CropInfo:
+    (floor_db,) = _db(losses.mean()[None])
+    return CropInfo(round(float(losses.mean()), 7), round(float(losses.max()), 7), floor_db)
 
 
 def _open(path: Path, domain: Domain | None) -> tuple[ChannelStream, dict[str, object]]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from shared.channels import DatasetCard
 from shared.channels.card import write_dataset_card
+from shared.channels.crop_loss import CropLosses
 from shared.channels.stream import Configuration
 from shared.channels.tr38901 import SCENARIOS, Tr38901, generate
 from shared.channels.tr38901.settings import Cell, Office
@@ -90,27 +91,27 @@ def generate_tr38901(settings: Tr38901, options: str, split: Split, progress: Ca
         InvalidArgumentError: If the number of channels is no multiple of the reports of a drop.
         ImportError: If Sionna is not installed.
     """
-    crop_loss = 0.0
+    losses = CropLosses()
 
     def channels() -> Iterator[Tensor]:
-        nonlocal crop_loss
-        for x, loss in generate(settings, split.num_channels, split.seed):
-            crop_loss += float(loss.sum()) / split.num_channels
+        for x, crop_loss in generate(settings, split.num_channels, split.seed):
+            losses.add(crop_loss)
             yield x
 
+    digest = write_channels(split.path, channels(), split.num_channels, progress=progress, crop_loss=losses.of_each)
     card = DatasetCard(
         name=split.path.stem,
         title=settings.title,
         file=split.path.name,
-        sha256=write_channels(split.path, channels(), split.num_channels, progress=progress),
+        sha256=digest,
         num_channels=split.num_channels,
         domain="angular-delay",
         num_rx_ant=settings.num_rx_ant,
         num_tx_ant=settings.num_tx_ant,
         num_subcarriers=settings.num_delay_taps,
-        storage="x_re_im [N, rx, angle, delay, (re, im)] float16, unit mean power per channel",
+        storage="x_re_im [N, rx, angle, delay, (re, im)] float16, unit mean power per channel; crop_loss [N] float32",
         time_correlation=settings.reports_per_drop > 1,
-        crop_loss=round(crop_loss, 5),
+        crop_loss=losses.mean,
         generator=f"sionna-no-rt {version('sionna-no-rt')}, torch {version('torch')}",
         source=_source(settings),
         configuration={"seed": split.seed, **_radio(settings), **_place(settings), **_motion(settings)},

@@ -5,56 +5,35 @@ source's card -> described stream ---> channels
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from shared.channels import DatasetCard
+from shared.channels.layouts import ARRAY_OF
 from shared.channels.stream import ChannelStream, Chunk, Configuration
-from shared.channels.writing import ARRAY_OF
 
 IMPORTED = ", imported: "  # between what the channels are and how many of them
-
-
-@dataclass(slots=True)
-class Losses:
-    """What the crop left out, added up.
-
-    Attributes:
-        total: Sum of the shares of energy.
-        count: Channels.
-    """
-
-    total: float = 0.0
-    count: int = 0
-
-    def add(self, crop_loss: Tensor) -> None:
-        """Add the shares of some channels, [n] float64."""
-        self.total += float(crop_loss.sum())
-        self.count += len(crop_loss)
-
-    @property
-    def mean(self) -> float | None:
-        """Mean share, rounded for a card; None where nothing was cropped."""
-        return round(self.total / self.count, 5) if self.count else None
 
 
 def described(stream: ChannelStream, card: DatasetCard | None) -> ChannelStream:
     """Return a stream that knows what the card of its file says of its channels; a file without a card as it is."""
     if card is None:
         return stream
-    before = card.crop_loss
+    title = card.title.partition(IMPORTED)[0]
+    told = replace(stream, layout=title, configuration=stream.configuration | card.configuration)
+    mean = card.crop_loss
+    if stream.loss == "each" or mean is None:
+        return told
 
     def read() -> Iterator[Chunk]:
         for h, _ in stream.read():
-            yield h, None if before is None else torch.full((len(h),), before, dtype=torch.float64)
+            yield h, torch.full((len(h),), mean, dtype=torch.float64)
 
-    title = card.title.partition(IMPORTED)[0]
-    return replace(stream, layout=title, read=read, configuration=stream.configuration | card.configuration)
+    return replace(told, read=read, loss="mean")
 
 
 def import_card(
@@ -80,6 +59,7 @@ def import_card(
         recipe: Command that makes the file again.
     """
     shape = stream.shape
+    losses = "; crop_loss [N] float32" if stream.loss == "each" else ""
     axes = "angle, delay" if shape.domain == "angular-delay" else "antenna, subcarrier"
     environments: Configuration = {}
     if stream.environments is not None:
@@ -97,7 +77,7 @@ def import_card(
         num_rx_ant=shape.num_rx_ant,
         num_tx_ant=shape.num_tx_ant,
         num_subcarriers=shape.num_subcarriers,
-        storage=f"{ARRAY_OF[shape.domain]} [N, rx, {axes}, (re, im)] float16, unit mean power per channel",
+        storage=f"{ARRAY_OF[shape.domain]} [N, rx, {axes}, (re, im)] float16, unit mean power per channel{losses}",
         time_correlation=all(card and card.time_correlation for card in cards),
         crop_loss=crop_loss,
         generator=_joined([*generators, f"csilink {version('csilink')}, csi-lab data import"]),

@@ -6,7 +6,7 @@ A model that is there, of the same data and epochs, is not trained again.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared.channels import ChannelSet, load_channels
@@ -106,7 +106,7 @@ def _with_family(plan: Plan, rows: Sequence[Row]) -> list[Row]:
 
 def _split(name: str, train: Train) -> ChannelSet:
     channels = load_channels(name)
-    return channels if train.max_channels is None else replace(channels, h=channels.h[: train.max_channels])
+    return channels if train.max_channels is None else channels.part(0, train.max_channels)
 
 
 def _test_of(split: ChannelSet, tests: Sequence[ChannelSet]) -> ChannelSet:

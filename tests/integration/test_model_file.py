@@ -30,8 +30,8 @@ def model_path(indoor: ChannelSet, tmp_path_factory: pytest.TempPathFactory) -> 
     """CsiNet from a Keras file, original layout, with random weights."""
     folder = tmp_path_factory.mktemp("imported")
     write_keras(folder / "weights.h5", random_layers("original"))
-    design = replace(indoor, sha256="1" * 64, h=indoor.h[100:200])
-    test = replace(indoor, sha256="2" * 64, h=indoor.h[200:230])
+    design = replace(indoor.part(100, 200), sha256="1" * 64)
+    test = replace(indoor.part(200, 230), sha256="2" * 64)
     import_codec(folder / "weights.h5", design, test, "uniform", folder, "", "imported")
     return folder / "imported.safetensors"
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from shared.channels.tr38901.paths import Paths, draw_paths
 from shared.channels.tr38901.settings import Tr38901
 from shared.errors import InvalidArgumentError
-from shared.transforms import normalize_power, to_angular_delay
+from shared.transforms import crop_taps, normalize_power, to_angular_delay
 
 DROPS_AT_ONCE = 256  # of 32 x 1,024 complex numbers each; fewer of larger ones, so that memory stays below about 1 GB
 NUMBERS_AT_ONCE = DROPS_AT_ONCE * 32 * 1024
@@ -48,10 +48,8 @@ def _chunks(settings: Tr38901, num_channels: int, seed: int) -> Iterator[tuple[T
     for paths in draw_paths(settings, seed, num_drops):
         # Sionna fixes the number of drops at the first call: the last chunk is simulated whole, then cut.
         x = to_angular_delay(frequency_response(paths, settings))[:num_channels]
-        cropped = x[..., : settings.num_delay_taps]
-        energy = x.abs().square().sum(dim=(1, 2, 3)).double()
-        kept = cropped.abs().square().sum(dim=(1, 2, 3)).double()
-        yield normalize_power(cropped), 1.0 - kept / energy
+        cropped, crop_loss = crop_taps(x, settings.num_delay_taps)
+        yield normalize_power(cropped), crop_loss
         num_channels -= len(x)
         if num_channels == 0:
             return

@@ -105,7 +105,8 @@ def data_info(
         fields = asdict(info)
         typer.echo(json.dumps(fields.pop("identity") | fields, indent=2))
         return
-    print_card(str(info.identity["name"]), info.identity | {"energy_of_strongest": info.energy_of_strongest})
+    crop = {"crop_loss_of_channels": str(info.crop)} if info.crop else {}
+    print_card(str(info.identity["name"]), info.identity | crop | {"energy_of_strongest": info.energy_of_strongest})
     _print_bars("Power over delay, dB of the total", "tap", info.power_profile_db)
     _print_bars("Power over angle, dB of the total", "angle", info.angular_spectrum_db)
     table = Table(title="KLT without quantisation", caption=info.klt_fit)

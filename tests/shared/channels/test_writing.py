@@ -1,3 +1,4 @@
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,17 +42,26 @@ def test_channels_come_back_in_half_precision_with_one_digest_whatever_the_chunk
 def test_the_bytes_of_the_shipped_data_set_are_those_of_its_channels(tmp_path: Path) -> None:
     name = "indoor-open-office"
     with np.load(shipped_datasets()[name]) as file:
-        pairs = torch.from_numpy(file["x_re_im"]).float()
-    assert (
-        write_channels(tmp_path / "x.npz", torch.split(torch.view_as_complex(pairs), 256), 2400)
-        == load_channels(name).sha256
-    )
+        pairs, losses = torch.from_numpy(file["x_re_im"]).float(), torch.from_numpy(file["crop_loss"]).double()
+    chunks = torch.split(torch.view_as_complex(pairs), 256)
+    digest = write_channels(tmp_path / "x.npz", chunks, 2400, crop_loss=lambda: losses)
+    assert digest == load_channels(name).sha256
+
+
+def test_crop_losses_below_their_rounding_do_not_change_the_bytes(tmp_path: Path, x: Tensor) -> None:
+    losses = torch.linspace(0, 0.5, 7, dtype=torch.float64)
+    digest = write_channels(tmp_path / "x.npz", [x], crop_loss=lambda: losses)
+    assert digest == write_channels(tmp_path / "y.npz", torch.split(x, 2), 7, crop_loss=lambda: losses + 1e-12)
+    assert digest != write_channels(tmp_path / "y.npz", [x], crop_loss=lambda: losses + 1e-6)
+    assert digest != write_channels(tmp_path / "y.npz", [x])
 
 
 def test_a_large_file_is_stored_uncompressed(tmp_path: Path) -> None:
     size = COMPRESSED_UP_TO // 4096 + 1
     chunk = torch.ones(size, 1, 32, 32, dtype=torch.complex64)
-    write_channels(tmp_path / "large.npz", [chunk], size)
+    write_channels(tmp_path / "large.npz", [chunk], size, crop_loss=lambda: torch.zeros(size))
+    with zipfile.ZipFile(tmp_path / "large.npz") as archive:
+        assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_STORED}
     assert (tmp_path / "large.npz").stat().st_size > COMPRESSED_UP_TO
     write_channels(tmp_path / "small.npz", [chunk[:-1]], size - 1)
     assert (tmp_path / "small.npz").stat().st_size < COMPRESSED_UP_TO / 100
@@ -77,6 +87,26 @@ def test_unfit_chunks_are_refused_and_the_file_before_stays(
     path.write_bytes(b"before")
     with pytest.raises(InvalidArgumentError, match=message):
         write_channels(path, change(x), num_channels)  # type: ignore[operator]
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("losses", "message"),
+    [
+        ([0.1] * 6, r"must be \[7\] in \[0, 1\]; got \[6\] in \[0.1, 0.1\]"),
+        ([0.1] * 6 + [1.5], r"must be \[7\] in \[0, 1\]; got \[7\] in \[0.1, 1.5\]"),
+        ([0.1] * 6 + [-0.5], r"got \[7\] in \[-0.5, 0.1\]"),
+        ([0.1] * 6 + [float("nan")], r"got \[7\] in \[nan, nan\]"),
+    ],
+)
+def test_unfit_crop_losses_are_refused_and_the_file_before_stays(
+    tmp_path: Path, x: Tensor, losses: list[float], message: str
+) -> None:
+    path = tmp_path / "x.npz"
+    path.write_bytes(b"before")
+    with pytest.raises(InvalidArgumentError, match=f"`crop_loss` .*{message}"):
+        write_channels(path, [x], crop_loss=lambda: torch.tensor(losses, dtype=torch.float64))
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -22,8 +22,8 @@ def test_the_klt_of_all_reals_is_exact_and_fewer_lose_what_their_directions_hold
 
 
 def test_a_table_begins_with_the_klt_of_each_size(indoor: ChannelSet) -> None:
-    train = replace(indoor, name="half", sha256="0" * 64, h=indoor.h[:400])
-    result = measure_networks(train, replace(indoor, h=indoor.h[400:500]), [], published=False)
+    train = replace(indoor.part(0, 400), name="half", sha256="0" * 64)
+    result = measure_networks(train, indoor.part(400, 500), [], published=False)
     rows = result["rows"]
     assert [(row["method"], row["num_reals"]) for row in rows] == [("klt", n) for n in (512, 128, 64, 32)]
     assert [Fraction(row["compression_ratio"]) for row in rows] == [Fraction(n, 2048) for n in (512, 128, 64, 32)]
@@ -38,6 +38,6 @@ def test_a_table_on_the_training_split_is_refused(indoor: ChannelSet) -> None:
 
 
 def test_a_codec_that_is_no_network_is_refused(indoor: ChannelSet) -> None:
-    train = replace(indoor, sha256="0" * 64, h=indoor.h[:50])
+    train = replace(indoor.part(0, 50), sha256="0" * 64)
     with pytest.raises(Exception, match="model klt must be csinet or crnet"):
-        measure_networks(train, replace(indoor, h=indoor.h[50:60]), ["klt"], published=False)
+        measure_networks(train, indoor.part(50, 60), ["klt"], published=False)

@@ -13,14 +13,14 @@ from shared.training.fit import CLOSED_FORM, fit_codec, measure_nmse_db
 
 @pytest.fixture
 def train(indoor: ChannelSet) -> ChannelSet:
-    return replace(indoor, name="half", sha256="0" * 64, h=indoor.h[:1200])
+    return replace(indoor.part(0, 1200), name="half", sha256="0" * 64)
 
 
 @pytest.mark.parametrize("codec", CLOSED_FORM)
 def test_a_fitted_codec_is_saved_with_what_was_measured_of_it(
     codec: str, train: ChannelSet, indoor: ChannelSet, tmp_path: Path
 ) -> None:
-    test = replace(indoor, h=indoor.h[1200:1600])
+    test = indoor.part(1200, 1600)
     fitted = fit_codec(codec, train, test, tmp_path, "the command")
     loaded = load_model(str(tmp_path / f"{codec}.safetensors"))
     assert loaded.card == fitted.card
@@ -63,7 +63,7 @@ def test_a_users_own_codec_is_fitted_measured_and_saved_under_its_reference(
     train: ChannelSet, indoor: ChannelSet, tmp_path: Path, write_module: Callable[[str, str], None]
 ) -> None:
     write_module("own", OWN)
-    test = replace(indoor, h=indoor.h[1200:1300])
+    test = indoor.part(1200, 1300)
     fitted = fit_codec("own:ENTRY", train, test, tmp_path, "the command", "mine")
     assert (fitted.card.name, fitted.card.codec, fitted.card.recipe) == ("mine", "own:ENTRY", "the command")
     assert fitted.card.training_data == train.identity

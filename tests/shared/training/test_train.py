@@ -21,8 +21,8 @@ OPTIONS = NetworkOptions(
 
 
 def split(indoor: ChannelSet) -> tuple[ChannelSet, ChannelSet]:
-    train = replace(indoor, name="mine", sha256="1" * 64, h=indoor.h[:100])
-    return train, replace(indoor, name="other", sha256="2" * 64, h=indoor.h[100:150])
+    train = replace(indoor.part(0, 100), name="mine", sha256="1" * 64)
+    return train, replace(indoor.part(100, 150), name="other", sha256="2" * 64)
 
 
 def train(codec: str, indoor: ChannelSet, folder: Path, options: NetworkOptions = OPTIONS) -> ModelFile:
@@ -105,7 +105,7 @@ def test_what_cannot_be_trained_is_refused_before_the_first_step(indoor: Channel
             replace(other, shape=shape),
             "`data` for csinet must hold angular-delay",
         ),
-        ("csinet", replace(mine, h=mine.h[:29]), other, "`batch_size` must be at most the 29 channels; got 30"),
+        ("csinet", mine.part(0, 29), other, "`batch_size` must be at most the 29 channels; got 30"),
     ):
         with pytest.raises(InvalidArgumentError, match=sentence):
             train_codec(codec, data, test, OPTIONS, tmp_path, "", None, never)
