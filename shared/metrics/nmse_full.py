@@ -3,8 +3,8 @@
     x_full [.., angle, all taps] = [ h | tail ]        h_hat = [ h_hat | 0 ]        crop_loss = |tail|^2 / |x_full|^2
 
 The error is that inside the crop plus all of the tail, so with the NMSE inside the crop and the report's own loss it is
-exactly ``nmse (1 - crop_loss) + crop_loss``. Its mean over reports needs each report's loss: a data set's card holds
-only the mean, which leaves the covariance of the two open (docs/metrics.md).
+exactly ``nmse (1 - crop_loss) + crop_loss``. Its mean over reports needs each report's loss, which csilink's own
+files hold (`ChannelSet.crop_loss`): the mean of a card leaves the covariance of the two open (docs/metrics.md).
 """
 
 import torch

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from shared.channels import ChannelSet, load_channels
+from shared.channels import ChannelSet, load_channels, shipped_datasets
 from shared.channels.card import write_dataset_card
 from shared.channels.file import load_file
 from shared.channels.stream import ReadOptions
+from shared.channels.writing import write_channels
 from shared.digests import sha256_of
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.experiments.data_import import ImportJob, import_channels, parse_splits
-from shared.transforms import from_angular_delay, to_csinet_rows
+from shared.transforms import crop_taps, from_angular_delay, to_csinet_rows
 
 
 def path_arrays(num_environments: int, seed: int) -> dict[str, NDArray[Any]]:
@@ -42,6 +44,12 @@ def job(tmp_path: Path) -> ImportJob:
     for seed, source in enumerate(sources):
         np.savez(source, **path_arrays(40, seed))  # type: ignore[arg-type]
     return ImportJob(sources, tmp_path / "out.npz", "mine", ReadOptions(), None, {}, "csi-lab data import a b")
+
+
+def crop_losses(path: Path) -> Tensor:
+    crop_loss = load_file(path).crop_loss
+    assert crop_loss is not None
+    return crop_loss
 
 
 def quiet(done: int, total: int) -> None:
@@ -86,8 +94,39 @@ def test_what_the_card_of_a_source_says_goes_into_the_new_one(job: ImportJob) ->
     digest = {f"sha256_of_{job.out.parent.name}/out.npz": first.sha256}
     assert card.configuration == first.configuration | digest
     (cropped,) = import_channels(replace(again, num_taps=4, overwrite=True), quiet)
-    lost = 1 - float(load_file(job.out).h[..., :4].abs().square().sum()) / (240 * 32 * 32)
-    assert cropped.crop_loss == pytest.approx(1 - (1 - first.crop_loss) * (1 - lost), abs=1e-3)
+    _, lost = crop_taps(load_file(job.out).h, 4)
+    exact = 1 - (1 - crop_losses(job.out)) * (1 - lost)  # not of the means: the two go together
+    assert cropped.crop_loss == pytest.approx(float(exact.mean()), abs=1e-5)
+
+
+def test_the_losses_of_each_channel_go_into_the_file_and_through_another_import(job: ImportJob) -> None:
+    (first,) = import_channels(job, quiet)
+    wanted = torch.cat([crop_losses(source) for source in job.sources])
+    assert torch.allclose(crop_losses(job.out), wanted, rtol=0, atol=1.1e-7)
+    assert first.crop_loss == round(float(wanted.mean()), 5)
+    assert first.storage.endswith("; crop_loss [N] float32")
+    again = replace(job, sources=[job.out], out=job.out.with_name("again.npz"), num_taps=4)
+    import_channels(again, quiet)
+    _, lost = crop_taps(load_file(job.out).h, 4)
+    assert torch.allclose(crop_losses(again.out), 1 - (1 - wanted) * (1 - lost), rtol=0, atol=3e-7)
+
+
+def test_a_mean_in_the_place_of_the_losses_stays_a_mean(job: ImportJob, indoor: ChannelSet) -> None:
+    """Files of before hold channels alone; their cards the mean."""
+    old = job.out.with_name("old.npz")
+    digest = write_channels(old, [indoor.h[:20]])
+    assert indoor.card is not None
+    changes = {"sha256": digest, "num_channels": 20, "crop_loss": 0.02}
+    write_dataset_card(old, indoor.card.model_copy(update=changes))
+    (card,) = import_channels(replace(job, sources=[old], num_taps=16), quiet)
+    _, lost = crop_taps(indoor.h[:20], 16)
+    assert card.crop_loss == pytest.approx(1 - 0.98 * (1 - float(lost.mean())), abs=2e-5)
+    assert "crop_loss" not in card.storage
+    assert load_file(job.out).crop_loss is None
+    (card,) = import_channels(replace(job, sources=[old, shipped_datasets()[indoor.name]], overwrite=True), quiet)
+    assert indoor.crop_loss is not None
+    assert card.crop_loss == pytest.approx((20 * 0.02 + float(indoor.crop_loss.sum())) / 2420, abs=1e-5)
+    assert load_file(job.out).crop_loss is None
 
 
 def test_a_file_that_another_command_made_is_not_replaced_unless_told(job: ImportJob) -> None:
@@ -111,6 +150,11 @@ def test_splits_share_no_environment_and_leave_none_out(job: ImportJob) -> None:
     assert sum(len(h) for h in found) == 240
     assert len(found[0]) in range(24, 73)
     everything = torch.cat([load_file(source).h for source in job.sources]).flatten(1)
+    losses = torch.cat([crop_losses(source) for source in job.sources])
+    for name, h in zip(("test", "val", "train"), found, strict=True):
+        rows = [int((everything - row).abs().sum(dim=1).argmin()) for row in h.flatten(1)]
+        kept = crop_losses(job.out.with_stem(f"out-{name}"))
+        assert torch.allclose(kept, losses[rows], rtol=0, atol=1.1e-7), "a row and its loss stay together"
     environments = [[], [], []]  # type: list[list[int]]
     for h, of_split in zip(found, environments, strict=True):
         for row in h.flatten(1):
@@ -143,9 +187,11 @@ def test_a_spatial_frequency_array_is_cropped_to_its_first_taps_or_kept(job: Imp
     assert card.crop_loss == pytest.approx(32 * 0.01 / (32 * 0.01 + 1024), abs=1e-5)
     assert card.configuration["num_subcarriers_before_crop"] == 256
     assert torch.allclose(load_channels(str(job.out)).h, indoor.h[:20], atol=5e-3)
+    assert crop_losses(job.out).numpy() == pytest.approx(32 * 0.01 / (32 * 0.01 + 1024), abs=1e-6)
     (card,) = import_channels(replace(job, sources=[source], options=options), quiet)
     assert (card.shape.domain, card.shape.dims) == ("spatial-frequency", (1, 32, 256))
     assert load_channels(str(job.out)).shape == card.shape
+    assert load_channels(str(job.out)).crop_loss is None, "nothing was cropped"
 
 
 def test_what_does_not_fit_is_refused_and_leaves_nothing(job: ImportJob, indoor: ChannelSet) -> None:

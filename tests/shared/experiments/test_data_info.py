@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from shared.channels import ChannelSet
+from shared.channels.writing import write_channels
 from shared.errors import DataFileError
 from shared.experiments import data_info
 from shared.experiments.data_info import describe
 from shared.experiments.data_plot import plot_data
+from shared.metrics.nmse_full import nmse_full_from_loss
 from shared.transforms import from_angular_delay
 
 
@@ -76,3 +78,23 @@ def test_the_shipped_set_fits_worse_the_fewer_reals_are_kept(indoor: ChannelSet)
     assert nmse_db == sorted(nmse_db, reverse=True)
     assert info.identity["sha256"] == indoor.sha256
     assert sum(10 ** (db / 10) for db in info.angular_spectrum_db) == pytest.approx(1, abs=0.01)
+
+
+def test_what_the_crop_left_out_is_the_floor_of_nmse_full(indoor: ChannelSet) -> None:
+    crop = describe(indoor.name).crop
+    assert crop is not None
+    assert indoor.crop_loss is not None
+    perfect = nmse_full_from_loss(torch.zeros_like(indoor.crop_loss), indoor.crop_loss)
+    assert crop.mean_loss == pytest.approx(float(perfect.mean()), abs=1e-7)
+    assert crop.nmse_full_floor_db == pytest.approx(10 * np.log10(float(perfect.mean())), abs=0.005)
+    assert crop.largest_loss == pytest.approx(float(perfect.max()), abs=1e-7)
+    assert str(crop) == "mean 1.751%, largest 9.704%; floor of nmse_full -17.57 dB"
+
+
+def test_a_file_that_does_not_say_what_was_left_out_has_no_floor(tmp_path: Path, x: Tensor) -> None:
+    np.savez(tmp_path / "x.npz", x=x.numpy())
+    assert describe(str(tmp_path / "x.npz")).crop is None
+    write_channels(tmp_path / "whole.npz", [x], crop_loss=lambda: torch.zeros(len(x)))
+    whole = describe(str(tmp_path / "whole.npz"))
+    assert whole.crop is not None
+    assert whole.crop.nmse_full_floor_db == -120, "nothing left out: no floor but that of the table"

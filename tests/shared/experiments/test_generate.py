@@ -6,7 +6,7 @@ import torch
 
 from shared.channels import load_channels
 from shared.channels.card import read_dataset_card
-from shared.channels.tr38901 import settings_of
+from shared.channels.tr38901 import generate, settings_of
 from shared.errors import InvalidArgumentError
 from shared.experiments.generate import generate_tr38901, plan, split_seed
 
@@ -53,7 +53,12 @@ def test_splits_share_no_channel_and_their_cards_say_how_they_were_made(tmp_path
         assert card == read_dataset_card(split.path.with_suffix(".card.json"))
         assert card.configuration["seed"] == split.seed
         assert card.recipe == f"csi-lab data generate tr38901 --scenario tdl-a {split.arguments}"
-        made[card.name] = load_channels(str(split.path)).h
+        channels = load_channels(str(split.path))
+        made[card.name] = channels.h
+        wanted = torch.cat([crop_loss for _, crop_loss in generate(SMALL, split.num_channels, split.seed)])
+        assert channels.crop_loss is not None
+        assert torch.allclose(channels.crop_loss, wanted, rtol=0, atol=1.1e-7)
+        assert card.crop_loss == round(float(wanted.mean()), 5)
     train, test = made["mine-train"].flatten(1), made["mine-test"].flatten(1)
     assert (len(train), len(test)) == (300, 100)
     likeness = (train @ test.mH).abs() / (train.norm(dim=1)[:, None] * test.norm(dim=1))
