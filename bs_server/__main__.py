@@ -51,7 +51,10 @@ def serve(
     ] = _default.rest_port,
     device: Annotated[Device, typer.Option(envvar="CSI_BS_DEVICE", help="Where decoding runs.")] = Device.CPU,
     threads: Annotated[
-        int, typer.Option(envvar="CSI_BS_THREADS", min=1, max=1024, help="Threads of the decoder on the CPU.")
+        int,
+        typer.Option(
+            envvar="CSI_BS_THREADS", min=1, max=1024, help="Torch threads of each decoding thread, on the CPU."
+        ),
     ] = _default.threads,
     model: Annotated[
         list[str] | None, typer.Option(envvar="CSI_BS_MODEL", help="Model file or package.module:ENTRY; repeatable.")
@@ -71,7 +74,13 @@ def serve(
         typer.Option(envvar="CSI_BS_MAX_WAIT_MS", min=0, max=10000, help="Longest wait for others to join a batch."),
     ] = _default.max_wait_ms,
     queue_reports: Annotated[
-        int, typer.Option(envvar="CSI_BS_QUEUE_REPORTS", min=1, max=10_000_000, help="Reports that may wait.")
+        int,
+        typer.Option(
+            envvar="CSI_BS_QUEUE_REPORTS",
+            min=1,
+            max=10_000_000,
+            help="Reports with a channel code that may wait, and others as many.",
+        ),
     ] = _default.queue_reports,
     max_reports_per_frame: Annotated[
         int, typer.Option(envvar="CSI_BS_MAX_REPORTS_PER_FRAME", min=1, max=65536, help="Largest frame.")

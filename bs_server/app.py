@@ -1,4 +1,4 @@
-"""One process: gRPC and REST on one event loop, the device in one thread.
+"""One process: gRPC and REST on one event loop, the device in one thread, expensive channel codes in another.
 
 start: store -> models, warm-up -> batch loop, group commits -> REST, gRPC -> ready
 stop:  not ready -> no new reports -> calls in flight finish -> gRPC, REST -> store
@@ -19,7 +19,7 @@ import uvicorn
 from bs_server.api.app import make_app
 from bs_server.api.deps import Context
 from bs_server.api.feed import SummaryFeed
-from bs_server.batching import BatchQueue, Decoded, Entry, run_batches
+from bs_server.batching import Decoded, Entry, Lanes, run_batches
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
@@ -86,12 +86,14 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     with (
         contextlib.closing(_listen("REST", settings.host, settings.rest_port)) as rest_socket,
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="device") as device_thread,
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="channel") as channel_thread,
     ):
         models = _load_models(settings.models)
         worker = await asyncio.get_running_loop().run_in_executor(device_thread, _make_worker, settings, models)
         await store.open()
         try:
-            async with _serving(settings, worker, models, store, metrics, device_thread, rest_socket) as service:
+            threads = channel_thread, device_thread
+            async with _serving(settings, worker, models, store, metrics, threads, rest_socket) as service:
                 yield service
         finally:
             await store.close()
@@ -104,15 +106,15 @@ async def _serving(
     models: list[ModelFile],
     store: Store,
     metrics: Observability,
-    device_thread: ThreadPoolExecutor,
+    threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor],
     rest_socket: socket.socket,
 ) -> AsyncIterator[Running]:
-    queue = BatchQueue(settings.queue_reports, settings.max_batch, settings.max_wait_ms / 1000)
-    metrics.queued.set_function(lambda: queue.num_reports)
+    lanes = Lanes(settings.queue_reports, settings.max_batch, settings.max_wait_ms / 1000)
+    metrics.queued.set_function(lambda: lanes.num_reports)
     writer = GroupWriter(store)
     datasets = {channels.sha256: channels for channels in map(load_channels, settings.data)}
     cards = {model.card.sha256: model.card for model in models}
-    station = BaseStation(settings, cards, datasets, queue, store, writer, metrics, version("csilink"))
+    station = BaseStation(settings, cards, datasets, lanes, store, writer, metrics, version("csilink"))
     feed = SummaryFeed(store, writer)
     metrics.listeners.set_function(lambda: feed.num_listeners)
     context = Context(
@@ -120,7 +122,7 @@ async def _serving(
         station.cards,
         metrics,
         is_ready=lambda: not station.draining,
-        queued_reports=lambda: queue.num_reports,
+        queued_reports=lambda: lanes.num_reports,
         device=settings.device,
         version=version("csilink"),
         feed=feed,
@@ -128,9 +130,10 @@ async def _serving(
     rest = _RestServer(uvicorn.Config(make_app(context), log_config=None, access_log=False, lifespan="off"))
     feedback = CsiFeedbackService(station, metrics)
     rpc = RpcServer(settings, feedback)
+    batches = run_batches(lanes, worker.decode_channel, worker.reconstruct, *threads, _observer(metrics))
     tasks = (
         asyncio.create_task(writer.run(), name="writer"),
-        asyncio.create_task(run_batches(queue, worker.decode, device_thread, _observer(metrics)), name="batches"),
+        asyncio.create_task(batches, name="batches"),
         asyncio.create_task(rest.serve(sockets=[rest_socket]), name="rest"),
     )
     try:

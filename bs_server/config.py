@@ -17,13 +17,14 @@ class Settings:
         grpc_port: Port of the gRPC service; 0 for any free one.
         rest_port: Port of the REST API; 0 for any free one.
         device: ``cpu`` or ``cuda``.
-        threads: Torch threads of the decoding thread, on the CPU.
+        threads: Torch threads of each of the two decoding threads, on the CPU.
         models: Model files (.safetensors) and codecs of the user's own (package.module:ENTRY) beside the zoo.
         data: Data sets that truth may refer to by index: shipped names or files.
         database_url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
         max_batch: Most reports decoded together.
         max_wait_ms: Longest time that a report waits for others to join its batch.
-        queue_reports: Reports that may wait; beyond it a frame is refused with RESOURCE_EXHAUSTED.
+        queue_reports: Reports with a channel code that may wait, and others as many; beyond it a frame is refused with
+            RESOURCE_EXHAUSTED.
         max_reports_per_frame: Largest frame.
         max_frame_bytes: Largest gRPC message.
         keep_every: Keep the reconstruction of every n-th report of a UE; 0 keeps none.

@@ -2,7 +2,7 @@
 
 open_session -> report -> report -> ... -> close_session
                   |
-    check -> ledger -> entries -> queue ~ device ~ -> commit -> acknowledge
+    check -> ledger -> entries -> lanes ~ device ~ -> commit -> acknowledge
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bs_server.batching import BatchQueue
+from bs_server.batching import Lanes
 from bs_server.config import Settings
 from bs_server.observability import Observability
 from bs_server.reports import acknowledge, cut, kept_rows, report_rows, require_fit
@@ -52,7 +52,7 @@ class BaseStation:
         settings: Settings of the service.
         models: Model digest -> card, of every model that it holds.
         datasets: Data set digest -> data set.
-        queue: Queue to the device.
+        lanes: Queues to the threads that decode.
         store: Where sessions and reports are kept.
         writer: Group commits into the store.
         metrics: Prometheus metrics.
@@ -65,7 +65,7 @@ class BaseStation:
         settings: Settings,
         models: dict[str, CodecCard],
         datasets: dict[str, ChannelSet],
-        queue: BatchQueue,
+        lanes: Lanes,
         store: Store,
         writer: GroupWriter,
         metrics: Observability,
@@ -76,7 +76,7 @@ class BaseStation:
         self._settings = settings
         self._models = models
         self._datasets = datasets
-        self._queue = queue
+        self._lanes = lanes
         self._store = store
         self._writer = writer
         self._metrics = metrics
@@ -188,7 +188,7 @@ class BaseStation:
         deadline_s = arrival_s + min(timeout_s or np.inf, frame.deadline_ms / 1000 or np.inf)
         parts = cut(frame, session, new_rows, self._settings.max_batch, arrival_s, deadline_s)
         new = [identities[row] for row in new_rows]
-        self._queue.append([part.entry for part in parts])
+        self._lanes.append([part.entry for part in parts])
         session.ledger.claim(new)
         try:
             decoded = await asyncio.gather(*(part.entry.result for part in parts))

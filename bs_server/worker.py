@@ -1,4 +1,4 @@
-"""What runs in the device thread: a batch of entries in, one result an entry out."""
+"""What runs in the threads that decode: a batch of entries in, one result an entry out."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from bs_server.batching import Decoded, Entry
+from bs_server.batching import ChannelDecoded, Decoded, Entry
 from shared.codecs import DecodeContext, Decoder, SymbolDecoder, make_decoder
 from shared.coding.channel_code import ChannelCode
 from shared.coding.codes import make_channel_code
@@ -14,7 +14,7 @@ from shared.errors import DataFileError, InvalidArgumentError
 from shared.evaluation import Scores, evaluate
 from shared.fallback import LastGood, ReportIdentity
 from shared.model_files import ModelFile
-from shared.receive import Reception, receive
+from shared.receive import Reception, decode_channel, reconstruct
 from shared.types import Payload, Received, ReceivedKind
 
 
@@ -33,14 +33,20 @@ class Worker:
     last_good: LastGood = field(default_factory=LastGood)
 
     def decode(self, batch: list[Entry]) -> list[Decoded]:
-        """Decode and score entries of one key.
+        """Decode and score entries of one key: both halves below.
 
         Raises:
             CodecError: If the batch cannot belong to its codec.
         """
+        return self.reconstruct(batch, self.decode_channel(batch))
+
+    def decode_channel(self, batch: list[Entry]) -> ChannelDecoded:
+        """Decode the channel code of entries of one key; touches neither device nor decoders.
+
+        Two threads may be in here at once, but not with one code: it need not stand that.
+        """
         start_s = time.monotonic()
         key = batch[0].key
-        decoder = self.decoders[key.model_sha256]
         if key.code not in self.codes:
             self.codes[key.code] = make_channel_code(key.code)
         no_eff = [entry.received.no_eff for entry in batch if entry.received.no_eff is not None]
@@ -50,14 +56,27 @@ class Worker:
             np.concatenate([entry.received.length for entry in batch]),
             np.concatenate(no_eff) if no_eff else None,
         )
+        of_symbols = key.kind is ReceivedKind.SYMBOLS
+        bits = None if of_symbols else decode_channel(received, self.codes[key.code], key.rate)
+        return ChannelDecoded(received, bits, time.monotonic() - start_s)
+
+    def reconstruct(self, batch: list[Entry], decided: ChannelDecoded) -> list[Decoded]:
+        """Make channels of entries of one key whose channel code is decoded, and score them; on the device.
+
+        Raises:
+            CodecError: If the batch cannot belong to its codec.
+        """
+        start_s = time.monotonic()
+        key = batch[0].key
+        decoder = self.decoders[key.model_sha256]
         snr_db = np.concatenate([entry.snr_db for entry in batch])
-        reception = receive(received, self.codes[key.code], decoder, DecodeContext(key.rate, snr_db))
+        reception = reconstruct(decided.received, decided.bits, decoder, DecodeContext(key.rate, snr_db))
         reports: list[ReportIdentity | None] = []
         for entry in batch:
             reports += entry.reports or [None] * entry.num_reports
         reception = self.last_good.hold(reception, reports)
         h_hat = reception.h_hat.cpu().numpy()
-        decode_ms = 1000 * (time.monotonic() - start_s)
+        decode_ms = 1000 * (decided.seconds + time.monotonic() - start_s)
         sizes = [entry.num_reports for entry in batch]
         rows = np.split(np.arange(len(snr_db)), np.cumsum(sizes)[:-1])
         scores = self._scores(batch, rows, reception, decoder)
@@ -69,7 +88,7 @@ class Worker:
                 erased=reception.erased[row],
                 crc_ok=None if reception.crc_ok is None else reception.crc_ok[row],
                 scores=score,
-                queue_ms=max(0.0, 1000 * (start_s - entry.arrival_s)),
+                queue_ms=max(0.0, 1000 * (start_s - decided.seconds - entry.arrival_s)),
                 decode_ms=decode_ms,
                 batch_size=len(snr_db),
             )

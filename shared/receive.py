@@ -3,7 +3,8 @@
 Received -> ChannelCode.decode -> Payload, CRC -> Decoder -> no CRC, no report, no finite value: the codec's mean channel -> h_hat
 Received, symbols ---------------------> SymbolDecoder ------^
 
-The base station's worker and an offline run share this file; `shared/transmit.py` is the other side.
+The base station's worker and an offline run share this file; `shared/transmit.py` is the other side. The worker runs
+`decode_channel` and `reconstruct` in threads of their own, where the channel code is expensive.
 """  # noqa: E501  (a drawing)
 
 from dataclasses import dataclass
@@ -52,11 +53,33 @@ def receive(received: Received, code: ChannelCode, decoder: Decoder, context: De
     Raises:
         CodecError: If the batch cannot belong to the codec.
     """
+    of_symbols = received.kind is ReceivedKind.SYMBOLS
+    decoded = None if of_symbols else decode_channel(received, code, context.rate)
+    return reconstruct(received, decoded, decoder, context)
+
+
+def decode_channel(received: Received, code: ChannelCode, num_info_bits: int) -> DecodedBits:
+    """Decode the channel code of a batch; a hard bit counts as an LLR of -1 or 1."""
+    values = received.values.astype(np.float32)
+    return code.decode(values if received.kind is ReceivedKind.LLRS else 2 * values - 1, num_info_bits)
+
+
+def reconstruct(received: Received, decoded: DecodedBits | None, decoder: Decoder, context: DecodeContext) -> Reception:
+    """Make channels of a batch whose channel code is decoded.
+
+    Args:
+        received: What the front end handed on.
+        decoded: What `decode_channel` made of it; None of symbols.
+        decoder: Base-station side of the codec.
+        context: Rate and SNR.
+
+    Raises:
+        CodecError: If the batch cannot belong to the codec.
+    """
     erased = received.length == 0
-    if received.kind is ReceivedKind.SYMBOLS:
+    if decoded is None:
         reconstruction, payload, crc_ok = _decode_symbols(received, decoder, context), no_bits(len(erased)), None
     else:
-        decoded = decode_channel(received, code, context.rate)
         payload = Payload.of_equal_length(decoded.bits)
         reconstruction = decoder.decode(payload, context)
         crc_ok = None if decoded.crc_ok is None else decoded.crc_ok & ~erased
@@ -81,9 +104,3 @@ def _decode_symbols(received: Received, decoder: Decoder, context: DecodeContext
     if not isinstance(decoder, SymbolDecoder):
         raise CodecError(f"`received` of codec {decoder.card.name} must be bits; got symbols.")
     return decoder.decode_symbols(received, context)
-
-
-def decode_channel(received: Received, code: ChannelCode, num_info_bits: int) -> DecodedBits:
-    """Decode the channel code of a batch; a hard bit counts as an LLR of -1 or 1."""
-    values = received.values.astype(np.float32)
-    return code.decode(values if received.kind is ReceivedKind.LLRS else 2 * values - 1, num_info_bits)

@@ -1,7 +1,18 @@
-"""The dynamic batcher: an entry waits in the queue; the loop hands batches to the device thread."""
+"""The dynamic batcher: entries wait in the queue of their lane; the loops hand batches to the threads that decode."""
 
-from bs_server.batching.entry import BatchKey, Decoded, Entry
+from bs_server.batching.entry import BatchKey, ChannelDecoded, Decoded, Entry
+from bs_server.batching.lanes import CHEAP_CODES, Lanes, is_coded
 from bs_server.batching.loop import run_batches
 from bs_server.batching.queue import BatchQueue
 
-__all__ = ["BatchKey", "BatchQueue", "Decoded", "Entry", "run_batches"]
+__all__ = [
+    "CHEAP_CODES",
+    "BatchKey",
+    "BatchQueue",
+    "ChannelDecoded",
+    "Decoded",
+    "Entry",
+    "Lanes",
+    "is_coded",
+    "run_batches",
+]

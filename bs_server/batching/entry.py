@@ -1,4 +1,4 @@
-"""What waits for the device: reports of one frame and rate, and the place for their result."""
+"""What waits to be decoded: reports of one frame and rate, and the place for their result."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shared.coding.channel_code import DecodedBits
 from shared.evaluation import Scores
 from shared.fallback import ReportIdentity
 from shared.types import Payload, Received, ReceivedKind
@@ -32,6 +33,21 @@ class BatchKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelDecoded:
+    """What channel decoding made of a batch.
+
+    Attributes:
+        received: The reports of all entries.
+        bits: The information bits as decided, and their CRC; None of symbols.
+        seconds: Time that it took.
+    """
+
+    received: Received
+    bits: DecodedBits | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """What the device made of an entry; every array has one entry a report.
 
@@ -42,8 +58,8 @@ class Decoded:
         erased: [n] bool.
         crc_ok: [n] bool; None where the link has no CRC.
         scores: Or None without truth.
-        queue_ms: Time in the queue.
-        decode_ms: Time on the device, of the whole batch.
+        queue_ms: Time waited: in the queue, and for the device.
+        decode_ms: Time worked, on the whole batch: channel decoding and decoder, without the scores.
         batch_size: Reports decoded together.
     """
 
@@ -69,7 +85,7 @@ class Entry:
         h: [n, num_rx_ant, num_tx_ant, num_subcarriers] complex64, truth for the evaluation; or None.
         sent: The bits as sent; None exactly when ``h`` is.
         arrival_s: Loop time of arrival.
-        deadline_s: Loop time after which it must not reach the device; infinite for none.
+        deadline_s: Loop time after which its decoding must not begin; infinite for none.
         result: Where the result goes; cancelled when nobody waits for it any more.
         reports: [n] whose they are, where a lost one takes its UE's last good CSI; None: the mean channel.
     """

@@ -3,7 +3,7 @@
     append --> [key A: e e e | key B: e e] --next_batch--> the key whose head has waited longest,
                when it has `max_batch` reports or its head has waited `max_wait_s`
 
-Cancelled and expired entries are dropped on the way out and never reach the device.
+Cancelled and expired entries are dropped on the way out and never reach a thread.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ MIN_RETRY_MS, MAX_RETRY_MS = 5, 5000
 
 
 class BatchQueue:
-    """The queue between the handlers and the device thread; lives on one event loop.
+    """One queue between the handlers and the threads that decode; lives on one event loop.
 
     Args:
         max_reports: Reports that may wait.
@@ -77,7 +77,7 @@ class BatchQueue:
                 pass
 
     def observe_rate(self, num_reports: int, seconds: float) -> None:
-        """Note how fast the device is, for the retry delay."""
+        """Note how fast batches are served, for the retry delay."""
         self._reports_per_s += 0.2 * (num_reports / max(seconds, 1e-6) - self._reports_per_s)
 
     def _longest_waiting(self, now_s: float) -> Entry | None:

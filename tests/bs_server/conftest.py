@@ -1,4 +1,4 @@
-"""A base station without its transports: queue, device thread, store and group commits are the real ones."""
+"""A base station without its transports: lanes, their threads, store and group commits are the real ones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 import torch
 
-from bs_server.batching import BatchQueue, Decoded, Entry, run_batches
+from bs_server.batching import ChannelDecoded, Decoded, Entry, Lanes, run_batches
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
@@ -58,20 +58,23 @@ def start_station(local: Settings, models: dict[str, ModelFile], worker: Worker,
         settings: Settings = local,
         store: Store | None = None,
         metrics: Observability | None = None,
-        decode: Callable[[list[Entry]], list[Decoded]] = worker.decode,
+        decode_channel: Callable[[list[Entry]], ChannelDecoded] = worker.decode_channel,
+        reconstruct: Callable[[list[Entry], ChannelDecoded], list[Decoded]] = worker.reconstruct,
     ) -> AsyncIterator[BaseStation]:
         store = store or make_store(settings.database_url, settings.keep_reconstructions)
         await store.open()
-        queue = BatchQueue(settings.queue_reports, settings.max_batch, settings.max_wait_ms / 1000)
+        lanes = Lanes(settings.queue_reports, settings.max_batch, settings.max_wait_ms / 1000)
         writer = GroupWriter(store)
         cards = {model.card.sha256: model.card for model in models.values()}
         station = BaseStation(
-            settings, cards, {indoor.sha256: indoor}, queue, store, writer, metrics or Observability(), "test"
+            settings, cards, {indoor.sha256: indoor}, lanes, store, writer, metrics or Observability(), "test"
         )
-        with ThreadPoolExecutor(1) as device_thread:
+        with ThreadPoolExecutor(1) as channel_thread, ThreadPoolExecutor(1) as device_thread:
             tasks = [
                 asyncio.create_task(writer.run()),
-                asyncio.create_task(run_batches(queue, decode, device_thread, lambda *_: None)),
+                asyncio.create_task(
+                    run_batches(lanes, decode_channel, reconstruct, channel_thread, device_thread, lambda *_: None)
+                ),
             ]
             try:
                 async with asyncio.timeout(60):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bs_server.batching import Decoded, Entry
+from bs_server.batching import ChannelDecoded, Decoded, Entry
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
@@ -249,7 +249,7 @@ class TestOpening:
         async with start_station(replace(local, max_wait_ms=200.0)) as station:
             session_id = await opened(station, ue)
             on_its_way = asyncio.create_task(station.report(frame(ue, session_id, [0, 1])))
-            await eventually(lambda: station._queue.num_reports == 2)
+            await eventually(lambda: station._lanes.num_reports == 2)
             assert await station.close_session(session_id) == 2
             assert (await on_its_way).code == 0
 
@@ -490,7 +490,7 @@ class TestReports:
         ue = make_pipeline(models["klt"], load_channels(str(moving)), link, None, 1, fallback="last")
         settings, sent = replace(local, keep_every=1), []
         for run in range(2):
-            async with start_station(settings, decode=Worker(worker.decoders).decode) as station:
+            async with start_station(settings, reconstruct=Worker(worker.decoders).reconstruct) as station:
                 session_id = str(uuid.UUID(int=7))
                 await station.open_session(ue.session_request(session_id))
                 for start in range(run * 24, run * 24 + 24, 8):
@@ -538,13 +538,13 @@ class TestReports:
     ) -> None:
         """The checks stand in for those of a channel code: every third report fails, and every erased one."""
 
-        def decode(batch: list[Entry]) -> list[Decoded]:
-            (decoded,) = worker.decode(batch)
+        def reconstruct(batch: list[Entry], decided: ChannelDecoded) -> list[Decoded]:
+            (decoded,) = worker.reconstruct(batch, decided)
             crc_ok = (np.arange(len(decoded.erased)) % 3 != 0) & ~decoded.erased
             return [replace(decoded, crc_ok=crc_ok, fallback=~crc_ok)]
 
         ue = make_ue(link="digital:hard:erasure-0.5")
-        async with start_station(decode=decode) as station:
+        async with start_station(reconstruct=reconstruct) as station:
             session_id = await opened(station, ue)
             sent = frame(ue, session_id, range(20))
             told = [await station.report(sent) for _ in range(2)]
@@ -654,11 +654,11 @@ class TestFailures:
             session_id = await opened(station, ue)
             leaves = asyncio.create_task(station.report(frame(ue, session_id, [0, 1])))
             repeats = asyncio.create_task(station.report(frame(ue, session_id, [1, 0])))
-            await eventually(lambda: station._queue.num_reports == 2)
+            await eventually(lambda: station._lanes.num_reports == 2)
             leaves.cancel()
             await asyncio.wait([leaves])
             assert leaves.cancelled()
-            await eventually(lambda: station._queue.num_reports == 4)  # whoever waited for the report takes its place
+            await eventually(lambda: station._lanes.num_reports == 4)  # whoever waited for the report takes its place
             ack, _ = await asyncio.gather(repeats, station.report(frame(ue, session_id, [2, 3])))
             assert ack.duplicate.tolist() == [False, False]
         assert sorted(row.sequence for row in await stored(local)) == [0, 1, 2, 3]
@@ -669,14 +669,14 @@ class TestFailures:
     ) -> None:
         decoded: list[tuple[int, int]] = []
 
-        def decode(batch: list[Entry]) -> list[Decoded]:
+        def reconstruct(batch: list[Entry], decided: ChannelDecoded) -> list[Decoded]:
             decoded.append((batch[0].key.rate, sum(entry.num_reports for entry in batch)))
             if batch[0].key.rate == 64 and len(decoded) == 1:
                 raise MemoryError("of the device")
-            return worker.decode(batch)
+            return worker.reconstruct(batch, decided)
 
         ues = {rate: make_ue("klt", "digital:bsc", rate) for rate in (64, 512)}
-        async with start_station(replace(local, max_batch=2, max_wait_ms=300.0), decode=decode) as station:
+        async with start_station(replace(local, max_batch=2, max_wait_ms=300.0), reconstruct=reconstruct) as station:
             session_id = await opened(station, ues[64])
             mixed = joined([frame(ues[rate], session_id, [i]) for i, rate in enumerate((64, 64, 512))])
             with pytest.raises(MemoryError):

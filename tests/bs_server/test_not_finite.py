@@ -46,7 +46,7 @@ async def test_reports_that_are_not_finite_fall_back_and_the_summary_stands(
     model, ue = load_model("klt"), make_ue("klt", "digital:bsc", downlink_snr_db=(0.0, 10.0))
     broken = Worker({model.card.sha256: Broken(model, torch.device("cpu"))})
     session_id, sequence = str(uuid.uuid4()), np.arange(NUM_REPORTS)
-    async with start_station(decode=broken.decode) as station:
+    async with start_station(reconstruct=broken.reconstruct) as station:
         await station.open_session(ue.session_request(session_id))
         ack = await station.report(ue.frame(session_id, 0, 0, sequence, sequence, snr_db=0.0, truth_by="index"))
     assert ack.fallback.tolist() == [True] * NOT_FINITE + [False] * (NUM_REPORTS - NOT_FINITE)

@@ -1,95 +1,195 @@
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bs_server.batching import BatchKey, BatchQueue, Decoded, Entry, run_batches
-from shared.errors import DataFileError
+from bs_server.batching import BatchKey, ChannelDecoded, Decoded, Entry, Lanes, run_batches
+from shared.errors import DataFileError, OverloadedError
 from shared.types import Received, ReceivedKind
 
 GOOD, BAD, WRONG = (BatchKey(name * 64, 8, ReceivedKind.HARD_BITS, "uncoded", ()) for name in "abc")
+CODES = ["uncoded", "ldpc-1/5"]  # one of each lane
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+DecodeChannel = Callable[[list[Entry]], ChannelDecoded]
+Reconstruct = Callable[[list[Entry], ChannelDecoded], list[Decoded]]
 
 
-def entry(key: BatchKey, snr_db: float) -> Entry:
+def entry(key: BatchKey, snr_db: float, code: str = "uncoded") -> Entry:
     loop = asyncio.get_running_loop()
     received = Received(key.kind, np.zeros((1, 8), dtype=np.uint8), np.array([8]))
     snr = np.array([snr_db], dtype=np.float32)
-    return Entry(key, received, snr, None, None, loop.time(), np.inf, loop.create_future())
+    return Entry(replace(key, code=code), received, snr, None, None, loop.time(), np.inf, loop.create_future())
 
 
-def decode(batch: list[Entry]) -> list[Decoded]:
-    """Answer each entry with its own SNR, so that it shows where a result went."""
-    if batch[0].key == BAD:
+def decode_channel(batch: list[Entry]) -> ChannelDecoded:
+    """Leave the SNR of each entry for `reconstruct`, so that it shows where a result went."""
+    if batch[0].key.model_sha256 == WRONG.model_sha256:
+        raise DataFileError("the code is gone")
+    snr_db = np.concatenate([e.snr_db for e in batch])
+    return ChannelDecoded(Received(batch[0].key.kind, snr_db[:, None], np.ones(len(batch), dtype=np.int64)), None, 0.0)
+
+
+def reconstruct(batch: list[Entry], decided: ChannelDecoded) -> list[Decoded]:
+    if batch[0].key.model_sha256 == BAD.model_sha256:
         raise RuntimeError("out of memory")
-    if batch[0].key == WRONG:
-        raise DataFileError("the model is gone")
     none = np.zeros(1, dtype=np.bool_)
     return [
-        Decoded(np.full((1, 1, 1, 1), e.snr_db[0]), none, none, none, None, None, 0.0, 0.0, len(batch)) for e in batch
+        Decoded(value.reshape(1, 1, 1, 1), none, none, none, None, None, 0.0, 0.0, len(batch))
+        for value in decided.received.values
     ]
+
+
+@contextmanager
+def held(event: threading.Event) -> Iterator[None]:
+    """Set an event at the end whatever happens: a thread that waits for it would never end."""
+    try:
+        yield
+    finally:
+        event.set()
 
 
 @asynccontextmanager
 async def running(
-    queue: BatchQueue, decode: Callable[[list[Entry]], list[Decoded]]
+    lanes: Lanes, decode_channel: DecodeChannel = decode_channel, reconstruct: Reconstruct = reconstruct
 ) -> AsyncIterator[list[tuple[list[Entry], list[Decoded]]]]:
     observed: list[tuple[list[Entry], list[Decoded]]] = []
-    with ThreadPoolExecutor(1) as thread:
-        task = asyncio.create_task(run_batches(queue, decode, thread, lambda *batch: observed.append(batch)))
+    with ThreadPoolExecutor(1, "channel") as channel, ThreadPoolExecutor(1, "device") as device:
+        batches = run_batches(lanes, decode_channel, reconstruct, channel, device, lambda *b: observed.append(b))
+        task = asyncio.create_task(batches)
         async with asyncio.timeout(20):
             yield observed
         task.cancel()
 
 
-async def test_each_result_reaches_its_own_entry() -> None:
-    queue = BatchQueue(max_reports=100, max_batch=8, max_wait_s=0)
-    entries = [entry(GOOD, snr_db) for snr_db in (1, 2, 3)]
-    async with running(queue, decode) as observed:
-        queue.append(entries)
+@pytest.mark.parametrize("code", CODES)
+async def test_each_result_reaches_its_own_entry(code: str) -> None:
+    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0)
+    entries = [entry(GOOD, snr_db, code) for snr_db in (1, 2, 3)]
+    async with running(lanes) as observed:
+        lanes.append(entries)
         results = await asyncio.gather(*(e.result for e in entries))
     assert [result.h_hat.item() for result in results] == [1, 2, 3]
     assert observed == [(entries, results)]
 
 
-async def test_a_failing_batch_fails_its_own_entries_and_the_next_is_served() -> None:
-    queue = BatchQueue(max_reports=100, max_batch=8, max_wait_s=0)
-    bad, wrong, good = [entry(BAD, 1), entry(BAD, 2)], entry(WRONG, 3), entry(GOOD, 4)
-    async with running(queue, decode) as observed:
-        queue.append([*bad, wrong, good])
+@pytest.mark.parametrize("code", CODES)
+async def test_a_failing_batch_fails_its_own_entries_and_the_next_is_served(code: str) -> None:
+    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0)
+    bad, wrong, good = [entry(BAD, 1, code), entry(BAD, 2, code)], entry(WRONG, 3, code), entry(GOOD, 4, code)
+    async with running(lanes) as observed:
+        lanes.append([*bad, wrong, good])
         assert (await good.result).h_hat.item() == 4
         for e in bad:
             with pytest.raises(RuntimeError, match="out of memory"):
                 await e.result
-        with pytest.raises(DataFileError, match="the model is gone"):
+        with pytest.raises(DataFileError, match="the code is gone"):
             await wrong.result
     assert [batch for batch, _ in observed] == [[good]]
 
 
-async def test_who_left_while_the_device_was_at_work_gets_nothing_and_disturbs_nobody(eventually: Eventually) -> None:
-    queue = BatchQueue(max_reports=100, max_batch=8, max_wait_s=0)
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("half", ["channel", "device"])
+async def test_who_left_while_a_thread_was_at_work_gets_nothing_and_disturbs_nobody(
+    code: str, half: str, eventually: Eventually
+) -> None:
+    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0)
     started, go = threading.Event(), threading.Event()
 
-    def slow(batch: list[Entry]) -> list[Decoded]:
+    def wait() -> None:
         started.set()
         go.wait(10)
-        return decode(batch)
+
+    def slow_channel(batch: list[Entry]) -> ChannelDecoded:
+        if half == "channel":
+            wait()
+        return decode_channel(batch)
+
+    def slow_device(batch: list[Entry], decided: ChannelDecoded) -> list[Decoded]:
+        if half == "device":
+            wait()
+        return reconstruct(batch, decided)
 
     for key in (GOOD, BAD):
-        gone, waits = entry(key, 1), entry(key, 2)
-        async with running(queue, slow):
-            queue.append([gone, waits])
-            await eventually(started.is_set)
-            gone.result.cancel()
-            go.set()
+        gone, waits = entry(key, 1, code), entry(key, 2, code)
+        async with running(lanes, slow_channel, slow_device):
+            with held(go):
+                lanes.append([gone, waits])
+                await eventually(started.is_set)
+                gone.result.cancel()
             await asyncio.wait([waits.result])
             assert (waits.result.exception() is None) == (key == GOOD)
-            after = entry(GOOD, 3)
-            queue.append([after])
+            after = entry(GOOD, 3, code)
+            lanes.append([after])
             assert (await after.result).h_hat.item() == 3
         started.clear()
         go.clear()
+
+
+async def test_a_plain_batch_is_answered_while_a_channel_code_is_being_decoded(eventually: Eventually) -> None:
+    lanes = Lanes(max_reports=1, max_batch=8, max_wait_s=0)
+    started, go = threading.Event(), threading.Event()
+
+    def slow(batch: list[Entry]) -> ChannelDecoded:
+        if batch[0].key.code == "ldpc-1/5":
+            started.set()
+            go.wait(10)
+        return decode_channel(batch)
+
+    expensive, behind, cheap = entry(GOOD, 1, "ldpc-1/5"), entry(GOOD, 2, "polar-1/2"), entry(GOOD, 3)
+    async with running(lanes, slow):
+        with held(go):
+            lanes.append([expensive])
+            await eventually(started.is_set)
+            lanes.append([behind])
+            with pytest.raises(OverloadedError, match="holds 1 of 1 reports"):
+                lanes.append([entry(GOOD, 4, "ldpc-1/5")])
+            lanes.append([cheap])
+            assert (await cheap.result).h_hat.item() == 3
+            assert not expensive.result.done()
+            assert lanes.num_reports == 1
+        assert (await expensive.result).h_hat.item() == 1
+        assert (await behind.result).h_hat.item() == 2
+
+
+async def test_only_channel_codes_that_are_expensive_are_decoded_off_the_device_thread() -> None:
+    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0)
+    seen: list[tuple[str, str, str]] = []
+
+    def note(what: str, batch: list[Entry]) -> None:
+        seen.append((batch[0].key.code, what, threading.current_thread().name.split("_")[0]))
+
+    def noted_channel(batch: list[Entry]) -> ChannelDecoded:
+        note("decode_channel", batch)
+        return decode_channel(batch)
+
+    def noted_device(batch: list[Entry], decided: ChannelDecoded) -> list[Decoded]:
+        note("reconstruct", batch)
+        return reconstruct(batch, decided)
+
+    async with running(lanes, noted_channel, noted_device):
+        for code in ("crc", "conv-1/2"):
+            only = entry(GOOD, 1, code)
+            lanes.append([only])
+            await only.result
+    assert seen == [
+        ("crc", "decode_channel", "device"),
+        ("crc", "reconstruct", "device"),
+        ("conv-1/2", "decode_channel", "channel"),
+        ("conv-1/2", "reconstruct", "device"),
+    ]
+
+
+async def test_who_is_too_late_reaches_no_thread_of_either_lane(eventually: Eventually) -> None:
+    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0)
+    for code in CODES:
+        late, in_time = replace(entry(GOOD, 1, code), deadline_s=0.0), entry(GOOD, 2, code)
+        async with running(lanes) as observed:
+            lanes.append([late, in_time])
+            assert (await in_time.result).batch_size == 1
+            assert late.result.exception() is not None
+        assert [batch for batch, _ in observed] == [[in_time]]

@@ -1,0 +1,55 @@
+"""Two queues, so that an expensive channel code holds up only reports that have one.
+
+    append --+--> plain: uncoded, CRC only, symbols ----------------------> device thread
+             '--> coded --> channel thread: channel decoding, CRC check ----^
+
+Each queue holds at most ``max_reports`` for itself: coded reports that pile up take no room of the others.
+"""
+
+from bs_server.batching.entry import BatchKey, Entry
+from bs_server.batching.queue import BatchQueue
+
+# What is decided in less than a quarter of a millisecond a report, 65,536 bits included. A code is expensive unless it
+# stands here.
+CHEAP_CODES = frozenset({"uncoded", "crc"})
+
+
+class Lanes:
+    """The queues between the handlers and the threads that decode; live on one event loop.
+
+    Attributes:
+        plain: Reports whose channel decoding costs nothing to speak of.
+        coded: The others.
+
+    Args:
+        max_reports: Reports that may wait in each.
+        max_batch: Most reports of a batch.
+        max_wait_s: Longest wait of a batch for more reports.
+
+    Example:
+        >>> Lanes(max_reports=100, max_batch=8, max_wait_s=0.002).num_reports
+        0
+    """
+
+    def __init__(self, max_reports: int, max_batch: int, max_wait_s: float) -> None:
+        self.plain = BatchQueue(max_reports, max_batch, max_wait_s)
+        self.coded = BatchQueue(max_reports, max_batch, max_wait_s)
+
+    @property
+    def num_reports(self) -> int:
+        """Reports that wait."""
+        return self.plain.num_reports + self.coded.num_reports
+
+    def append(self, entries: list[Entry]) -> None:
+        """Add all entries of a frame, or none; they are of one session, whose link has one channel code.
+
+        Raises:
+            OverloadedError: If they do not fit into their queue; carries the delay after which they probably do.
+        """
+        if entries:
+            (self.coded if is_coded(entries[0].key) else self.plain).append(entries)
+
+
+def is_coded(key: BatchKey) -> bool:
+    """Return whether the channel decoding of a batch is work of its own."""
+    return key.code not in CHEAP_CODES
