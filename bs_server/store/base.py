@@ -86,7 +86,7 @@ class ReportRow:
         bit_errors: Wrong information bits, or None without truth, where nothing arrived, or of symbols.
         fallback: Whether the reconstruction is the codec's mean channel, or the CSI that is held in its place.
         queue_ms: Time in the queue.
-        decode_ms: Time on the device, of its batch.
+        decode_ms: Time of channel decoding and decoder, of its batch.
         batch_size: Reports decoded together.
         coded_bits: Bits on the air: information, CRC and channel code; 0 marks a report of symbols.
         channel_uses: Complex symbols on the air.
@@ -223,7 +223,7 @@ class GroupTotals:
         fallbacks: Reports that could not be used: their reconstruction is the mean channel, or held CSI.
         held: Of the fallbacks, those that took the UE's last good CSI.
         mean_queue_ms: Mean time in the queue.
-        mean_decode_ms: Mean time on the device.
+        mean_decode_ms: Mean time of channel decoding and decoder.
         mean_batch_size: Mean over reports.
         downlink: Sums at each downlink SNR, increasing.
         num_symbol_reports: Reports of symbols instead of bits.

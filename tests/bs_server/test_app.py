@@ -24,10 +24,11 @@ MakeUe = Callable[..., Pipeline]
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
+@pytest.mark.parametrize("link", ["digital:bsc", "digital:soft:conv-1/2"])
 async def test_a_station_that_shuts_down_says_so_finishes_what_it_took_and_takes_nothing_new(
-    local: Settings, make_ue: MakeUe, eventually: Eventually
+    local: Settings, make_ue: MakeUe, eventually: Eventually, link: str
 ) -> None:
-    ue, session_id = make_ue(), str(uuid.uuid4())
+    ue, session_id = make_ue(link=link), str(uuid.uuid4())
     frames = [ue.frame(session_id, i, 0, np.arange(i, i + 1), np.arange(1), 5.0, "index") for i in range(2)]
     async with contextlib.AsyncExitStack() as station:
         addresses = await station.enter_async_context(running(replace(local, max_wait_ms=1000.0)))

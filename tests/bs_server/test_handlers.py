@@ -1,5 +1,6 @@
 import asyncio
 import itertools
+import threading
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -663,6 +664,31 @@ class TestFailures:
             assert ack.duplicate.tolist() == [False, False]
         assert sorted(row.sequence for row in await stored(local)) == [0, 1, 2, 3]
         assert count(metrics, "reports") == 4
+
+    async def test_a_session_without_a_channel_code_does_not_wait_for_the_code_of_another(
+        self, start_station: StartStation, make_ue: MakeUe, worker: Worker, eventually: Eventually
+    ) -> None:
+        started, go = threading.Event(), threading.Event()
+
+        def decode_channel(batch: list[Entry]) -> ChannelDecoded:
+            if batch[0].key.code != "uncoded":
+                started.set()
+                go.wait(20)
+            return worker.decode_channel(batch)
+
+        expensive, cheap = make_ue(link="digital:soft:conv-1/2"), make_ue()
+        async with start_station(decode_channel=decode_channel) as station:
+            try:
+                slow = asyncio.create_task(station.report(frame(expensive, await opened(station, expensive), range(4))))
+                await eventually(started.is_set)
+                session_id = await opened(station, cheap)
+                for first in (0, 4):
+                    ack = await station.report(frame(cheap, session_id, range(first, first + 4)))
+                    assert not ack.fallback.any()
+                assert not slow.done()
+            finally:
+                go.set()
+            assert len((await slow).fallback) == 4
 
     async def test_when_a_part_of_a_frame_fails_the_rest_does_not_reach_the_device(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings, worker: Worker

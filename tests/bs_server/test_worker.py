@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -184,6 +185,30 @@ async def test_a_channel_code_is_decoded_and_the_checks_of_its_crc_are_told_to_e
     uncoded = worker.decode([plain])[0]
     np.testing.assert_allclose(one.h_hat[0], uncoded.h_hat[0], atol=1e-5)
     np.testing.assert_allclose(two.h_hat, uncoded.h_hat[3:], atol=1e-5)
+
+
+async def test_in_two_halves_a_batch_is_decoded_as_in_one_and_its_time_is_waited_or_worked(
+    worker: Worker, make_ue: MakeUe
+) -> None:
+    ue = make_ue(link="digital:soft:conv-1/2")
+    batch = [
+        replace(entry(ue, rows, code="conv-1/2"), arrival_s=time.monotonic() - 10) for rows in (range(3), range(5))
+    ]
+    decided = worker.decode_channel(batch)
+    assert decided.bits is not None
+    assert decided.bits.bits.shape == (8, ue.transmitter.rate)
+    start_s = time.monotonic()
+    halves = worker.reconstruct(batch, replace(decided, seconds=4.0))
+    device_s = time.monotonic() - start_s
+    for ours, whole in zip(halves, worker.decode(batch), strict=True):
+        np.testing.assert_allclose(ours.h_hat, whole.h_hat, atol=1e-5)
+        assert ours.crc_ok is not None
+        assert whole.crc_ok is not None
+        assert ours.crc_ok.tolist() == whole.crc_ok.tolist()
+        assert 4000 < ours.decode_ms <= 4000 + 1000 * device_s
+        assert whole.decode_ms < 4000
+    for part, ours in zip(batch, halves, strict=True):
+        assert ours.queue_ms == pytest.approx(1000 * (start_s - part.arrival_s - 4), abs=1000 * device_s)
 
 
 async def test_the_codes_that_were_asked_for_are_built_once(worker: Worker, make_ue: MakeUe) -> None:
