@@ -137,7 +137,7 @@ async def test_a_plain_batch_is_answered_while_a_channel_code_is_being_decoded(e
     def slow(batch: list[Entry]) -> ChannelDecoded:
         if batch[0].key.code == "ldpc-1/5":
             started.set()
-            go.wait(10)
+            go.wait(60)  # longer than `running` lets the test take
         return decode_channel(batch)
 
     expensive, behind, cheap = entry(GOOD, 1, "ldpc-1/5"), entry(GOOD, 2, "polar-1/2"), entry(GOOD, 3)
