@@ -27,11 +27,12 @@ from shared.experiments.demo import start_base_station
 from shared.model_files import load_model
 from shared.receive import receive
 from shared.rng import Randomness
+from shared.scoring import Scoring
 from shared.transmit import make_transmitter
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SNR_DB = 10.0
-DOWNLINK_SNR_DB = (10.0,)  # what csi-ue load asks for
+SCORING = Scoring((0.0,))  # what csi-ue load asks for
 
 
 def main(
@@ -78,7 +79,7 @@ def _raw(codec: str, rate: int, batch: int, seconds: float) -> dict[str, float]:
 
     def decode_and_score() -> None:
         reception = receive(sent.received, code, decoder, context)
-        evaluate(reception.h_hat, reception.payload, h, sent.payload, channels.shape.domain, DOWNLINK_SNR_DB)
+        evaluate(reception.h_hat, reception.payload, h, sent.payload, channels.shape.domain, SCORING)
 
     return {
         "raw_reports_per_s": _rate(decode, batch, seconds),

@@ -12,7 +12,6 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +33,9 @@ from shared.frame import (
     FrameAck,
     SessionGrant,
     SessionRequest,
-    require_downlink_snr_db,
 )
 from shared.links import make_link
+from shared.metrics.phy_abstraction import load_abstraction
 from shared.model_files import CodecCard
 
 log = logging.getLogger(__name__)
@@ -100,9 +99,9 @@ class BaseStation:
         """
         if self.draining:
             raise UnavailableError("The base station is shutting down.")
-        # As `csi-ue` rounds them: two SNRs of one name would be one column of a table.
-        request = replace(request, downlink_snr_db=tuple(round(snr_db, 4) for snr_db in request.downlink_snr_db))
         card = self._paired(request)
+        if request.scoring.downlink_mcs is not None:
+            await asyncio.to_thread(load_abstraction)  # seconds the first time
         dataset = self._datasets.get(request.dataset_sha256)
         link = make_link(request.link)
         asked = Session(
@@ -112,7 +111,7 @@ class BaseStation:
             dataset,
             estimator=request.estimator,
             cnr_db=request.cnr_db,
-            downlink_snr_db=request.downlink_snr_db,
+            scoring=request.scoring,
             fallback=request.fallback,
         )
         if dataset is not None:
@@ -130,7 +129,7 @@ class BaseStation:
                     opened_at=self._clock(),
                     estimator=request.estimator,
                     cnr_db=request.cnr_db,
-                    downlink_snr_db=request.downlink_snr_db,
+                    scoring=request.scoring,
                     fallback=request.fallback,
                 )
                 await self._store.add_session(row)
@@ -184,6 +183,9 @@ class BaseStation:
         require_fit(frame, session, self._settings.max_reports_per_frame)
         identities = list(zip(frame.ue_id.tolist(), frame.sequence.tolist(), strict=True))
         known = await self._stored(session.ledger, identities)
+        groups = known.reshape(-1, session.scoring.downlink_num_ue)
+        if (groups != groups[:, :1]).any():
+            raise InvalidArgumentError("A group of `downlink_num_ue` reports must be new as a whole; one is not.")
         new_rows = np.flatnonzero(~known)
         deadline_s = arrival_s + min(timeout_s or np.inf, frame.deadline_ms / 1000 or np.inf)
         parts = cut(frame, session, new_rows, self._settings.max_batch, arrival_s, deadline_s)
@@ -214,7 +216,7 @@ class BaseStation:
         if version == first and request.needs_version > first:
             raise InvalidArgumentError(
                 f"`protocol_version` must be {last} with an estimator other than perfect, a `cnr_db`, a "
-                f"`downlink_snr_db` or `fallback` last; got {version}."
+                f"`downlink_snr_db`, `num_subbands` or `fallback` last; got {version}."
             )
         if not _is_uuid(request.session_id):
             raise InvalidArgumentError(f"`session_id` must be a UUID; got {request.session_id[:64]!r}.")
@@ -228,7 +230,10 @@ class BaseStation:
             raise ModelMismatchError(f"`shape` of codec {card.name} must be {card.shape}; got {request.shape}.")
         card.require_link(make_link(request.link).family, request.link)
         require_estimation(request.estimator, request.cnr_db)
-        require_downlink_snr_db(request.downlink_snr_db)
+        request.scoring.require_fit(card.shape)
+        if request.scoring.downlink_num_ue > self._settings.max_batch:
+            wanted = f"at most {self._settings.max_batch}, the largest batch of the base station"
+            raise InvalidArgumentError(f"`downlink_num_ue` must be {wanted}; got {request.scoring.downlink_num_ue}.")
         return card
 
     def _not_held(self, codec: str, digest: str) -> ModelMismatchError:
@@ -277,7 +282,7 @@ class BaseStation:
             ledger,
             row.estimator,
             row.cnr_db,
-            row.downlink_snr_db,
+            row.scoring,
             row.fallback,
         )
 
@@ -320,7 +325,7 @@ class BaseStation:
 def _parameters(session: Session) -> tuple[object, ...]:
     """Return what a session may not change when it goes on."""
     fixed = (session.card.sha256, session.link.label, session.dataset, session.estimator, session.cnr_db)
-    return (*fixed, session.downlink_snr_db, session.fallback)
+    return (*fixed, session.scoring, session.fallback)
 
 
 def _is_uuid(text: str) -> bool:

@@ -53,6 +53,11 @@ def require_fit(frame: Frame, session: Session, max_reports: int) -> None:
     for rate in np.unique(frame.rate).tolist():
         card.require_rate(rate)
         _require_length(frame.length[frame.rate == rate], rate, session.link)
+    session.scoring.require_groups(frame.num_reports, "ue_id")
+    if (
+        frame.rate.reshape(-1, session.scoring.downlink_num_ue) != frame.rate[:: session.scoring.downlink_num_ue, None]
+    ).any():
+        raise InvalidArgumentError("`rate` must be one in each group of `downlink_num_ue` reports; it is not.")
     truth = frame.truth
     if truth is not None and truth.dataset_index is not None:
         size = len(session.dataset.h) if session.dataset else 0
@@ -85,17 +90,19 @@ def cut(
     """Cut some reports of a frame into entries of one rate and at most ``max_batch`` reports."""
     loop = asyncio.get_running_loop()
     code = session.link.code
+    size = max_batch - max_batch % session.scoring.downlink_num_ue  # whole groups
     parts = []
     for rate in np.unique(frame.rate[rows]).tolist():
         of_rate = rows[frame.rate[rows] == rate]
-        for start in range(0, len(of_rate), max_batch):
-            chosen = of_rate[start : start + max_batch]
+        for start in range(0, len(of_rate), size):
+            chosen = of_rate[start : start + size]
             entry = Entry(
-                key=BatchKey(session.card.sha256, rate, frame.kind, code.label, session.downlink_snr_db),
+                key=BatchKey(session.card.sha256, rate, frame.kind, code.label, session.scoring),
                 received=unpack_received(frame, chosen, code.num_coded_bits(rate)),
                 snr_db=frame.snr_db[chosen],
                 h=_truth(frame, session, chosen),
                 sent=unpack_sent(frame, chosen),
+                crop_loss=_crop_loss(frame, session, chosen),
                 arrival_s=arrival_s,
                 deadline_s=deadline_s,
                 result=loop.create_future(),
@@ -120,6 +127,15 @@ def _truth(frame: Frame, session: Session, rows: NDArray[np.int64]) -> torch.Ten
     if frame.truth.h is None:
         return None
     return torch.from_numpy(frame.truth.h[rows].astype(np.complex64)).reshape(-1, *session.card.shape.dims)
+
+
+def _crop_loss(frame: Frame, session: Session, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """Return what the crop left out of the true channels of some reports, or None where it is not known."""
+    truth = frame.truth
+    if truth is not None and truth.dataset_index is not None and session.dataset is not None:
+        loss = session.dataset.crop_loss
+        return None if loss is None else loss[torch.from_numpy(truth.dataset_index[rows])].numpy()
+    return None if truth is None or truth.crop_loss is None else truth.crop_loss[rows]
 
 
 def report_rows(
@@ -147,6 +163,7 @@ def _report_row(frame: Frame, session: Session, row: int, result: Decoded, i: in
         nmse=float(scores.nmse[i]) if scores else None,
         sgcs=float(scores.sgcs[i]) if scores else None,
         rho=float(scores.rho[i]) if scores and scores.rho is not None else None,
+        nmse_full=float(scores.nmse_full[i]) if scores and not np.isnan(scores.nmse_full[i]) else None,
         bit_errors=int(scores.bit_errors[i]) if scores and of_bits and not erased else None,
         fallback=bool(result.fallback[i]),
         queue_ms=result.queue_ms,
@@ -158,6 +175,7 @@ def _report_row(frame: Frame, session: Session, row: int, result: Decoded, i: in
         crc_ok=None if result.crc_ok is None or erased else bool(result.crc_ok[i]),
         downlink=_downlink_rows(session, scores, i),
         held=bool(result.held[i]),
+        sgcs_subbands=_subbands(scores, i),
     )
 
 
@@ -173,9 +191,18 @@ def _downlink_rows(session: Session, scores: Scores | None, i: int) -> tuple[Dow
             float(downlink.spectral_efficiency[i, j]),
             float(downlink.bler_perfect[i, j]),
             float(downlink.spectral_efficiency_perfect[i, j]),
+            None if downlink.bler_coded is None else float(downlink.bler_coded[i, j]),
+            None if downlink.bler_coded_perfect is None else float(downlink.bler_coded_perfect[i, j]),
         )
-        for j, snr_db in enumerate(session.downlink_snr_db)
+        for j, snr_db in enumerate(session.scoring.downlink_snr_db)
     )
+
+
+def _subbands(scores: Scores | None, i: int) -> tuple[tuple[float, ...], ...]:
+    """Return the SGCS of one report by layer and subband; nothing unless it was asked for, or without truth."""
+    if scores is None or scores.sgcs_subbands is None:
+        return ()
+    return tuple(tuple(of_layer) for of_layer in scores.sgcs_subbands[i].tolist())
 
 
 def kept_rows(

@@ -11,6 +11,7 @@ from operator import itemgetter
 from shared.channels import ChannelSet
 from shared.links import Link
 from shared.model_files import CodecCard
+from shared.scoring import DEFAULT_SCORING, Scoring
 from shared.types import Fallback
 
 Identity = tuple[int, int]
@@ -101,7 +102,7 @@ class Session:
         ledger: Its reports.
         estimator: Name of the UE's channel estimator.
         cnr_db: SNR of its pilots; None for a perfect estimate.
-        downlink_snr_db: At which the downlink is scored.
+        scoring: What is scored besides what always is.
         fallback: What stands for a report that cannot be used.
     """
 
@@ -112,5 +113,5 @@ class Session:
     ledger: Ledger = field(default_factory=Ledger)
     estimator: str = "perfect"
     cnr_db: float | None = None
-    downlink_snr_db: tuple[float, ...] = ()
+    scoring: Scoring = DEFAULT_SCORING
     fallback: Fallback = "mean"

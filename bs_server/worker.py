@@ -109,7 +109,10 @@ class Worker:
         truths = [(entry.h, entry.sent) for entry in batch if entry.h is not None and entry.sent is not None]
         h = torch.cat([truth for truth, _ in truths])
         sent = Payload(np.concatenate([s.bits for _, s in truths]), np.concatenate([s.length for _, s in truths]))
-        scores = evaluate(h_hat, decided, h, sent, decoder.card.domain, batch[0].key.downlink_snr_db)
+        crop_loss = np.concatenate(
+            [np.full(batch[i].num_reports, np.nan) if (loss := batch[i].crop_loss) is None else loss for i in known]
+        )
+        scores = evaluate(h_hat, decided, h, sent, decoder.card.domain, batch[0].key.scoring, crop_loss)
         ends = np.cumsum([batch[i].num_reports for i in known])
         by_entry = {
             i: scores.part(int(end) - batch[i].num_reports, int(end)) for i, end in zip(known, ends, strict=True)

@@ -1,4 +1,4 @@
-"""Score reconstructions against the truth: NMSE in the data set's domain, SGCS, rho, wrong bits, the downlink's worth.
+"""Score reconstructions against the truth: NMSE in the data set's domain, SGCS, rho, wrong bits, and what is asked for.
 
 The base station and an offline run share this file.
 """
@@ -11,13 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.metrics import bit_errors, nmse, rho
+from shared.metrics import bit_errors, nmse, nmse_full_from_loss, rho, sgcs_per_layer_and_subband, zero_forcing_downlink
 from shared.metrics.directions import layer_directions
 from shared.metrics.downlink import Downlink, beam_downlink
 from shared.metrics.rho import NUM_FFT
 from shared.metrics.sgcs import direction_similarity
+from shared.scoring import DEFAULT_SCORING, Scoring
 from shared.transforms import from_angular_delay
 from shared.types import Domain, Payload
+
+Column = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +32,16 @@ class DownlinkScores:
         spectral_efficiency: [batch, num_snr] float64, bit/s/Hz.
         bler_perfect: As ``bler``, precoded from the truth.
         spectral_efficiency_perfect: As ``spectral_efficiency``, precoded from the truth.
+        bler_coded: [batch, num_snr] float64, probability that a transport block is lost; None unless asked for.
+        bler_coded_perfect: As ``bler_coded``, precoded from the truth.
     """
 
-    bler: NDArray[np.float64]
-    spectral_efficiency: NDArray[np.float64]
-    bler_perfect: NDArray[np.float64]
-    spectral_efficiency_perfect: NDArray[np.float64]
+    bler: Column
+    spectral_efficiency: Column
+    bler_perfect: Column
+    spectral_efficiency_perfect: Column
+    bler_coded: Column | None = None
+    bler_coded_perfect: Column | None = None
 
     def part(self, rows: slice) -> "DownlinkScores":
         """Return the scores of some reports."""
@@ -43,6 +50,8 @@ class DownlinkScores:
             self.spectral_efficiency[rows],
             self.bler_perfect[rows],
             self.spectral_efficiency_perfect[rows],
+            None if self.bler_coded is None else self.bler_coded[rows],
+            None if self.bler_coded_perfect is None else self.bler_coded_perfect[rows],
         )
 
 
@@ -55,14 +64,19 @@ class Scores:
         sgcs: [batch] float64.
         rho: [batch] float64; None outside the angular-delay domain, or for more delay taps than its FFT has.
         bit_errors: [batch] int64, wrong information bits; they mean nothing in a report that was erased.
+        nmse_full: [batch] float64, NMSE against the uncropped channel, linear; NaN where the crop loss is not known.
         downlink: None unless asked for.
+        sgcs_subbands: [batch, num_layers, num_subbands] float64, num_layers = min(num_rx_ant, num_tx_ant); None unless
+            asked for.
     """
 
-    nmse: NDArray[np.float64]
-    sgcs: NDArray[np.float64]
-    rho: NDArray[np.float64] | None
+    nmse: Column
+    sgcs: Column
+    rho: Column | None
     bit_errors: NDArray[np.int64]
+    nmse_full: Column
     downlink: DownlinkScores | None
+    sgcs_subbands: Column | None
 
     def part(self, start: int, end: int) -> "Scores":
         """Return the scores of reports ``start ... end - 1``."""
@@ -72,8 +86,39 @@ class Scores:
             self.sgcs[rows],
             None if self.rho is None else self.rho[rows],
             self.bit_errors[rows],
+            self.nmse_full[rows],
             None if self.downlink is None else self.downlink.part(rows),
+            None if self.sgcs_subbands is None else self.sgcs_subbands[rows],
         )
+
+
+def join_scores(parts: Sequence[Scores]) -> Scores:
+    """Put the scores of at least one batch together, in order; all were scored alike."""
+    downlinks = [part.downlink for part in parts if part.downlink is not None]
+    downlink = None
+    if downlinks:
+        downlink = DownlinkScores(
+            np.concatenate([part.bler for part in downlinks]),
+            np.concatenate([part.spectral_efficiency for part in downlinks]),
+            np.concatenate([part.bler_perfect for part in downlinks]),
+            np.concatenate([part.spectral_efficiency_perfect for part in downlinks]),
+            _join_known([part.bler_coded for part in downlinks]),
+            _join_known([part.bler_coded_perfect for part in downlinks]),
+        )
+    return Scores(
+        np.concatenate([part.nmse for part in parts]),
+        np.concatenate([part.sgcs for part in parts]),
+        _join_known([part.rho for part in parts]),
+        np.concatenate([part.bit_errors for part in parts]),
+        np.concatenate([part.nmse_full for part in parts]),
+        downlink,
+        _join_known([part.sgcs_subbands for part in parts]),
+    )
+
+
+def _join_known(parts: Sequence[Column | None]) -> Column | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known else None
 
 
 def evaluate(
@@ -82,7 +127,8 @@ def evaluate(
     h: Tensor,
     sent: Payload,
     domain: Domain,
-    downlink_snr_db: Sequence[float] = (),
+    scoring: Scoring = DEFAULT_SCORING,
+    crop_loss: Column | None = None,
 ) -> Scores:
     """Score a batch.
 
@@ -92,19 +138,43 @@ def evaluate(
         h: Same shape as ``h_hat``, the true channels.
         sent: The information bits as sent.
         domain: Domain of ``h`` and ``h_hat``.
-        downlink_snr_db: SNRs at which the downlink is scored.
+        scoring: What is scored besides. The batch holds whole groups of ``downlink_num_ue`` reports.
+        crop_loss: [batch] float64, share of each whole channel's energy that the crop left out, NaN where it is not
+            known; None: of no report.
     """
     h = h.to(h_hat.device)
-    in_frequency = _to_frequency(h, domain)
+    f_hat, f = _to_frequency(h_hat, domain), _to_frequency(h, domain)
     # Once for SGCS and downlink: with several receive antennas, each is a decomposition a subcarrier.
-    v_hat, v = (layer_directions(x, 1, x.shape[-1]) for x in (_to_frequency(h_hat, domain), in_frequency))
+    v_hat, v = (layer_directions(x, 1, x.shape[-1]) for x in (f_hat, f))
+    of_report = nmse(h_hat, h).cpu()
     return Scores(
-        nmse(h_hat, h).cpu().numpy(),
+        of_report.numpy(),
         direction_similarity(v_hat, v).mean(dim=(1, 2)).cpu().numpy(),
         rho(h_hat, h).cpu().numpy() if domain == "angular-delay" and h.shape[-1] <= NUM_FFT else None,
         bit_errors(decided, sent),
-        _on_host(beam_downlink(v_hat, v, in_frequency, downlink_snr_db)) if downlink_snr_db else None,
+        np.full(len(h), np.nan)
+        if crop_loss is None
+        else nmse_full_from_loss(of_report, torch.from_numpy(crop_loss)).numpy(),
+        _downlink(f_hat, f, v_hat, v, scoring),
+        _subbands(f_hat, f, scoring),
     )
+
+
+def _downlink(f_hat: Tensor, f: Tensor, v_hat: Tensor, v: Tensor, scoring: Scoring) -> DownlinkScores | None:
+    snr_db, num_ue, mcs = scoring.downlink_snr_db, scoring.downlink_num_ue, scoring.downlink_mcs
+    if not snr_db:
+        return None
+    if num_ue == 1:
+        return _on_host(beam_downlink(v_hat, v, f, snr_db, mcs))
+    return _on_host(zero_forcing_downlink(f_hat, f, snr_db, num_ue, mcs))
+
+
+def _subbands(f_hat: Tensor, f: Tensor, scoring: Scoring) -> Column | None:
+    if not scoring.num_subbands:
+        return None
+    num_layers = min(f.shape[1], f.shape[2])
+    similarity: Column = sgcs_per_layer_and_subband(f_hat, f, num_layers, scoring.num_subbands).cpu().numpy()
+    return similarity
 
 
 def _on_host(scores: Downlink) -> DownlinkScores:
@@ -113,6 +183,8 @@ def _on_host(scores: Downlink) -> DownlinkScores:
         scores.spectral_efficiency.cpu().numpy(),
         scores.bler_perfect.cpu().numpy(),
         scores.spectral_efficiency_perfect.cpu().numpy(),
+        None if scores.bler_coded is None else scores.bler_coded.cpu().numpy(),
+        None if scores.bler_coded_perfect is None else scores.bler_coded_perfect.cpu().numpy(),
     )
 
 

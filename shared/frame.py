@@ -8,7 +8,6 @@
 The identity of a report is (session, ue_id, sequence).
 """
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -16,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import InvalidArgumentError
+from shared.scoring import DEFAULT_SCORING, Scoring
 from shared.types import CsiShape, Fallback, ReceivedKind
 
-PROTOCOL_VERSION = 2  # brought `estimator`, `cnr_db`, `downlink_snr_db` and `fallback`
-FIRST_PROTOCOL_VERSION = 1  # knows perfect estimates, no downlink and the mean channel, and skips those fields
+PROTOCOL_VERSION = 2  # brought `estimator`, `cnr_db`, `scoring` and `fallback`
+FIRST_PROTOCOL_VERSION = 1  # knows perfect estimates, plain scores and the mean channel, and skips those fields
 SNR_DB_RANGE = (-40.0, 80.0)
-MAX_DOWNLINK_SNRS = 16
 MAX_POINTS = 1000  # of a range of SNRs
 SYMBOL_BYTES, NO_EFF_BYTES = 8, 4  # complex64, float32
 
@@ -40,7 +39,7 @@ class SessionRequest:
         dataset_sha256: Data set of the truth indices, or "".
         estimator: Name of the UE's channel estimator.
         cnr_db: SNR of its pilots; None for a perfect estimate.
-        downlink_snr_db: At which the base station scores what the reconstructions are worth in the downlink.
+        scoring: What the base station scores besides what it always does.
         fallback: What stands for a report that cannot be used.
     """
 
@@ -53,14 +52,14 @@ class SessionRequest:
     dataset_sha256: str
     estimator: str = "perfect"
     cnr_db: float | None = None
-    downlink_snr_db: tuple[float, ...] = ()
+    scoring: Scoring = DEFAULT_SCORING
     fallback: Fallback = "mean"
 
     @property
     def needs_version(self) -> int:
         """The lowest protocol version that says all of the request."""
         of_link = self.estimator != "perfect" or self.cnr_db is not None
-        newer = of_link or self.downlink_snr_db or self.fallback != "mean"
+        newer = of_link or self.scoring != DEFAULT_SCORING or self.fallback != "mean"
         return PROTOCOL_VERSION if newer else FIRST_PROTOCOL_VERSION
 
 
@@ -78,19 +77,6 @@ def points_of_range(text: str) -> list[float]:
     if not step > 0 or not last >= first or not (last - first) / step < MAX_POINTS:
         raise ValueError("`last` must be at least `first`, and `step` above 0")
     return [first + i * step for i in range(math.floor((last - first) / step + 1e-9) + 1)]
-
-
-def require_downlink_snr_db(snr_db: tuple[float, ...]) -> None:
-    """Raise unless the list can be scored and be a key: in range, strictly increasing, not too long.
-
-    Raises:
-        InvalidArgumentError: Naming the wanted and the found.
-    """
-    low, high = SNR_DB_RANGE
-    increasing = all(a < b for a, b in itertools.pairwise(snr_db))
-    if len(snr_db) > MAX_DOWNLINK_SNRS or not increasing or not all(low <= snr <= high for snr in snr_db):
-        wanted = f"at most {MAX_DOWNLINK_SNRS} increasing numbers in [{low:g}, {high:g}]"
-        raise InvalidArgumentError(f"`downlink_snr_db` must be {wanted}; got {list(snr_db)[: MAX_DOWNLINK_SNRS + 1]}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +104,14 @@ class SimTruth:
         dataset_index: [num_reports] int64, channel number in the session's data set; or None.
         h: [num_reports, num_complex] complex64, the channels themselves; or None.
         sent_bits: The information bits as sent, packed; empty with symbols.
+        crop_loss: [num_reports] float64, with ``h``: the share of each whole channel's energy that the crop left out;
+            None where it is not known.
     """
 
     dataset_index: NDArray[np.int64] | None
     h: NDArray[np.complex64] | None
     sent_bits: bytes
+    crop_loss: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +187,9 @@ class Frame:
         given = truth.h if truth.dataset_index is None else truth.dataset_index
         if given is not None and len(given) != n:
             raise InvalidArgumentError(f"`truth` must have one entry a report, {n}; got {len(given)}.")
+        loss = truth.crop_loss
+        if loss is not None and (truth.h is None or len(loss) != n or not ((loss >= 0) & (loss <= 1)).all()):
+            raise InvalidArgumentError(f"`truth.crop_loss` must hold {n} numbers in [0, 1], beside `h`; it does not.")
         wanted = int((-(-self.num_sent_bits // 8)).sum())
         if len(truth.sent_bits) != wanted:
             raise InvalidArgumentError(f"`sent_bits` must hold {wanted} bytes by `rate`; got {len(truth.sent_bits)}.")

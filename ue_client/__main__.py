@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.errors import CsiError
+from shared.scoring import Scoring
 from shared.types import Fallback
-from ue_client.config import DOWNLINK_SNR_DB, Settings, parse_snr_db
+from ue_client.config import DOWNLINK_SNR_DB, Settings, parse_downlink_snr_db, parse_snr_db
 from ue_client.printing import Row, print_fields, print_repeats, print_tallies, progress_bar
 
 if TYPE_CHECKING:
@@ -42,6 +43,23 @@ LinkLabel = Annotated[
 DownlinkSnrDb = Annotated[
     str,
     typer.Option(envvar="CSI_UE_DOWNLINK_SNR_DB", help="At which the downlink is scored: 0,10 or 0:20:5; empty: not."),
+]
+DownlinkNumUe = Annotated[
+    int,
+    typer.Option(
+        envvar="CSI_UE_DOWNLINK_NUM_UE", min=1, max=64, help="UEs that the downlink serves together: zero forcing."
+    ),
+]
+DownlinkMcs = Annotated[
+    int | None,
+    typer.Option(
+        envvar="CSI_UE_DOWNLINK_MCS",
+        help="Score a coded downlink too: MCS 3 to 28 of TS 38.214 (base station: Sionna).",
+    ),
+]
+NumSubbands = Annotated[
+    int,
+    typer.Option(envvar="CSI_UE_NUM_SUBBANDS", min=0, help="Score the SGCS per layer in so many subbands; 0: not."),
 ]
 Data = Annotated[str, typer.Option(envvar="CSI_UE_DATA", help="Shipped data set, or a .npz, .npy, .mat or .h5 file.")]
 EstimatorName = Annotated[
@@ -102,6 +120,9 @@ def run(
     cnr_db: CnrDb = None,
     covariance_data: CovarianceData = None,
     downlink_snr_db: DownlinkSnrDb = DOWNLINK_SNR_DB,
+    downlink_num_ue: DownlinkNumUe = _default.scoring.downlink_num_ue,
+    downlink_mcs: DownlinkMcs = None,
+    num_subbands: NumSubbands = _default.scoring.num_subbands,
     fallback: LostReport = _default.fallback,
     truth: Truth = True,
     seed: Seed = None,
@@ -127,7 +148,7 @@ def run(
         estimator=estimator,
         cnr_db=cnr_db,
         covariance_data=covariance_data,
-        downlink_snr_db=parse_snr_db(downlink_snr_db, "downlink_snr_db") if downlink_snr_db else (),
+        scoring=Scoring(parse_downlink_snr_db(downlink_snr_db), downlink_num_ue, downlink_mcs, num_subbands),
         fallback=fallback,
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
@@ -139,6 +160,7 @@ def run(
         deadline_ms=deadline_ms,
     )
     points = parse_snr_db(snr_db)
+    settings.scoring.require_groups(num_reports, "num_reports")
     with progress_bar() as bar:
         task = bar.add_task("reports", total=len(codecs) * len(points) * num_reports)
 
@@ -183,6 +205,9 @@ def fleet(
     cnr_db: CnrDb = None,
     covariance_data: CovarianceData = None,
     downlink_snr_db: DownlinkSnrDb = DOWNLINK_SNR_DB,
+    downlink_num_ue: DownlinkNumUe = _default.scoring.downlink_num_ue,
+    downlink_mcs: DownlinkMcs = None,
+    num_subbands: NumSubbands = _default.scoring.num_subbands,
     fallback: LostReport = _default.fallback,
     truth: Truth = True,
     seed: Seed = None,
@@ -210,7 +235,7 @@ def fleet(
         estimator=estimator,
         cnr_db=cnr_db,
         covariance_data=covariance_data,
-        downlink_snr_db=parse_snr_db(downlink_snr_db, "downlink_snr_db") if downlink_snr_db else (),
+        scoring=Scoring(parse_downlink_snr_db(downlink_snr_db), downlink_num_ue, downlink_mcs, num_subbands),
         fallback=fallback,
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
@@ -222,6 +247,7 @@ def fleet(
         deadline_ms=deadline_ms,
     )
     ues = ManyUes(ue_id, num_ues, first_channel, parse_snr_db(snr_db), num_reports)
+    settings.scoring.require_groups(num_ues, "num_ues")
     with progress_bar() as bar:
         task = bar.add_task("reports", total=len(codecs) * num_ues * num_reports)
 
@@ -285,7 +311,7 @@ def load(
         estimator=estimator,
         cnr_db=cnr_db,
         covariance_data=covariance_data,
-        downlink_snr_db=parse_snr_db(downlink_snr_db, "downlink_snr_db") if downlink_snr_db else (),
+        scoring=Scoring(parse_downlink_snr_db(downlink_snr_db)),
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,

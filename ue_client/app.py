@@ -16,6 +16,7 @@ from shared.errors import InvalidArgumentError, UnavailableError
 from shared.estimation import Estimator, make_estimator, require_estimation
 from shared.estimation.lmmse import LmmseEstimator
 from shared.frame import Frame, SessionGrant
+from shared.scoring import DEFAULT_SCORING
 from ue_client.columns import ManyUes, OneUe
 from ue_client.config import Settings
 from ue_client.pipeline import Pipeline, TruthBy, make_pipeline
@@ -72,7 +73,7 @@ def make_pipelines(settings: Settings, channels: ChannelSet) -> list[Pipeline]:
             settings.seed,
             estimator,
             settings.cnr_db,
-            settings.downlink_snr_db if settings.truth else (),  # nothing is scored without
+            settings.scoring if settings.truth else DEFAULT_SCORING,  # nothing is scored without
             settings.fallback,
         )
         for name in settings.codecs

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from shared.errors import InvalidArgumentError
 from shared.frame import MAX_POINTS, SNR_DB_RANGE, points_of_range
+from shared.scoring import DEFAULT_SCORING, Scoring
 from shared.types import Fallback
 
 DOWNLINK_SNR_DB = "0"
@@ -25,7 +26,7 @@ class Settings:
         estimator: How the UE estimates its channel.
         cnr_db: SNR of its pilots; None for a perfect estimate.
         covariance_data: Channels whose statistics `lmmse` knows; None for those of ``data``.
-        downlink_snr_db: At which the base station scores the downlink.
+        scoring: What the base station scores besides what it always does.
         fallback: What stands for a report that cannot be used; ``last`` is for time-correlated channels.
         truth: Whether truth travels beside the reports, so that they can be scored.
         seed: Seed of the run; with ue and sequence it fixes every random number of it.
@@ -45,7 +46,7 @@ class Settings:
     estimator: str = "perfect"
     cnr_db: float | None = None
     covariance_data: str | None = None
-    downlink_snr_db: tuple[float, ...] = ()
+    scoring: Scoring = DEFAULT_SCORING
     fallback: Fallback = "mean"
     truth: bool = True
     seed: int = 1
@@ -57,10 +58,11 @@ class Settings:
     deadline_ms: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse an address that is none."""
+        """Refuse an address that is none, and frames of broken groups."""
         host, _, port = self.bs.rpartition(":")
         if not host or "/" in host or not port.isdecimal():
             raise InvalidArgumentError(f"`bs` must be host:port; got {self.bs!r}.")
+        self.scoring.require_groups(self.reports_per_frame, "reports_per_frame")
 
     @property
     def covariance_source(self) -> str | None:
@@ -91,3 +93,12 @@ def parse_snr_db(text: str, name: str = "snr_db") -> tuple[float, ...]:
     if not all(low <= point <= high for point in points):
         raise InvalidArgumentError(f"`{name}` must be in [{low:g}, {high:g}]; got {text!r}.")
     return tuple(round(point, 4) for point in points)
+
+
+def parse_downlink_snr_db(text: str) -> tuple[float, ...]:
+    """Return the SNRs of the downlink; an empty text is none.
+
+    Raises:
+        InvalidArgumentError: As `parse_snr_db`.
+    """
+    return parse_snr_db(text, "downlink_snr_db") if text else ()

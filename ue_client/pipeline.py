@@ -16,9 +16,10 @@ from shared.channels import ChannelSet
 from shared.coding.bits import pack
 from shared.estimation import Estimator
 from shared.fallback import require_fallback
-from shared.frame import FIRST_PROTOCOL_VERSION, Frame, SessionRequest, SimTruth, require_downlink_snr_db
+from shared.frame import FIRST_PROTOCOL_VERSION, Frame, SessionRequest, SimTruth
 from shared.model_files import CodecCard, ModelFile
 from shared.rng import Randomness
+from shared.scoring import DEFAULT_SCORING, Scoring
 from shared.transmit import Transmitter, make_transmitter
 from shared.types import Fallback
 from shared.wire.payload import pack_noise, pack_received
@@ -34,14 +35,14 @@ class Pipeline:
         transmitter: Estimator, codec, channel code and link.
         channels: Where h comes from.
         run: Seed of the run.
-        downlink_snr_db: At which the base station scores the downlink.
+        scoring: What the base station scores besides what it always does.
         fallback: What stands for a report that cannot be used.
     """
 
     transmitter: Transmitter
     channels: ChannelSet
     run: int
-    downlink_snr_db: tuple[float, ...] = ()
+    scoring: Scoring = DEFAULT_SCORING
     fallback: Fallback = "mean"
 
     @property
@@ -62,7 +63,7 @@ class Pipeline:
             self.channels.sha256,
             transmitter.estimator.name,
             transmitter.cnr_db,
-            self.downlink_snr_db,
+            self.scoring,
             self.fallback,
         )
         return dataclasses.replace(request, protocol_version=request.needs_version)
@@ -99,7 +100,9 @@ class Pipeline:
         if truth_by is not None:
             index = channel_index if truth_by == "index" else None
             channels = None if truth_by == "index" else h.flatten(1).numpy()
-            truth = SimTruth(index, channels, pack(sent.payload.bits, sent.payload.length))
+            loss = None if truth_by == "index" or self.channels.crop_loss is None else self.channels.crop_loss
+            crop_loss = None if loss is None else loss[torch.from_numpy(channel_index)].numpy()
+            truth = SimTruth(index, channels, pack(sent.payload.bits, sent.payload.length), crop_loss)
         return Frame(
             session_id=session_id,
             frame_id=frame_id,
@@ -124,7 +127,7 @@ def make_pipeline(
     run: int,
     estimator: Estimator | None = None,
     cnr_db: float | None = None,
-    downlink_snr_db: tuple[float, ...] = (),
+    scoring: Scoring = DEFAULT_SCORING,
     fallback: Fallback = "mean",
 ) -> Pipeline:
     """Put a pipeline together.
@@ -137,13 +140,13 @@ def make_pipeline(
         run: Seed of the run.
         estimator: What the UE makes of its pilots; None for a perfect estimate.
         cnr_db: SNR of the pilots; None for a perfect estimate.
-        downlink_snr_db: At which the base station scores the downlink.
+        scoring: What the base station scores besides what it always does.
         fallback: What stands for a report that cannot be used.
 
     Raises:
         InvalidArgumentError: If codec, link, rate, channels, estimator, CNR and fallback do not go together.
     """
-    require_downlink_snr_db(downlink_snr_db)
+    scoring.require_fit(channels.shape)
     require_fallback(fallback, channels)
     transmitter = make_transmitter(model, channels.shape, link_label, rate, estimator, cnr_db)
-    return Pipeline(transmitter, channels, run, downlink_snr_db, fallback)
+    return Pipeline(transmitter, channels, run, scoring, fallback)

@@ -8,9 +8,10 @@ from fastapi import Depends, Query, Request
 
 from bs_server.api.feed import SummaryFeed
 from bs_server.observability import Observability
-from bs_server.store import GroupColumn, ReportFilter, Store
+from bs_server.store import ReportFilter, Store
 from shared.errors import InvalidArgumentError
 from shared.model_files import CodecCard
+from shared.summary import GroupColumn
 
 
 @dataclass(frozen=True, slots=True)

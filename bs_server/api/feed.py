@@ -15,9 +15,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from bs_server.api.summary import Group, Summary
-from bs_server.store import GroupColumn, GroupWriter, ReportFilter, Store
+from bs_server.api.schemas import Summary
+from bs_server.store import GroupWriter, ReportFilter, Store
 from shared.errors import OverloadedError, UnavailableError
+from shared.summary import Group, GroupColumn
 
 log = logging.getLogger(__name__)
 

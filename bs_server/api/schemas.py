@@ -1,9 +1,10 @@
-"""The shapes of the REST API's answers; those of the summary are in `summary.py`."""
+"""The shapes of the REST API's answers; the figures of a summary are in `shared.summary`."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from bs_server.store import DownlinkRow, ReportRow, SessionRow
 from shared.metrics import to_db
+from shared.summary import Group, GroupColumn
 from shared.types import Fallback
 
 
@@ -11,6 +12,14 @@ class Answer(BaseModel):
     """Base of every answer."""
 
     model_config = ConfigDict(frozen=True)
+
+
+class Summary(Answer):
+    """Metrics by group."""
+
+    group_by: list[GroupColumn]
+    nmse_average: str = "mean over reports of the per-report ratio (mean of ratios), then dB"
+    groups: list[Group]
 
 
 class Problem(Answer):
@@ -47,6 +56,9 @@ class Session(Answer):
     estimator: str = Field(examples=["ls"])
     cnr_db: float | None = Field(description="SNR of its pilots; null for a perfect estimate.", examples=[10.0])
     downlink_snr_db: tuple[float, ...] = Field(description="At which the downlink is scored.", examples=[(0.0, 10.0)])
+    downlink_num_ue: int = Field(description="UEs that it serves together: 1, by MRT; more, by zero forcing.")
+    downlink_mcs: int | None = Field(description="MCS of the coded downlink; null: uncoded alone.", examples=[9])
+    num_subbands: int = Field(description="Subbands of the SGCS per layer and subband; 0: not scored.")
     fallback: Fallback = Field(
         description="What stands for a report that is lost: `mean` or `last`.", examples=["mean"]
     )
@@ -66,7 +78,10 @@ class Session(Answer):
             link=row.link,
             estimator=row.estimator,
             cnr_db=row.cnr_db,
-            downlink_snr_db=row.downlink_snr_db,
+            downlink_snr_db=row.scoring.downlink_snr_db,
+            downlink_num_ue=row.scoring.downlink_num_ue,
+            downlink_mcs=row.scoring.downlink_mcs,
+            num_subbands=row.scoring.num_subbands,
             fallback=row.fallback,
             opened_at=row.opened_at,
             closed_at=row.closed_at,
@@ -97,6 +112,9 @@ class Report(Answer):
     snr_db: float = Field(description="Es/N0 of the feedback link.", examples=[10.0])
     nmse: float | None = Field(description="Linear.", examples=[0.1604])
     nmse_db: float | None = Field(description="Null also for an exact reconstruction.", examples=[-7.95])
+    nmse_full: float | None = Field(
+        description="Against the uncropped channel, linear; null where its crop loss is not known.", examples=[0.1752]
+    )
     sgcs: float | None = Field(examples=[0.865])
     bit_errors: int | None = Field(
         description="Wrong information bits; null also of symbols, or if lost.", examples=[0]
@@ -130,6 +148,7 @@ class Report(Answer):
             snr_db=row.snr_db,
             nmse=row.nmse,
             nmse_db=None if row.nmse is None else to_db(row.nmse),
+            nmse_full=row.nmse_full,
             sgcs=row.sgcs,
             bit_errors=row.bit_errors,
             fallback=row.fallback,
@@ -154,18 +173,22 @@ class DownlinkScore(Answer):
     spectral_efficiency: float = Field(description="bit/s/Hz, mean over subcarriers.")
     bler_perfect: float = Field(description="As `bler`, precoded from the true channel.")
     spectral_efficiency_perfect: float = Field(description="As `spectral_efficiency`, from the true channel.")
+    bler_coded: float | None = Field(description="Probability that a transport block is lost; null if uncoded alone.")
+    bler_coded_perfect: float | None = Field(description="As `bler_coded`, precoded from the true channel.")
 
 
 class ReportDetail(Report):
-    """A report with its scores in the downlink, one for each downlink SNR of its session."""
+    """A report with what its session asks to be scored besides."""
 
-    downlink: list[DownlinkScore]
+    downlink: list[DownlinkScore] = Field(description="At each downlink SNR of the session.")
+    sgcs_subbands: list[list[float]] = Field(description="[layer][subband], strongest layer first; empty: not scored.")
 
     @classmethod
     def of(cls, row: ReportRow) -> "ReportDetail":
         """Convert a row of the store."""
         downlink = [_downlink_score(of_snr) for of_snr in row.downlink]
-        return cls(**Report.of(row).model_dump(), downlink=downlink)
+        subbands = [list(layer) for layer in row.sgcs_subbands]
+        return cls(**Report.of(row).model_dump(), downlink=downlink, sgcs_subbands=subbands)
 
 
 class ReportPage(Answer):
@@ -194,4 +217,6 @@ def _downlink_score(row: DownlinkRow) -> DownlinkScore:
         spectral_efficiency=row.spectral_efficiency,
         bler_perfect=row.bler_perfect,
         spectral_efficiency_perfect=row.spectral_efficiency_perfect,
+        bler_coded=row.bler_coded,
+        bler_coded_perfect=row.bler_coded_perfect,
     )

@@ -10,6 +10,7 @@ from torch import Tensor
 from shared.coding.channel_code import DecodedBits
 from shared.evaluation import Scores
 from shared.fallback import ReportIdentity
+from shared.scoring import Scoring
 from shared.types import Payload, Received, ReceivedKind
 
 
@@ -22,14 +23,14 @@ class BatchKey:
         rate: Information bits of a report.
         kind: What the front end handed on.
         code: Label of the channel code.
-        downlink_snr_db: At which the downlink is scored.
+        scoring: What is scored besides what always is.
     """
 
     model_sha256: str
     rate: int
     kind: ReceivedKind
     code: str
-    downlink_snr_db: tuple[float, ...]
+    scoring: Scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Entry:
         snr_db: [n] float32.
         h: [n, num_rx_ant, num_tx_ant, num_subcarriers] complex64, truth for the evaluation; or None.
         sent: The bits as sent; None exactly when ``h`` is.
+        crop_loss: [n] float64, share of each whole channel's energy that the crop left out; None where it is not known.
         arrival_s: Loop time of arrival.
         deadline_s: Loop time after which its decoding must not begin; infinite for none.
         result: Where the result goes; cancelled when nobody waits for it any more.
@@ -99,6 +101,7 @@ class Entry:
     deadline_s: float
     result: asyncio.Future[Decoded]
     reports: list[ReportIdentity] | None = None
+    crop_loss: NDArray[np.float64] | None = None
 
     @property
     def num_reports(self) -> int:

@@ -4,9 +4,6 @@ from collections.abc import Callable
 
 from bs_server.store.base import (
     DownlinkRow,
-    DownlinkTotals,
-    GroupColumn,
-    GroupTotals,
     ReconstructionRow,
     ReportFilter,
     ReportRow,
@@ -35,9 +32,6 @@ def make_store(url: str, keep_reconstructions: int) -> Store:
 __all__ = [
     "STORES",
     "DownlinkRow",
-    "DownlinkTotals",
-    "GroupColumn",
-    "GroupTotals",
     "GroupWriter",
     "ReconstructionRow",
     "ReportFilter",

@@ -2,18 +2,19 @@
 
 session 1 -- n report 1 -- 0..1 reconstruction
                       1 -- n downlink, one for each downlink SNR of the session
+                      1 -- n subbands, one for each layer and subband, where the session asks for them
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.scoring import DEFAULT_SCORING, Scoring
+from shared.summary import GroupColumn, GroupTotals
 from shared.types import CsiShape, Fallback
-
-GroupColumn = Literal["codec", "rate", "snr_db", "link", "estimator", "cnr_db", "session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class SessionRow:
         num_reports: Reports in the store.
         estimator: Name of the UE's channel estimator.
         cnr_db: SNR of its pilots; None for a perfect estimate.
-        downlink_snr_db: At which the downlink is scored.
+        scoring: What is scored besides what always is.
         fallback: What stands for a report that cannot be used.
     """
 
@@ -47,7 +48,7 @@ class SessionRow:
     num_reports: int = 0
     estimator: str = "perfect"
     cnr_db: float | None = None
-    downlink_snr_db: tuple[float, ...] = ()
+    scoring: Scoring = DEFAULT_SCORING
     fallback: Fallback = "mean"
 
 
@@ -61,6 +62,8 @@ class DownlinkRow:
         spectral_efficiency: bit/s/Hz.
         bler_perfect: As ``bler``, precoded from the true channel.
         spectral_efficiency_perfect: As ``spectral_efficiency``, precoded from the true channel.
+        bler_coded: Probability that a transport block is lost; None where it is uncoded alone.
+        bler_coded_perfect: As ``bler_coded``, precoded from the true channel.
     """
 
     snr_db: float
@@ -68,6 +71,8 @@ class DownlinkRow:
     spectral_efficiency: float
     bler_perfect: float
     spectral_efficiency_perfect: float
+    bler_coded: float | None = None
+    bler_coded_perfect: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,8 @@ class ReportRow:
         erased: Whether nothing arrived over the link.
         crc_ok: Whether the CRC holds; None without one, or where nothing arrived.
         downlink: One for each downlink SNR of the session; empty without truth. Of `Store.report` alone.
+        nmse_full: NMSE against the uncropped channel, linear, or None without truth or its crop loss.
+        sgcs_subbands: [layer][subband], empty unless the session asks for it. Of `Store.report` alone.
         held: Whether the fallback is the UE's last good CSI.
         codec: Of the session; filled in on reading.
         link: Of the session; filled in on reading.
@@ -122,6 +129,8 @@ class ReportRow:
     erased: bool = False
     crc_ok: bool | None = None
     downlink: tuple[DownlinkRow, ...] = ()
+    nmse_full: float | None = None
+    sgcs_subbands: tuple[tuple[float, ...], ...] = ()
     held: bool = False
     codec: str = ""
     link: str = ""
@@ -162,108 +171,6 @@ class ReportFilter:
     snr_db: float | None = None
     estimator: str | None = None
     cnr_db: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DownlinkTotals:
-    """Sums over the reports of a group at one downlink SNR.
-
-    Attributes:
-        snr_db: SNR of the downlink.
-        count: Reports that were scored at it.
-        sum_bler: Sum of the block error probability.
-        sum_bler_squared: Sum of its squares.
-        sum_spectral_efficiency: Sum of the spectral efficiency, bit/s/Hz.
-        sum_spectral_efficiency_squared: Sum of its squares.
-        sum_bler_perfect: Sum of the block error probability with perfect CSI.
-        sum_spectral_efficiency_perfect: Sum of the spectral efficiency with perfect CSI.
-    """
-
-    snr_db: float
-    count: int
-    sum_bler: float
-    sum_bler_squared: float
-    sum_spectral_efficiency: float
-    sum_spectral_efficiency_squared: float
-    sum_bler_perfect: float
-    sum_spectral_efficiency_perfect: float
-
-
-@dataclass(frozen=True, slots=True)
-class GroupTotals:
-    """Sums over the reports of a group.
-
-    Attributes:
-        key: Value of each column of ``group_by``, in its order; None for the CNR of a perfect estimate.
-        num_reports: Reports.
-        num_scored: Reports with truth.
-        sum_nmse: Sum of the linear NMSE.
-        sum_nmse_squared: Sum of its squares.
-        median_nmse: Median of the linear NMSE, or None without truth.
-        sum_sgcs: Sum of the SGCS.
-        sum_sgcs_squared: Sum of its squares.
-        num_rho: Reports that have a rho.
-        sum_rho: Sum of the rho.
-        sum_rho_squared: Sum of its squares.
-        num_decided: Reports of bits, with truth, that arrived.
-        bit_errors: Wrong information bits of those.
-        decided_bits: Information bits of those.
-        sum_errors_squared: Sum of the squares of a report's wrong bits.
-        sum_errors_times_bits: Sum of its wrong bits times its bits.
-        sum_bits_squared: Sum of the squares of its bits.
-        block_errors: Reports of bits, with truth, that were erased or have at least one wrong bit.
-        erasures: Reports that were erased.
-        num_checked: Reports with a CRC that arrived.
-        crc_failures: Of those, reports whose CRC does not hold.
-        num_verified: Of those, reports with truth.
-        undetected_errors: Of the verified, reports whose CRC holds in spite of wrong bits.
-        info_bits: Information bits of all reports; one of symbols has none.
-        coded_bits: Bits on the air of all reports.
-        channel_uses: Symbols on the air of all reports.
-        fallbacks: Reports that could not be used: their reconstruction is the mean channel, or held CSI.
-        held: Of the fallbacks, those that took the UE's last good CSI.
-        mean_queue_ms: Mean time in the queue.
-        mean_decode_ms: Mean time of channel decoding and decoder.
-        mean_batch_size: Mean over reports.
-        downlink: Sums at each downlink SNR, increasing.
-        num_symbol_reports: Reports of symbols instead of bits.
-        num_symbol_scored: Of those, reports with truth: they have no block to be wrong.
-    """
-
-    key: tuple[str | int | float | None, ...]
-    num_reports: int
-    num_scored: int
-    sum_nmse: float
-    sum_nmse_squared: float
-    median_nmse: float | None
-    sum_sgcs: float
-    sum_sgcs_squared: float
-    num_rho: int
-    sum_rho: float
-    sum_rho_squared: float
-    num_decided: int
-    bit_errors: int
-    decided_bits: int
-    sum_errors_squared: int
-    sum_errors_times_bits: int
-    sum_bits_squared: int
-    block_errors: int
-    erasures: int
-    num_checked: int
-    crc_failures: int
-    num_verified: int
-    undetected_errors: int
-    info_bits: int
-    coded_bits: int
-    channel_uses: int
-    fallbacks: int
-    held: int
-    mean_queue_ms: float
-    mean_decode_ms: float
-    mean_batch_size: float
-    downlink: tuple[DownlinkTotals, ...] = ()
-    num_symbol_reports: int = 0
-    num_symbol_scored: int = 0
 
 
 class Store(Protocol):

@@ -1,6 +1,7 @@
 """The SELECT statements of the store on SQLAlchemy, and its rows as our dataclasses."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -9,18 +10,13 @@ from sqlalchemy import BigInteger, Float, Row, Select, and_, case, cast, false, 
 from sqlalchemy.sql.elements import ColumnElement
 
 from bs_server.store import schema
-from bs_server.store.base import (
-    DownlinkRow,
-    DownlinkTotals,
-    GroupColumn,
-    GroupTotals,
-    ReportFilter,
-    ReportRow,
-    SessionRow,
-)
+from bs_server.store.base import DownlinkRow, ReportFilter, ReportRow, SessionRow
+from shared.scoring import Scoring
+from shared.summary import DownlinkTotals, GroupColumn, GroupTotals, SubbandTotals
 from shared.types import CsiShape
 
-REPORT, SESSION, KEPT, DOWNLINK = schema.reports.c, schema.sessions.c, schema.reconstructions.c, schema.downlink.c
+REPORT, SESSION, KEPT = schema.reports.c, schema.sessions.c, schema.reconstructions.c
+DOWNLINK, SUBBAND = schema.downlink.c, schema.subbands.c
 GROUPS: dict[GroupColumn, ColumnElement[Any]] = {
     "codec": SESSION.codec,
     "rate": REPORT.rate,
@@ -30,22 +26,19 @@ GROUPS: dict[GroupColumn, ColumnElement[Any]] = {
     "cnr_db": SESSION.cnr_db,
     "session": REPORT.session_id,
 }
-_REPORT_FIELDS = [field.name for field in dataclasses.fields(ReportRow) if field.name != "downlink"]
+_REPORT_FIELDS = [
+    field.name for field in dataclasses.fields(ReportRow) if field.name not in ("downlink", "sgcs_subbands")
+]
 TINY = 1e-150  # whose square is a normal number in double precision
 _TOTALS = {field.name for field in dataclasses.fields(GroupTotals)}
 
 
-def same_report() -> ColumnElement[bool]:
-    """Join a reconstruction to its report."""
-    return and_(KEPT.session_id == REPORT.session_id, KEPT.ue_id == REPORT.ue_id, KEPT.sequence == REPORT.sequence)
-
-
-def downlink_of_report() -> ColumnElement[bool]:
-    """Join a downlink score to its report."""
+def of_report(columns: Any) -> ColumnElement[bool]:
+    """Join a row of another table, by its columns, to its report."""
     return and_(
-        DOWNLINK.session_id == REPORT.session_id,
-        DOWNLINK.ue_id == REPORT.ue_id,
-        DOWNLINK.sequence == REPORT.sequence,
+        columns.session_id == REPORT.session_id,
+        columns.ue_id == REPORT.ue_id,
+        columns.sequence == REPORT.sequence,
     )
 
 
@@ -72,7 +65,7 @@ def select_sessions() -> Select[Any]:
 
 def select_reports() -> Select[Any]:
     """Select reports with what they take from their session, and whether their reconstruction was kept."""
-    kept = select(KEPT.reconstruction_id).where(same_report()).exists()
+    kept = select(KEPT.reconstruction_id).where(of_report(KEPT)).exists()
     of_session = (SESSION.codec, SESSION.link, SESSION.estimator, SESSION.cnr_db)
     stored = [column for column in REPORT if column.name not in ("coded_bits", "channel_uses")]
     columns = (*stored, _on_the_air("coded_bits"), _on_the_air("channel_uses"), *of_session)
@@ -85,7 +78,7 @@ def select_reconstruction(report_id: int) -> Select[Any]:
     """Select the kept reconstruction of a report, with the shape of its channel."""
     return (
         select(schema.reconstructions, SESSION.num_rx_ant, SESSION.num_tx_ant, SESSION.num_subcarriers)
-        .join(schema.reports, same_report())
+        .join(schema.reports, of_report(KEPT))
         .join(schema.sessions, SESSION.session_id == REPORT.session_id)
         .where(REPORT.report_id == report_id)
     )
@@ -102,6 +95,9 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
             func.count(REPORT.nmse).label("num_scored"),
             func.coalesce(func.sum(REPORT.nmse), 0.0).label("sum_nmse"),
             func.coalesce(func.sum(_square(REPORT.nmse)), 0.0).label("sum_nmse_squared"),
+            func.count(REPORT.nmse_full).label("num_nmse_full"),
+            func.coalesce(func.sum(REPORT.nmse_full), 0.0).label("sum_nmse_full"),
+            func.coalesce(func.sum(_square(REPORT.nmse_full)), 0.0).label("sum_nmse_full_squared"),
             func.coalesce(func.sum(REPORT.sgcs), 0.0).label("sum_sgcs"),
             func.coalesce(func.sum(_square(REPORT.sgcs)), 0.0).label("sum_sgcs_squared"),
             func.count(REPORT.rho).label("num_rho"),
@@ -141,12 +137,13 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
 
 
 def select_downlink_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool]) -> Select[Any]:
-    """Select the sums of each group at each downlink SNR, ordered by SNR."""
-    bler, efficiency = DOWNLINK.bler, DOWNLINK.spectral_efficiency
+    """Select the sums of each group with each downlink, ordered by SNR, UEs and MCS."""
+    bler, efficiency, coded = DOWNLINK.bler, DOWNLINK.spectral_efficiency, DOWNLINK.bler_coded
+    downlink = (DOWNLINK.snr_db, SESSION.downlink_num_ue, SESSION.downlink_mcs)
     return (
         select(
             *columns,
-            DOWNLINK.snr_db,
+            *downlink,
             func.count().label("count"),
             func.sum(bler).label("sum_bler"),
             func.sum(_square(bler)).label("sum_bler_squared"),
@@ -154,11 +151,32 @@ def select_downlink_sums(columns: Sequence[ColumnElement[Any]], where: ColumnEle
             func.sum(_square(efficiency)).label("sum_spectral_efficiency_squared"),
             func.sum(DOWNLINK.bler_perfect).label("sum_bler_perfect"),
             func.sum(DOWNLINK.spectral_efficiency_perfect).label("sum_spectral_efficiency_perfect"),
+            func.coalesce(func.sum(coded), 0.0).label("sum_bler_coded"),
+            func.coalesce(func.sum(_square(coded)), 0.0).label("sum_bler_coded_squared"),
+            func.coalesce(func.sum(DOWNLINK.bler_coded_perfect), 0.0).label("sum_bler_coded_perfect"),
         )
-        .select_from(schema.downlink.join(schema.reports, downlink_of_report()).join(schema.sessions))
+        .select_from(schema.downlink.join(schema.reports, of_report(DOWNLINK)).join(schema.sessions))
         .where(where)
-        .group_by(*columns, DOWNLINK.snr_db)
-        .order_by(DOWNLINK.snr_db)
+        .group_by(*columns, *downlink)
+        .order_by(*(column.nulls_first() for column in downlink))
+    )
+
+
+def select_subband_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool]) -> Select[Any]:
+    """Select the sums of each group of the SGCS, ordered by number of subbands, layer and subband."""
+    subband = (SESSION.num_subbands, SUBBAND.layer, SUBBAND.subband)
+    return (
+        select(
+            *columns,
+            *subband,
+            func.count().label("count"),
+            func.sum(SUBBAND.sgcs).label("sum_sgcs"),
+            func.sum(_square(SUBBAND.sgcs)).label("sum_sgcs_squared"),
+        )
+        .select_from(schema.subbands.join(schema.reports, of_report(SUBBAND)).join(schema.sessions))
+        .where(where)
+        .group_by(*columns, *subband)
+        .order_by(*subband)
     )
 
 
@@ -166,9 +184,19 @@ def select_downlink(report_id: int) -> Select[Any]:
     """Select what a report is worth at each downlink SNR."""
     return (
         select(schema.downlink)
-        .join(schema.reports, downlink_of_report())
+        .join(schema.reports, of_report(DOWNLINK))
         .where(REPORT.report_id == report_id)
         .order_by(DOWNLINK.snr_db)
+    )
+
+
+def select_subbands(report_id: int) -> Select[Any]:
+    """Select the SGCS of a report, layer after layer."""
+    return (
+        select(schema.subbands)
+        .join(schema.reports, of_report(SUBBAND))
+        .where(REPORT.report_id == report_id)
+        .order_by(SUBBAND.layer, SUBBAND.subband)
     )
 
 
@@ -217,7 +245,12 @@ def session_row(row: Row[Any]) -> SessionRow:
         num_reports=row.num_reports,
         estimator=row.estimator,
         cnr_db=row.cnr_db,
-        downlink_snr_db=tuple(float(snr_db) for snr_db in row.downlink_snr_db.split(",") if snr_db),
+        scoring=Scoring(
+            tuple(float(snr_db) for snr_db in row.downlink_snr_db.split(",") if snr_db),
+            row.downlink_num_ue,
+            row.downlink_mcs,
+            row.num_subbands,
+        ),
         fallback=row.fallback,
     )
 
@@ -227,10 +260,17 @@ def report_row(row: Row[Any]) -> ReportRow:
     return ReportRow(**{name: getattr(row, name) for name in _REPORT_FIELDS})
 
 
-def group_totals(row: Row[Any], num_keys: int, median: float | None, downlink: Sequence[DownlinkTotals]) -> GroupTotals:
-    """Convert a row of `select_sums`, the group's median and its downlink."""
+def group_totals(
+    row: Row[Any],
+    num_keys: int,
+    median: float | None,
+    downlink: Sequence[DownlinkTotals],
+    subbands: Sequence[SubbandTotals],
+) -> GroupTotals:
+    """Convert a row of `select_sums`, the group's median, its downlinks and its subbands."""
     sums = {name: _number(value) for name, value in row._mapping.items() if name in _TOTALS}
-    return GroupTotals(key=tuple(row)[:num_keys], median_nmse=median, downlink=tuple(downlink), **sums)
+    key = tuple(row)[:num_keys]
+    return GroupTotals(key=key, median_nmse=median, downlink=tuple(downlink), subbands=tuple(subbands), **sums)
 
 
 def _number(value: Any) -> Any:
@@ -243,6 +283,17 @@ def downlink_totals(row: Row[Any], num_keys: int) -> DownlinkTotals:
     return DownlinkTotals(*tuple(row)[num_keys:])
 
 
+def subband_totals(row: Row[Any], num_keys: int) -> SubbandTotals:
+    """Convert a row of `select_subband_sums`."""
+    return SubbandTotals(*tuple(row)[num_keys:])
+
+
 def downlink_row(row: Row[Any]) -> DownlinkRow:
     """Convert a row of `select_downlink`."""
-    return DownlinkRow(row.snr_db, row.bler, row.spectral_efficiency, row.bler_perfect, row.spectral_efficiency_perfect)
+    return DownlinkRow(*(getattr(row, field.name) for field in dataclasses.fields(DownlinkRow)))
+
+
+def subbands_of(rows: Sequence[Row[Any]]) -> tuple[tuple[float, ...], ...]:
+    """Convert the rows of `select_subbands` to [layer][subband]."""
+    layers = itertools.groupby(rows, key=lambda row: row.layer)
+    return tuple(tuple(row.sgcs for row in of_layer) for _, of_layer in layers)

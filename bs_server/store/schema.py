@@ -17,7 +17,7 @@ from sqlalchemy import (
 VERSION = 3
 
 # Version -> the columns that it brought: table, column, definition. An older database gets them, and the tables that
-# it lacks (version 3: downlink), when it is opened.
+# it lacks (version 3: downlink, subbands), when it is opened.
 ADDED = {
     2: (
         ("sessions", "estimator", "VARCHAR(100) DEFAULT 'perfect' NOT NULL"),
@@ -25,8 +25,12 @@ ADDED = {
     ),
     3: (
         ("sessions", "downlink_snr_db", "VARCHAR(400) DEFAULT '' NOT NULL"),
+        ("sessions", "downlink_num_ue", "INTEGER DEFAULT 1 NOT NULL"),
+        ("sessions", "downlink_mcs", "INTEGER"),
+        ("sessions", "num_subbands", "INTEGER DEFAULT 0 NOT NULL"),
         ("sessions", "fallback", "VARCHAR(20) DEFAULT 'mean' NOT NULL"),
         ("reports", "rho", "DOUBLE PRECISION"),
+        ("reports", "nmse_full", "DOUBLE PRECISION"),
         ("reports", "erased", "BOOLEAN DEFAULT FALSE NOT NULL"),
         ("reports", "crc_ok", "BOOLEAN"),
         ("reports", "coded_bits", "INTEGER"),
@@ -57,6 +61,9 @@ sessions = Table(
     Column("estimator", String(100), nullable=False),
     Column("cnr_db", Float(53)),
     Column("downlink_snr_db", String(400), nullable=False),  # numbers, divided by commas
+    Column("downlink_num_ue", Integer, nullable=False),
+    Column("downlink_mcs", Integer),
+    Column("num_subbands", Integer, nullable=False),
     Column("fallback", String(20), nullable=False),
 )
 
@@ -78,6 +85,7 @@ reports = Table(
     Column("decode_ms", Float(53), nullable=False),
     Column("batch_size", Integer, nullable=False),
     Column("rho", Float(53)),
+    Column("nmse_full", Float(53)),
     Column("erased", Boolean, nullable=False),
     Column("crc_ok", Boolean),
     Column("coded_bits", Integer),  # NULL before version 3: as many as `rate`, and as many symbols; 0: no bits, symbols
@@ -111,4 +119,17 @@ downlink = Table(
     Column("spectral_efficiency", Float(53), nullable=False),
     Column("bler_perfect", Float(53), nullable=False),
     Column("spectral_efficiency_perfect", Float(53), nullable=False),
+    Column("bler_coded", Float(53)),
+    Column("bler_coded_perfect", Float(53)),
+)
+
+subbands = Table(
+    "subbands",
+    metadata,
+    Column("session_id", String(36), primary_key=True),
+    Column("ue_id", BigInteger, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("layer", Integer, primary_key=True),  # from 1
+    Column("subband", Integer, primary_key=True),  # from 0
+    Column("sgcs", Float(53), nullable=False),
 )

@@ -32,16 +32,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bs_server.store import schema
-from bs_server.store.base import (
-    DownlinkRow,
-    DownlinkTotals,
-    GroupColumn,
-    GroupTotals,
-    ReconstructionRow,
-    ReportFilter,
-    ReportRow,
-    SessionRow,
-)
+from bs_server.store.base import ReconstructionRow, ReportFilter, ReportRow, SessionRow
 from bs_server.store.queries import (
     GROUPS,
     KEPT,
@@ -59,10 +50,15 @@ from bs_server.store.queries import (
     select_reconstruction,
     select_reports,
     select_sessions,
+    select_subband_sums,
+    select_subbands,
     select_sums,
     session_row,
+    subband_totals,
+    subbands_of,
 )
 from shared.errors import DataFileError, InvalidArgumentError
+from shared.summary import DownlinkTotals, GroupColumn, GroupTotals, SubbandTotals
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
@@ -72,14 +68,28 @@ _KEYS_PER_QUERY = 200  # of find(); SQLite bounds the variables of a statement
 _STORED_FIELDS = [
     field.name
     for field in dataclasses.fields(ReportRow)
-    if field.name not in ("codec", "link", "estimator", "cnr_db", "report_id", "has_reconstruction", "downlink")
+    if field.name
+    not in ("codec", "link", "estimator", "cnr_db", "report_id", "has_reconstruction", "downlink", "sgcs_subbands")
 ]
 
 
-def _downlink_values(report: ReportRow, downlink: DownlinkRow) -> dict[str, Any]:
-    """Return a row of the table `downlink`."""
-    identity = {"session_id": report.session_id, "ue_id": report.ue_id, "sequence": report.sequence}
-    return identity | dataclasses.asdict(downlink)
+def _identity(report: ReportRow) -> dict[str, Any]:
+    """Return what a row of `downlink` or `subbands` begins with."""
+    return {"session_id": report.session_id, "ue_id": report.ue_id, "sequence": report.sequence}
+
+
+def _downlink_values(report: ReportRow) -> list[dict[str, Any]]:
+    """Return the rows of the table `downlink`."""
+    return [_identity(report) | dataclasses.asdict(of_snr) for of_snr in report.downlink]
+
+
+def _subband_values(report: ReportRow) -> list[dict[str, Any]]:
+    """Return the rows of the table `subbands`."""
+    return [
+        _identity(report) | {"layer": layer, "subband": subband, "sgcs": sgcs}
+        for layer, of_layer in enumerate(report.sgcs_subbands, start=1)
+        for subband, sgcs in enumerate(of_layer)
+    ]
 
 
 def _insert_once(dialect: str, table: Table) -> Executable:
@@ -183,7 +193,10 @@ class SqlStore:
                     closed_at=session.closed_at,
                     estimator=session.estimator,
                     cnr_db=session.cnr_db,
-                    downlink_snr_db=",".join(map(repr, session.downlink_snr_db)),
+                    downlink_snr_db=",".join(map(repr, session.scoring.downlink_snr_db)),
+                    downlink_num_ue=session.scoring.downlink_num_ue,
+                    downlink_mcs=session.scoring.downlink_mcs,
+                    num_subbands=session.scoring.num_subbands,
                     fallback=session.fallback,
                 )
             )
@@ -218,8 +231,10 @@ class SqlStore:
         values = [{name: getattr(report, name) for name in _STORED_FIELDS} for report in reports]
         async with self._write, self._connected().begin() as connection:
             await connection.execute(_insert_once(self.dialect, schema.reports), values)
-            if downlink := [_downlink_values(report, of_snr) for report in reports for of_snr in report.downlink]:
+            if downlink := [row for report in reports for row in _downlink_values(report)]:
                 await connection.execute(_insert_once(self.dialect, schema.downlink), downlink)
+            if subbands := [row for report in reports for row in _subband_values(report)]:
+                await connection.execute(_insert_once(self.dialect, schema.subbands), subbands)
             if reconstructions:
                 kept = [
                     {
@@ -267,7 +282,10 @@ class SqlStore:
         if not rows:
             return None
         downlink = await self._query(select_downlink(report_id))
-        return dataclasses.replace(report_row(rows[0]), downlink=tuple(map(downlink_row, downlink)))
+        subbands = await self._query(select_subbands(report_id))
+        return dataclasses.replace(
+            report_row(rows[0]), downlink=tuple(map(downlink_row, downlink)), sgcs_subbands=subbands_of(subbands)
+        )
 
     async def reconstruction(self, report_id: int) -> ReconstructionRow | None:
         """See `Store.reconstruction`."""
@@ -290,10 +308,14 @@ class SqlStore:
         downlink: dict[tuple[Any, ...], list[DownlinkTotals]] = {}
         for row in await self._query(select_downlink_sums(columns, chosen)):
             downlink.setdefault(tuple(row)[:n], []).append(downlink_totals(row, n))
+        subbands: dict[tuple[Any, ...], list[SubbandTotals]] = {}
+        for row in await self._query(select_subband_sums(columns, chosen)):
+            subbands.setdefault(tuple(row)[:n], []).append(subband_totals(row, n))
         rows = await self._query(select_sums(columns, chosen))
         keys = [tuple(row)[:n] for row in rows]
         return [
-            group_totals(row, n, medians.get(key), downlink.get(key, [])) for row, key in zip(rows, keys, strict=True)
+            group_totals(row, n, medians.get(key), downlink.get(key, []), subbands.get(key, []))
+            for row, key in zip(rows, keys, strict=True)
         ]
 
     def _connected(self) -> AsyncEngine:

@@ -20,12 +20,14 @@ from shared.codecs import DecodeContext, Decoder, load_codec, make_decoder
 from shared.errors import InvalidArgumentError
 from shared.estimation import Estimator, make_estimator
 from shared.evaluation import Scores, evaluate
-from shared.experiments.summary_row import Cell, PointKey, Reports, join_reports, summary_row
+from shared.experiments.summary_row import PointKey, Reports, join_reports, summary_row
 from shared.fallback import LastGood, require_fallback
-from shared.frame import SNR_DB_RANGE, require_downlink_snr_db
+from shared.frame import SNR_DB_RANGE
 from shared.model_files import ModelFile
 from shared.receive import Reception, receive
 from shared.rng import Randomness
+from shared.scoring import DEFAULT_SCORING, Scoring
+from shared.summary import Cell
 from shared.transmit import Transmitter, make_transmitter
 from shared.types import Fallback, ReceivedKind
 
@@ -74,7 +76,7 @@ class Simulator:
         transmitter: Estimator, codec, channel code and link.
         decoder: Base-station side of the codec.
         channels: Where h comes from.
-        downlink_snr_db: SNRs at which the downlink is scored.
+        scoring: What is scored besides what always is.
         seed: Seed of the run.
         ue_id: The UE.
         first_channel: Channel of the first report.
@@ -84,7 +86,7 @@ class Simulator:
     transmitter: Transmitter
     decoder: Decoder
     channels: ChannelSet
-    downlink_snr_db: tuple[float, ...] = ()
+    scoring: Scoring = DEFAULT_SCORING
     seed: int = 1
     ue_id: int = 0
     first_channel: int = 0
@@ -106,9 +108,11 @@ class Simulator:
             raise InvalidArgumentError(f"`snr_db` must be in [{low:g}, {high:g}]; got {snr_db:g}.")
         if num_reports < 1:
             raise InvalidArgumentError(f"`num_reports` must be at least 1; got {num_reports}.")
+        self.scoring.require_groups(num_reports, "num_reports")
+        size = CHUNK - CHUNK % self.scoring.downlink_num_ue  # whole groups
         chunks = [
-            self._chunk(snr_db, np.arange(start, min(start + CHUNK, num_reports)), first_sequence)
-            for start in range(0, num_reports, CHUNK)
+            self._chunk(snr_db, np.arange(start, min(start + size, num_reports)), first_sequence)
+            for start in range(0, num_reports, size)
         ]
         transmitter = self.transmitter
         num_coded_bits = transmitter.link.code.num_coded_bits(transmitter.rate)
@@ -122,7 +126,7 @@ class Simulator:
             of_symbols=transmitter.link.kind is ReceivedKind.SYMBOLS,
             coded_bits=num_coded_bits,
             channel_uses=transmitter.link.num_channel_uses(num_coded_bits),
-            downlink_snr_db=self.downlink_snr_db,
+            scoring=self.scoring,
         )
         seconds = np.sum([times for _, _, times in chunks], axis=0).tolist()
         return Simulated(key, join_reports([(scores, reception) for scores, reception, _ in chunks]), Seconds(*seconds))
@@ -132,7 +136,8 @@ class Simulator:
     ) -> tuple[Scores, Reception, NDArray[np.float64]]:
         """Simulate reports ``report`` of a point; the third is the time of each of the three parts."""
         n = len(report)
-        h = self.channels.h[torch.from_numpy((self.first_channel + report) % len(self.channels.h))]
+        index = torch.from_numpy((self.first_channel + report) % len(self.channels.h))
+        h, loss = self.channels.h[index], self.channels.crop_loss
         snr = np.full(n, snr_db, dtype=np.float32)
         randomness = Randomness(self.seed, np.full(n, self.ue_id, dtype=np.int64), report + first_sequence)
         started_s = time.perf_counter()
@@ -146,7 +151,8 @@ class Simulator:
             sequence = (report + first_sequence).tolist()
             reception = self.last_good.hold(reception, [("", self.ue_id, number) for number in sequence])
         domain = self.transmitter.card.domain
-        scores = evaluate(reception.h_hat, reception.payload, h, sent.payload, domain, self.downlink_snr_db)
+        crop_loss = None if loss is None else loss[index].numpy()
+        scores = evaluate(reception.h_hat, reception.payload, h, sent.payload, domain, self.scoring, crop_loss)
         return scores, reception, np.diff([started_s, encoded_s, arrived_s, time.perf_counter()])
 
 
@@ -157,7 +163,7 @@ def make_simulator(
     rate: int | None = None,
     estimator: Estimator | None = None,
     cnr_db: float | None = None,
-    downlink_snr_db: tuple[float, ...] = (),
+    scoring: Scoring = DEFAULT_SCORING,
     seed: int = 1,
     ue_id: int = 0,
     first_channel: int = 0,
@@ -168,12 +174,12 @@ def make_simulator(
     Raises:
         InvalidArgumentError: If they do not go together.
     """
-    require_downlink_snr_db(downlink_snr_db)
+    scoring.require_fit(channels.shape)
     transmitter = make_transmitter(model, channels.shape, link, rate, estimator, cnr_db)
     decoder = make_decoder(model, torch.device("cpu"))
     require_fallback(fallback, channels)
     last_good = LastGood() if fallback == "last" else None
-    return Simulator(transmitter, decoder, channels, downlink_snr_db, seed, ue_id, first_channel, last_good)
+    return Simulator(transmitter, decoder, channels, scoring, seed, ue_id, first_channel, last_good)
 
 
 def simulate(
@@ -185,7 +191,7 @@ def simulate(
     num_reports: int = 500,
     estimator: str = "perfect",
     cnr_db: float | None = None,
-    downlink_snr_db: Sequence[float] = (),
+    scoring: Scoring = DEFAULT_SCORING,
     seed: int = 1,
     ue_id: int = 0,
     first_channel: int = 0,
@@ -202,7 +208,7 @@ def simulate(
         num_reports: Reports at each SNR.
         estimator: Of the channel at the UE; ``lmmse`` knows the statistics of ``channels``.
         cnr_db: SNR of its pilots; None for ``perfect``.
-        downlink_snr_db: SNRs at which the downlink is scored, increasing; rounded to 4 decimals as ``csi-ue`` does.
+        scoring: What is scored besides NMSE, SGCS, rho and wrong bits.
         seed: Seed of the run.
         ue_id: The UE.
         first_channel: Channel of the data set that the first report takes.
@@ -218,7 +224,7 @@ def simulate(
         >>> points = simulate("indoor-open-office", "klt", "digital:soft:qpsk", [0, 10], rate=64, num_reports=40)
         >>> [(point.row()["snr_db"], point.row()["channel_uses_per_report"]) for point in points]
         [(0.0, 32.0), (10.0, 32.0)]
-        >>> [f"{point.reports.nmse.mean():.2f}" for point in points]
+        >>> [f"{point.reports.scores.nmse.mean():.2f}" for point in points]
         ['1.41', '0.58']
     """
     channels = load_channels(channels) if isinstance(channels, str) else channels
@@ -229,7 +235,7 @@ def simulate(
         rate,
         make_estimator(estimator, channels.shape, channels.h),
         cnr_db,
-        tuple(round(value, 4) for value in downlink_snr_db),
+        scoring,
         seed,
         ue_id,
         first_channel,

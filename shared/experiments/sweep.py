@@ -54,10 +54,12 @@ def simulate_series(file: SweepFile) -> Measure:
             series.rate,
             series.estimator,
             series.cnr_db,
-            file.downlink_snr_db,
+            file.scoring,
             file.seed,
         )
-        simulator.point(points[0].snr_db, 1)  # what is loaded at first use is no part of a point's time
+        simulator.point(
+            points[0].snr_db, file.scoring.downlink_num_ue
+        )  # what is loaded at first use is no part of a point's time
         for point in points:
             simulated = simulator.point(point.snr_db, file.num_reports, point.first_sequence)
             seconds = {name: round(value, 6) for name, value in asdict(simulated.seconds).items()}

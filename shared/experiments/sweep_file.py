@@ -2,7 +2,8 @@
 
 num_reports = 500              # of each point
 seed = 1
-downlink_snr_db = [0, 10]      # left out: the downlink is not scored
+downlink_snr_db = [0, 10]      # left out: it is not scored; downlink_num_ue, downlink_mcs: docs/metrics.md
+num_subbands = 4               # left out: no SGCS per layer and subband
 [grid]                         # every combination
 data = ["indoor-open-office"]  # shipped data sets or files
 codec = ["klt", "csinet"]      # models of the zoo or files
@@ -25,7 +26,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.estimation import ESTIMATORS, require_estimation
-from shared.frame import SNR_DB_RANGE, points_of_range, require_downlink_snr_db
+from shared.frame import SNR_DB_RANGE, points_of_range
+from shared.scoring import Scoring
 
 MAX_REPORTS = 10_000_000  # of a point, whose scores are held in memory
 
@@ -51,11 +53,6 @@ def _in_snr_range(values: tuple[float, ...]) -> tuple[float, ...]:
     if not all(low <= value <= high for value in values):
         raise ValueError(f"must be in [{low:g}, {high:g}]")
     return tuple(round(value, 4) for value in values)  # as `csi-ue run` rounds them
-
-
-def _downlink(values: tuple[float, ...]) -> tuple[float, ...]:
-    require_downlink_snr_db(values)
-    return values
 
 
 Word = Annotated[str, Field(strict=True, min_length=1)]
@@ -108,9 +105,17 @@ class SweepFile(_Section):
 
     num_reports: Whole = Field(default=500, ge=1, le=MAX_REPORTS)
     seed: Whole = Field(default=1, ge=0, le=2**63 - 1)
-    downlink_snr_db: Annotated[Decibels, AfterValidator(_downlink)] = ()
+    downlink_snr_db: Decibels = ()
+    downlink_num_ue: Whole = 1
+    downlink_mcs: Whole | None = None
+    num_subbands: Whole = 0
     grid: Grid
     train: Train | None = None
+
+    @property
+    def scoring(self) -> Scoring:
+        """What is scored besides what always is."""
+        return Scoring(self.downlink_snr_db, self.downlink_num_ue, self.downlink_mcs, self.num_subbands)
 
 
 def read_sweep(path: Path) -> SweepFile:
@@ -146,6 +151,7 @@ def parse_sweep(document: dict[str, Any]) -> SweepFile:
         raise InvalidArgumentError(_sentence(error)) from None
     for name, cnr_db in sweep.grid.estimations:
         require_estimation(name, cnr_db)
+    sweep.scoring.require_groups(sweep.num_reports, "num_reports")
     if sweep.grid.cnr_db and set(sweep.grid.estimator) == {"perfect"}:
         others = ", ".join(name for name in ESTIMATORS if name != "perfect")
         raise InvalidArgumentError(f"`grid.estimator` must name one of {others} for a `cnr_db`; got perfect alone.")
@@ -163,7 +169,7 @@ def _sentence(error: ValidationError) -> str:
         return f"`{key[:80]}` is not a key of a sweep; wanted are {', '.join(section.model_fields)}."
     if first["type"] == "missing":
         return f"`{key}` must be given; got none."
-    said = first["msg"].removeprefix("Value error, ").partition("; got ")[0].removeprefix("`downlink_snr_db` ")
+    said = first["msg"].removeprefix("Value error, ").partition("; got ")[0]
     for begin in ("Input", "Value", "Tuple", "String"):
         said = said.replace(f"{begin} should", "must")
     for theirs, ours in (

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from shared.experiments.summary_row import Cell
+from shared.summary import Cell
 
 Row = dict[str, Cell]
 DIMENSIONS = ("model", "bits", "link", "estimation", "downlink")  # columns that name a line or a panel

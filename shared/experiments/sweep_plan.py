@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Literal
 
@@ -16,10 +16,10 @@ from shared.channels import ChannelSet, load_channels
 from shared.codecs import load_codec
 from shared.errors import InvalidArgumentError
 from shared.estimation import Estimator, make_estimator
-from shared.experiments.summary_row import Cell
 from shared.experiments.sweep_file import SweepFile
 from shared.links import make_link
 from shared.model_files import ModelFile
+from shared.summary import Cell
 from shared.training.manifest import git_revision
 from shared.transmit import make_transmitter
 
@@ -171,7 +171,7 @@ def _points(series: Series, file: SweepFile, through: Through, revision: str) ->
         "estimator": series.estimator.name,
         "cnr_db": series.cnr_db,
         "num_reports": file.num_reports,
-        "downlink_snr_db": file.downlink_snr_db,
+        "scoring": asdict(file.scoring),
         "seed": file.seed,
     }
     points = []

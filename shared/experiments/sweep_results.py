@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from shared.errors import InvalidArgumentError
-from shared.experiments.summary_row import Cell
 from shared.experiments.sweep_plan import Plan, Row
 from shared.metrics import bd_rate
+from shared.summary import Cell
 from shared.training.manifest import git_revision
 
 CURVE = ("data", "link", "estimator", "cnr_db", "snr_db")  # the columns in which two codecs that are compared agree

@@ -6,6 +6,7 @@ csi-bs serve (once) <==gRPC== csi-ue run (once a series), then GET /v1/metrics/s
 import csv
 import io
 import json
+import math
 import subprocess
 import sys
 import urllib.request
@@ -16,14 +17,15 @@ from pathlib import Path
 
 from shared.errors import UnavailableError
 from shared.experiments.demo import BaseStationProcess, start_base_station
-from shared.experiments.summary_row import Cell
+from shared.experiments.summary_row import OF_A_SERVICE
 from shared.experiments.sweep import Measure
 from shared.experiments.sweep_file import SweepFile
 from shared.experiments.sweep_plan import Plan, Point, Row, Series
 from shared.model_files import zoo_names
+from shared.summary import Cell
 
 TEXTS = ("codec", "link", "estimator")  # columns that are not numbers
-OF_A_SERVICE = ("mean_queue_ms", "mean_decode_ms", "mean_batch_size")
+FRAME_REPORTS = 16  # at least
 
 
 @contextmanager
@@ -62,6 +64,7 @@ class _Service:
 
     def _run(self, series: Series) -> str:
         """Return the session of a run."""
+        scoring = self.file.scoring
         options: dict[str, object] = {
             "--bs": f"127.0.0.1:{self.station.grpc_port}",
             "--codec": series.codec,
@@ -71,9 +74,14 @@ class _Service:
             "--link": series.link,
             "--data": series.data,
             "--estimator": series.estimator.name,
-            "--downlink-snr-db": _words(self.file.downlink_snr_db),
+            "--downlink-snr-db": _words(scoring.downlink_snr_db),
+            "--downlink-num-ue": scoring.downlink_num_ue,
+            "--num-subbands": scoring.num_subbands,
+            "--reports-per-frame": math.ceil(FRAME_REPORTS / scoring.downlink_num_ue) * scoring.downlink_num_ue,
             "--seed": self.file.seed,
         }
+        if scoring.downlink_mcs is not None:
+            options["--downlink-mcs"] = scoring.downlink_mcs
         if series.cnr_db is not None:
             options["--cnr-db"] = series.cnr_db
         words = [f"{name}={value}" for name, value in options.items()]  # "=": an SNR may begin with a minus

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from shared.metrics.phy_abstraction import coded_downlink_bler
 from shared.metrics.precoding import beam_sinr, mrt_sinr, zero_forcing_sinr
 
 
@@ -32,12 +33,17 @@ class Downlink:
         spectral_efficiency: [batch, num_snr] float64, mean over subcarriers of log2(1 + SINR), bit/s/Hz.
         bler_perfect: [batch, num_snr] float64, the same with ``h_hat = h``.
         spectral_efficiency_perfect: [batch, num_snr] float64, the same with ``h_hat = h``.
+        bler_coded: [batch, num_snr] float64, probability that a transport block is lost, by
+            `shared.metrics.phy_abstraction`; None unless asked for.
+        bler_coded_perfect: [batch, num_snr] float64, the same with ``h_hat = h``.
     """
 
     bler: Tensor
     spectral_efficiency: Tensor
     bler_perfect: Tensor
     spectral_efficiency_perfect: Tensor
+    bler_coded: Tensor | None = None
+    bler_coded_perfect: Tensor | None = None
 
     @property
     def spectral_efficiency_loss(self) -> Tensor:
@@ -45,16 +51,18 @@ class Downlink:
         return self.spectral_efficiency_perfect - self.spectral_efficiency
 
 
-def mrt_downlink(h_hat: Tensor, h: Tensor, snr_db: Sequence[float]) -> Downlink:
+def mrt_downlink(h_hat: Tensor, h: Tensor, snr_db: Sequence[float], mcs_index: int | None = None) -> Downlink:
     """Score one UE at a time under maximum ratio transmission; exact, no approximation.
 
     Args:
         h_hat: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex, spatial-frequency domain, any scale.
         h: Same shape as ``h_hat``, unit mean power: the truth.
         snr_db: [num_snr] downlink SNR, dB: transmit power per subcarrier over noise, before the array gain.
+        mcs_index: Of a coded downlink that is scored besides, see `coded_downlink_bler`; None for the uncoded alone.
 
     Raises:
-        InvalidArgumentError: If the shapes differ.
+        InvalidArgumentError: If the shapes differ, or there is no such MCS.
+        ModelMismatchError: If an MCS is given and Sionna is not installed.
 
     Example:
         >>> h = torch.ones(1, 1, 4, 32, dtype=torch.complex64)
@@ -62,10 +70,12 @@ def mrt_downlink(h_hat: Tensor, h: Tensor, snr_db: Sequence[float]) -> Downlink:
         >>> f"{beam.bler.item():.1e}", f"{beam.spectral_efficiency.item():.3f}"
         ('2.4e-04', '4.396')
     """
-    return _scores(mrt_sinr(h_hat, h, snr_db), mrt_sinr(h, h, snr_db))
+    return _scores(mrt_sinr(h_hat, h, snr_db), mrt_sinr(h, h, snr_db), mcs_index)
 
 
-def beam_downlink(v_hat: Tensor, v: Tensor, h: Tensor, snr_db: Sequence[float]) -> Downlink:
+def beam_downlink(
+    v_hat: Tensor, v: Tensor, h: Tensor, snr_db: Sequence[float], mcs_index: int | None = None
+) -> Downlink:
     """Score as `mrt_downlink`, with directions that are known already.
 
     Args:
@@ -73,6 +83,7 @@ def beam_downlink(v_hat: Tensor, v: Tensor, h: Tensor, snr_db: Sequence[float]) 
         v: Same shape, of the truth.
         h: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex, spatial-frequency domain, unit mean power.
         snr_db: [num_snr] downlink SNR, dB.
+        mcs_index: As of `mrt_downlink`.
 
     Example:
         >>> h = torch.ones(1, 1, 4, 32, dtype=torch.complex64)
@@ -80,10 +91,12 @@ def beam_downlink(v_hat: Tensor, v: Tensor, h: Tensor, snr_db: Sequence[float]) 
         >>> f"{beam_downlink(v, v, h, [7.0]).spectral_efficiency.item():.3f}"
         '4.396'
     """
-    return _scores(beam_sinr(v_hat, h, snr_db), beam_sinr(v, h, snr_db))
+    return _scores(beam_sinr(v_hat, h, snr_db), beam_sinr(v, h, snr_db), mcs_index)
 
 
-def zero_forcing_downlink(h_hat: Tensor, h: Tensor, snr_db: Sequence[float], num_ue: int) -> Downlink:
+def zero_forcing_downlink(
+    h_hat: Tensor, h: Tensor, snr_db: Sequence[float], num_ue: int, mcs_index: int | None = None
+) -> Downlink:
     """Score groups of UEs under zero forcing, the interference of the others taken for Gaussian noise.
 
     That is an **approximation of the BLER**: the others' QPSK is bounded, so where interference outweighs the noise,
@@ -95,11 +108,13 @@ def zero_forcing_downlink(h_hat: Tensor, h: Tensor, snr_db: Sequence[float], num
         h: Same shape as ``h_hat``, unit mean power: the truth.
         snr_db: [num_snr] downlink SNR, dB: transmit power per subcarrier, of all UEs, over noise.
         num_ue: UEs in a group: reports that follow each other in the batch.
+        mcs_index: As of `mrt_downlink`.
 
     Raises:
-        InvalidArgumentError: If the shapes differ, there are several receive antennas, or no such groups.
+        InvalidArgumentError: If the shapes differ, there are several receive antennas, or no such groups or MCS.
+        ModelMismatchError: If an MCS is given and Sionna is not installed.
     """
-    return _scores(zero_forcing_sinr(h_hat, h, snr_db, num_ue), zero_forcing_sinr(h, h, snr_db, num_ue))
+    return _scores(zero_forcing_sinr(h_hat, h, snr_db, num_ue), zero_forcing_sinr(h, h, snr_db, num_ue), mcs_index)
 
 
 def qpsk_bler(sinr: Tensor) -> Tensor:
@@ -115,8 +130,12 @@ def qpsk_bler(sinr: Tensor) -> Tensor:
     return -torch.expm1(log_right)
 
 
-def _scores(sinr: Tensor, perfect: Tensor) -> Downlink:
-    return Downlink(qpsk_bler(sinr), _spectral_efficiency(sinr), qpsk_bler(perfect), _spectral_efficiency(perfect))
+def _scores(sinr: Tensor, perfect: Tensor, mcs_index: int | None) -> Downlink:
+    uncoded = (qpsk_bler(sinr), _spectral_efficiency(sinr), qpsk_bler(perfect), _spectral_efficiency(perfect))
+    if mcs_index is None:
+        return Downlink(*uncoded)
+    coded = (coded_downlink_bler(of.flatten(0, 1), mcs_index).view(of.shape[:2]) for of in (sinr, perfect))
+    return Downlink(*uncoded, *coded)
 
 
 def _spectral_efficiency(sinr: Tensor) -> Tensor:

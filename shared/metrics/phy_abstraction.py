@@ -23,9 +23,9 @@ from torch import Tensor
 
 from shared.coding.sionna_blocks import require_sionna
 from shared.errors import InvalidArgumentError
+from shared.scoring import MCS_INDICES
 
 MCS_TABLE, PDSCH = 1, 1  # numbers of Sionna
-MCS_INDICES = range(3, 29)  # those that Sionna's table holds
 NUM_BLOCKS = 3000  # that Sionna simulated for a point
 
 
@@ -50,18 +50,28 @@ def coded_downlink_bler(sinr: Tensor, mcs_index: int, num_ofdm_symbols: int = 12
         raise InvalidArgumentError(f"`mcs_index` must be in {wanted}; got {mcs_index}.")
     if sinr.dim() != 2 or not bool((torch.isfinite(sinr) & (sinr >= 0)).all()):
         raise InvalidArgumentError("`sinr` must be [batch, num_subcarriers], finite and not negative; it is not.")
-    require_sionna("The coded downlink")
     # Sionna takes a SINR of 0 for a resource element that is not used
     used = sinr.cpu().double().clamp(min=1e-12)[:, None, :, None, None].expand(-1, num_ofdm_symbols, -1, 1, 1)
     mcs = torch.full((len(sinr), 1), mcs_index, dtype=torch.int32)
-    *_, transport_block_error_rate, _ = _abstraction()(mcs, sinr=used, mcs_table_index=MCS_TABLE, mcs_category=PDSCH)
+    *_, transport_block_error_rate, _ = load_abstraction()(
+        mcs, sinr=used, mcs_table_index=MCS_TABLE, mcs_category=PDSCH
+    )
     bler: Tensor = transport_block_error_rate[:, 0].clamp(0, 1).to(sinr.device)
     return bler
 
 
+def load_abstraction() -> Any:  # Sionna ships no types
+    """Return Sionna's abstraction with its tables; the first call takes seconds, for it imports Sionna.
+
+    Raises:
+        ModelMismatchError: If Sionna is not installed.
+    """
+    require_sionna("The coded downlink")
+    return _abstraction()
+
+
 @cache
-def _abstraction() -> Any:  # Sionna ships no types
-    """Build Sionna's abstraction with its tables, which takes most of a second, on the first call."""
+def _abstraction() -> Any:
     from sionna.phy.utils import SplineGriddataInterpolation  # noqa: PLC0415  (heavy extra)
     from sionna.sys import PHYAbstraction  # noqa: PLC0415
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from protos.csi.v1 import feedback_pb2, frame_pb2
 from shared.errors import InvalidArgumentError
-from shared.frame import MAX_DOWNLINK_SNRS, Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
+from shared.frame import Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
+from shared.scoring import MAX_DOWNLINK_SNRS, Scoring
 from shared.types import CsiShape, Domain, Fallback, ReceivedKind
 
 MAX_SEQUENCE = 2**63 - 1  # the store keeps signed 64-bit integers
@@ -31,7 +32,10 @@ def session_request_to_proto(request: SessionRequest) -> feedback_pb2.OpenSessio
         dataset_sha256=request.dataset_sha256,
         estimator=request.estimator,
         cnr_db=request.cnr_db,
-        downlink_snr_db=request.downlink_snr_db,
+        downlink_snr_db=request.scoring.downlink_snr_db,
+        downlink_num_ue=request.scoring.downlink_num_ue if request.scoring.downlink_num_ue > 1 else 0,
+        downlink_mcs=request.scoring.downlink_mcs,
+        num_subbands=request.scoring.num_subbands,
         fallback="" if request.fallback == "mean" else request.fallback,
     )
 
@@ -40,7 +44,7 @@ def session_request_from_proto(message: feedback_pb2.OpenSessionRequest) -> Sess
     """Convert back.
 
     Raises:
-        InvalidArgumentError: If domain or fallback are none of ours.
+        InvalidArgumentError: If domain, scoring or fallback are none of ours.
     """
     domains: dict[str, Domain] = {domain: domain for domain in get_args(Domain)}
     if message.domain not in domains:
@@ -60,7 +64,12 @@ def session_request_from_proto(message: feedback_pb2.OpenSessionRequest) -> Sess
         dataset_sha256=message.dataset_sha256,
         estimator=message.estimator or "perfect",  # UEs before 0.2.0 name none
         cnr_db=message.cnr_db if message.HasField("cnr_db") else None,
-        downlink_snr_db=tuple(message.downlink_snr_db[: MAX_DOWNLINK_SNRS + 1]),  # enough to refuse too many
+        scoring=Scoring(
+            downlink_snr_db=tuple(message.downlink_snr_db[: MAX_DOWNLINK_SNRS + 1]),  # enough to refuse too many
+            downlink_num_ue=message.downlink_num_ue or 1,
+            downlink_mcs=message.downlink_mcs if message.HasField("downlink_mcs") else None,
+            num_subbands=message.num_subbands,
+        ),
         fallback=fallbacks[message.fallback],
     )
 
@@ -89,6 +98,7 @@ def frame_to_proto(frame: Frame) -> frame_pb2.Frame:
             dataset_index=[] if index is None else index.tolist(),
             h=b"" if h is None else h.astype("<c8").tobytes(),
             sent_bits=frame.truth.sent_bits,
+            crop_loss=[] if frame.truth.crop_loss is None else frame.truth.crop_loss.tolist(),
         )
     return frame_pb2.Frame(
         session_id=frame.session_id,
@@ -146,7 +156,8 @@ def _truth_from_proto(message: frame_pb2.Frame) -> SimTruth:
             raise InvalidArgumentError(f"`truth.h` must hold {n} channels of complex64; got {len(truth.h)} bytes.")
         h = np.frombuffer(truth.h, dtype="<c8").reshape(n, -1)
     index = np.array(truth.dataset_index, dtype=np.int64) if truth.dataset_index else None
-    return SimTruth(index, h, truth.sent_bits)
+    crop_loss = np.array(truth.crop_loss, dtype=np.float64) if truth.crop_loss else None
+    return SimTruth(index, h, truth.sent_bits, crop_loss)
 
 
 def frame_ack_to_proto(ack: FrameAck) -> frame_pb2.FrameAck:

@@ -16,10 +16,11 @@ PACKAGES = ("protos", "shared", "ue_client", "bs_server")
 LAYERS = (
     ("experiments",),
     ("fallback",),
-    ("training", "transmit", "receive", "evaluation"),
+    ("training", "transmit", "receive", "evaluation", "summary"),
     ("codecs", "channels", "estimation", "links", "refinement", "metrics", "wire"),
     ("networks", "coding", "transforms", "model_files", "scenario"),
     ("frame",),
+    ("scoring",),
     ("types", "rng", "digests"),
     ("errors",),
 )

@@ -17,6 +17,7 @@ from bs_server.worker import Worker, make_worker
 from shared.channels import ChannelSet
 from shared.estimation.ls import LsEstimator
 from shared.model_files import ModelFile, load_model, zoo_names
+from shared.scoring import DEFAULT_SCORING, Scoring
 from ue_client.pipeline import Pipeline, make_pipeline
 
 StartStation = Callable[..., AbstractAsyncContextManager[BaseStation]]
@@ -41,10 +42,10 @@ def make_ue(models: dict[str, ModelFile], indoor: ChannelSet) -> Callable[..., P
         link: str = "digital:bsc",
         rate: int | None = None,
         ls_cnr_db: float | None = None,
-        downlink_snr_db: tuple[float, ...] = (),
+        scoring: Scoring = DEFAULT_SCORING,
     ) -> Pipeline:
         estimator = None if ls_cnr_db is None else LsEstimator(indoor.shape)
-        return make_pipeline(models[codec], indoor, link, rate, 1, estimator, ls_cnr_db, downlink_snr_db)
+        return make_pipeline(models[codec], indoor, link, rate, 1, estimator, ls_cnr_db, scoring)
 
     return make
 

@@ -18,7 +18,7 @@ from bs_server.observability import Observability
 from bs_server.store import ReconstructionRow, ReportFilter, ReportRow, SessionRow
 from bs_server.store.sql import SqlStore
 from bs_server.worker import Worker
-from shared.channels import load_channels
+from shared.channels import ChannelSet, load_channels
 from shared.errors import (
     CsiError,
     DeadlineError,
@@ -30,6 +30,7 @@ from shared.errors import (
 )
 from shared.frame import Frame, SessionRequest, SimTruth
 from shared.model_files import ModelFile
+from shared.scoring import Scoring
 from shared.types import CsiShape, ReceivedKind
 from ue_client.pipeline import Pipeline, TruthBy, make_pipeline
 
@@ -37,8 +38,8 @@ StartStation = Callable[..., AbstractAsyncContextManager[BaseStation]]
 MakeUe = Callable[..., Pipeline]
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 NEEDS_VERSION_2 = (
-    "`protocol_version` must be 2 with an estimator other than perfect, a `cnr_db`, a `downlink_snr_db` "
-    "or `fallback` last; got 1"
+    "`protocol_version` must be 2 with an estimator other than perfect, a `cnr_db`, a `downlink_snr_db`, "
+    "`num_subbands` or `fallback` last; got 1"
 )
 
 
@@ -96,7 +97,7 @@ class TestOpening:
     async def test_a_session_of_either_protocol_version_is_granted_and_goes_on_in_the_other(
         self, start_station: StartStation, make_ue: MakeUe
     ) -> None:
-        perfect, ls, downlink = make_ue(), make_ue(ls_cnr_db=-2.5), make_ue(downlink_snr_db=(0.0, 10.0))
+        perfect, ls, downlink = make_ue(), make_ue(ls_cnr_db=-2.5), make_ue(scoring=Scoring((0.0, 10.0)))
         async with start_station() as station:
             request = perfect.session_request(str(uuid.uuid4()))
             for version in (1, 2):
@@ -128,17 +129,15 @@ class TestOpening:
                 NEEDS_VERSION_2,
             ),
             ({"protocol_version": 1, "cnr_db": 3.0}, InvalidArgumentError, NEEDS_VERSION_2),
-            ({"protocol_version": 1, "downlink_snr_db": (10.0,)}, InvalidArgumentError, NEEDS_VERSION_2),
+            ({"protocol_version": 1, "scoring": Scoring((10.0,))}, InvalidArgumentError, NEEDS_VERSION_2),
             ({"protocol_version": 1, "fallback": "last"}, InvalidArgumentError, NEEDS_VERSION_2),
             (
                 {"protocol_version": 2, "fallback": "last"},
                 InvalidArgumentError,
                 "whose card declares `time_correlation`; indoor-open-office declares none",
             ),
-            ({"downlink_snr_db": (10.0, 0.0)}, InvalidArgumentError, "`downlink_snr_db` must be .*increasing"),
-            ({"downlink_snr_db": (10.0, 10.000001)}, InvalidArgumentError, "`downlink_snr_db` must be .*increasing"),
-            ({"downlink_snr_db": (81.0,)}, InvalidArgumentError, r"`downlink_snr_db` must be .*; got \[81.0\]"),
-            ({"downlink_snr_db": (float("nan"),)}, InvalidArgumentError, r"`downlink_snr_db` must be .*; got \[nan\]"),
+            ({"scoring": Scoring(num_subbands=5)}, InvalidArgumentError, "`num_subbands` must divide 32 .*; got 5"),
+            ({"scoring": Scoring((0.0,), 33)}, InvalidArgumentError, "`downlink_num_ue` must be at most 32, .*got 33"),
             ({"session_id": "one"}, InvalidArgumentError, "`session_id` must be a UUID; got 'one'"),
             ({"session_id": "{" + str(uuid.UUID(int=1)) + "}"}, InvalidArgumentError, "`session_id` must be a UUID"),
             (
@@ -203,7 +202,7 @@ class TestOpening:
                 others = [
                     replace(request, link="ideal"),
                     replace(request, protocol_version=2, estimator="ls", cnr_db=3.0),
-                    replace(request, protocol_version=2, downlink_snr_db=(10.0,)),
+                    replace(request, protocol_version=2, scoring=Scoring((10.0,))),
                     replace(request, dataset_sha256=""),
                     replace(make_ue("angular-topk").session_request(request.session_id)),
                 ]
@@ -562,7 +561,7 @@ class TestReports:
     async def test_the_downlink_is_stored_at_each_snr_of_the_session(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings
     ) -> None:
-        ue = make_ue(downlink_snr_db=(-5.0, 10.000001))
+        ue = make_ue(scoring=Scoring((-5.0, 10.000001)))
         async with start_station() as station:
             session_id = await opened(station, ue)
             await station.open_session(ue.session_request(session_id))  # the same, rounded again
@@ -585,6 +584,71 @@ class TestReports:
                 assert 0 < score.spectral_efficiency < score.spectral_efficiency_perfect
                 assert 0 <= score.bler_perfect <= score.bler <= 1
         assert [(score.snr_db, score.count) for score in total.downlink] == [(-5.0, 3), (10.0, 3)]
+
+    async def test_groups_of_ues_are_served_together_whatever_the_batch(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        """Of 9 reports, a batch of at most 4 holds one group of 3."""
+        ue, scores = make_ue(scoring=Scoring((0.0,), downlink_num_ue=3, num_subbands=2)), []
+        for max_batch in (64, 4):
+            async with start_station(replace(local, max_batch=max_batch)) as station:
+                session_id = await opened(station, ue)
+                ack = await station.report(frame(ue, session_id, range(9)))
+            assert ack.batch_size.max() == min(9, max_batch // 3 * 3)
+            store = SqlStore(local.database_url, keep_reconstructions=0)
+            await store.open()
+            rows = [await store.report(row.report_id) for row in await stored(local) if row.session_id == session_id]
+            (total,) = await store.totals(ReportFilter(session_id=session_id), [])
+            await store.close()
+            scores.append([(row.downlink[0].bler, row.sgcs_subbands[0]) for row in rows if row is not None])
+            assert [(group.num_ue, group.mcs, group.count) for group in total.downlink] == [(3, None, 9)]
+            assert [(one.layer, one.subband, one.count) for one in total.subbands] == [(1, 0, 9), (1, 1, 9)]
+        for one, other in zip(*scores, strict=True):
+            assert one[0] == pytest.approx(other[0], rel=1e-4)
+            assert one[1] == pytest.approx(other[1], rel=1e-4)
+
+    async def test_a_broken_group_is_refused(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ues = {rate: make_ue("klt", "digital:bsc", rate, scoring=Scoring((0.0,), 2)) for rate in (64, 128)}
+        async with start_station() as station:
+            session_id = await opened(station, ues[64])
+            with pytest.raises(InvalidArgumentError, match="`ue_id` must be a multiple of `downlink_num_ue`, 2; got 3"):
+                await station.report(frame(ues[64], session_id, range(3)))
+            mixed = joined([frame(ues[rate], session_id, [i]) for i, rate in enumerate((64, 128))])
+            with pytest.raises(InvalidArgumentError, match="`rate` must be one in each group"):
+                await station.report(mixed)
+            assert (await station.report(frame(ues[64], session_id, [0, 1]))).code == 0
+            with pytest.raises(InvalidArgumentError, match="must be new as a whole"):
+                await station.report(frame(ues[64], session_id, [1, 2]))
+            again = await station.report(frame(ues[64], session_id, [0, 1, 2, 3]))
+        assert again.duplicate.tolist() == [True, True, False, False]
+        with pytest.raises(InvalidArgumentError, match="`downlink_num_ue` must be at most 1, the largest batch"):
+            async with start_station(replace(local, max_batch=1)) as station:
+                await opened(station, ues[64])
+
+    async def test_nmse_full_is_stored_where_the_crop_loss_is_known(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings, indoor: ChannelSet
+    ) -> None:
+        """By channel number the base station knows it; with channels, the UE may send it."""
+        ue = make_ue()
+        async with start_station() as station:
+            session_id = await opened(station, ue)
+            await station.report(frame(ue, session_id, [0, 1]))
+            with_channels = frame(ue, session_id, [2, 3], truth_by="channel")
+            assert with_channels.truth is not None
+            await station.report(with_channels)
+            unknown = frame(ue, session_id, [4], truth_by="channel")
+            assert unknown.truth is not None
+            await station.report(replace(unknown, truth=replace(unknown.truth, crop_loss=None)))
+        rows = sorted(await stored(local), key=lambda row: row.sequence)
+        assert indoor.crop_loss is not None
+        for row in rows[:4]:
+            loss = float(indoor.crop_loss[row.sequence])
+            assert row.nmse is not None
+            assert row.nmse_full == pytest.approx(row.nmse * (1 - loss) + loss)
+        assert rows[4].nmse is not None
+        assert rows[4].nmse_full is None
 
     async def test_what_is_counted_is_what_was_stored(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings

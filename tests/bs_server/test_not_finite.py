@@ -20,6 +20,7 @@ from shared.codecs.klt import KltDecoder
 from shared.errors import DataFileError
 from shared.metrics import nmse
 from shared.model_files import ModelFile, load_model
+from shared.scoring import Scoring
 from shared.types import Payload, Reconstruction
 from ue_client.pipeline import Pipeline
 
@@ -43,7 +44,7 @@ async def test_reports_that_are_not_finite_fall_back_and_the_summary_stands(
     local: Settings,
     indoor: ChannelSet,
 ) -> None:
-    model, ue = load_model("klt"), make_ue("klt", "digital:bsc", downlink_snr_db=(0.0, 10.0))
+    model, ue = load_model("klt"), make_ue("klt", "digital:bsc", scoring=Scoring((0.0, 10.0)))
     broken = Worker({model.card.sha256: Broken(model, torch.device("cpu"))})
     session_id, sequence = str(uuid.uuid4()), np.arange(NUM_REPORTS)
     async with start_station(reconstruct=broken.reconstruct) as station:

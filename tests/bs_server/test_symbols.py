@@ -10,14 +10,15 @@ import pytest
 
 from bs_server.api.feed import summarise
 from bs_server.api.schemas import Report
-from bs_server.api.summary import Group
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
-from bs_server.store import GroupColumn, ReportFilter, ReportRow
+from bs_server.store import ReportFilter, ReportRow
 from bs_server.store.sql import SqlStore
 from shared.errors import InvalidArgumentError
 from shared.frame import Frame, FrameAck
+from shared.scoring import Scoring
+from shared.summary import Group, GroupColumn
 from shared.types import ReceivedKind
 from ue_client.pipeline import Pipeline, TruthBy
 
@@ -50,7 +51,7 @@ async def stored(settings: Settings, group_by: list[GroupColumn]) -> tuple[list[
 async def test_a_report_of_symbols_is_scored_without_bits(
     start_station: StartStation, make_ue: MakeUe, local: Settings, truth_by: TruthBy
 ) -> None:
-    ue, metrics = make_ue("klt-analog", LINK, 32, downlink_snr_db=(10.0,)), Observability()
+    ue, metrics = make_ue("klt-analog", LINK, 32, scoring=Scoring((10.0,))), Observability()
     async with start_station(metrics=metrics) as station:
         ack = await station.report(frame(ue, await opened(station, ue), truth_by))
     erased = ack.erased.sum()

@@ -17,6 +17,7 @@ from shared.metrics import nmse, rho, sgcs
 from shared.metrics.downlink import mrt_downlink
 from shared.model_files import ModelFile
 from shared.rng import Randomness
+from shared.scoring import Scoring
 from shared.transforms import from_angular_delay
 from shared.types import Received
 from ue_client.pipeline import Pipeline
@@ -50,7 +51,7 @@ def entry(
     transmission = ue.transmitter.transmit(ue.channels.h[sequence], snr_db, randomness)
     payload, received = transmission.payload, received or transmission.received
     return Entry(
-        key=BatchKey(ue.card.sha256, ue.transmitter.rate, received.kind, code, ue.downlink_snr_db),
+        key=BatchKey(ue.card.sha256, ue.transmitter.rate, received.kind, code, ue.scoring),
         received=received,
         snr_db=snr_db,
         h=ue.channels.h[rows.start : rows.stop] if truth else None,
@@ -66,7 +67,7 @@ def entry(
 async def test_entries_with_and_without_truth_share_a_batch_and_each_gets_its_own_scores(
     worker: Worker, make_ue: MakeUe, codec: str, link: str
 ) -> None:
-    ue = make_ue(codec, link, downlink_snr_db=(0.0, 10.0))
+    ue = make_ue(codec, link, scoring=Scoring((0.0, 10.0)))
     sizes = {range(3): False, range(3, 7): True, range(7, 8): False, range(8, 10): True}
     batch = [entry(ue, rows, truth=truth) for rows, truth in sizes.items()]
     results = worker.decode(batch)

@@ -13,6 +13,7 @@ import pytest
 from shared.channels import load_channels
 from shared.experiments.demo import BaseStationProcess, start_base_station
 from shared.experiments.simulate import Simulated, simulate
+from shared.scoring import Scoring
 from shared.types import Fallback
 
 LINK, SEED, NUM_REPORTS, SNR_DB, FLEET = "digital:soft:qpsk:erasure-0.2", 11, 150, (8.0, 12.0), 4
@@ -40,7 +41,7 @@ def simulated(moving: Path, fallback: Fallback) -> list[Simulated]:
         LINK,
         SNR_DB,
         num_reports=NUM_REPORTS,
-        downlink_snr_db=[0],
+        scoring=Scoring((0.0,)),
         seed=SEED,
         ue_id=3,
         fallback=fallback,
@@ -69,15 +70,15 @@ def test_two_processes_hold_what_one_holds_and_it_is_better_than_the_mean(
     groups = station_with.get(f"/v1/metrics/summary?session={session}&group_by=snr_db")["groups"]
     for group, point, mean in zip(groups, points, means, strict=True):
         assert (group["fallbacks"], group["held"]) == (point.row()["fallbacks"], point.row()["held"])
-        assert group["nmse"]["mean"] == pytest.approx(point.reports.nmse.mean(), rel=1e-6)
+        assert group["nmse"]["mean"] == pytest.approx(point.reports.scores.nmse.mean(), rel=1e-6)
         assert group["downlink"][0]["bler"]["value"] == pytest.approx(point.row()["downlink_0db_bler_value"], rel=1e-5)
         assert mean.reports.held.sum() == 0
         np.testing.assert_array_equal(mean.reports.fallback, point.reports.fallback)
         lost = point.reports.held
         assert lost.sum() > 15
-        gain = mean.reports.nmse[lost] - point.reports.nmse[lost]
+        gain = mean.reports.scores.nmse[lost] - point.reports.scores.nmse[lost]
         assert gain.mean() > 3 * gain.std(ddof=1) / np.sqrt(len(gain))
-        assert point.reports.nmse.mean() < mean.reports.nmse.mean()
+        assert point.reports.scores.nmse.mean() < mean.reports.scores.nmse.mean()
 
 
 def test_each_ue_of_a_fleet_holds_its_own(station_with: BaseStationProcess, moving: Path) -> None:

@@ -21,6 +21,7 @@ from shared.experiments.demo import BaseStationProcess
 from shared.model_files import load_model
 from shared.receive import receive
 from shared.rng import Randomness
+from shared.scoring import Scoring
 from shared.transmit import make_transmitter
 
 SEED, UE_ID, RATE, NUM_REPORTS = 7, 4711, 128, 150
@@ -90,7 +91,9 @@ def in_process(indoor: ChannelSet, codec: str, link: str, snr_index: int) -> tup
     decoder = make_decoder(model, torch.device("cpu"))
     reception = receive(sent.received, transmitter.link.code, decoder, DecodeContext(RATE, snr_db))
     assert np.array_equal(reception.fallback, reception.erased)
-    scores = evaluate(reception.h_hat, reception.payload, h, sent.payload, indoor.shape.domain, DOWNLINK_SNR_DB)
+    scores = evaluate(
+        reception.h_hat, reception.payload, h, sent.payload, indoor.shape.domain, Scoring(DOWNLINK_SNR_DB)
+    )
     return scores, reception.erased
 
 

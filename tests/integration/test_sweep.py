@@ -10,10 +10,11 @@ import pytest
 
 from shared.experiments.demo import BaseStationProcess
 from shared.experiments.simulate import simulate
+from shared.experiments.summary_row import OF_A_SERVICE
 from shared.experiments.sweep import rows_of, run_sweep, simulate_series
 from shared.experiments.sweep_file import parse_sweep
 from shared.experiments.sweep_plan import plan_sweep
-from shared.experiments.sweep_service import OF_A_SERVICE, through_service
+from shared.experiments.sweep_service import through_service
 
 GRID = {
     "data": ["umi-nlos"],
@@ -28,7 +29,9 @@ SECONDS = ("estimation_encoding_s", "link_s", "base_station_s")
 
 
 def test_the_two_commands_measure_what_one_process_simulates(tmp_path: Path) -> None:
-    file = parse_sweep({"num_reports": 70, "seed": 5, "downlink_snr_db": [0, 12.5], "grid": GRID})
+    pytest.importorskip("sionna.sys")
+    scoring = {"downlink_snr_db": [0, 12.5], "downlink_num_ue": 5, "downlink_mcs": 9, "num_subbands": 4}
+    file = parse_sweep({"num_reports": 70, "seed": 5, **scoring, "grid": GRID})
     alone, apart = plan_sweep(file), plan_sweep(file, "service")
     run_sweep(alone, tmp_path / "alone", simulate_series(file))
     with through_service(apart, tmp_path / "apart") as measure:
@@ -36,6 +39,8 @@ def test_the_two_commands_measure_what_one_process_simulates(tmp_path: Path) -> 
     rows = rows_of(alone, tmp_path / "alone"), rows_of(apart, tmp_path / "apart")
     assert len(rows[0]) == len(rows[1]) == 8
     assert sum(int(str(row["fallbacks"])) for row in rows[0]) > 0
+    wanted = ("nmse_full_mean_db", "downlink_12.5db_5ue_mcs9_bler_coded_value", "sgcs_layer1_subband3of4_value")
+    assert all(isinstance(row[name], float) for row in rows[0] for name in wanted)
     for simulated, measured in zip(*rows, strict=True):
         assert [name for name in simulated if name not in SECONDS] == list(measured)
         for name, value in measured.items():
@@ -64,8 +69,8 @@ def test_bit_errors_of_each_report_are_those_of_the_two_processes(station: BaseS
         ue_id=9,
         first_channel=2390,
     )
-    errors = np.concatenate([point.reports.bit_errors for point in points])
-    nmse = np.concatenate([point.reports.nmse for point in points])
+    errors = np.concatenate([point.reports.scores.bit_errors for point in points])
+    nmse = np.concatenate([point.reports.scores.nmse for point in points])
     assert [report["bit_errors"] for report in reports] == errors.tolist()
     np.testing.assert_allclose([report["nmse"] for report in reports], nmse, rtol=1e-5)
     assert errors.any()

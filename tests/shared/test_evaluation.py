@@ -5,14 +5,16 @@ import pytest
 import torch
 
 from shared.channels import ChannelSet
-from shared.evaluation import DownlinkScores, Scores, evaluate
-from shared.metrics import nmse, rho, sgcs
+from shared.evaluation import DownlinkScores, Scores, evaluate, join_scores
+from shared.metrics import nmse, rho, sgcs, sgcs_per_layer_and_subband, zero_forcing_downlink
 from shared.metrics.directions import layer_directions
 from shared.metrics.downlink import mrt_downlink
+from shared.scoring import Scoring
 from shared.transforms import from_angular_delay
 from shared.types import Domain, Payload
 
 SNR_DB = (-5.0, 0.0, 10.0)
+SCORING = Scoring(SNR_DB)
 DOMAINS: list[Domain] = ["angular-delay", "spatial-frequency"]
 
 
@@ -56,7 +58,7 @@ def test_the_directions_of_each_side_are_computed_once(monkeypatch: pytest.Monke
         monkeypatch.setattr(sys.modules[module], "layer_directions", watched)  # `shared.metrics.sgcs` is a function too
     h = torch.randn(3, 2, 4, 8, dtype=torch.complex64, generator=torch.Generator().manual_seed(2))
     decided, sent = bits(3)
-    scores = evaluate(noisy(h), decided, h, sent, "spatial-frequency", SNR_DB)
+    scores = evaluate(noisy(h), decided, h, sent, "spatial-frequency", SCORING)
     assert len(calls) == 2
     assert scores.downlink is not None
     wanted = mrt_downlink(noisy(h), h, SNR_DB)
@@ -79,7 +81,7 @@ def test_rho_is_that_of_angles_and_delays_and_of_nothing_else(indoor: ChannelSet
 def test_a_channel_too_long_for_rho_has_its_other_scores(num_delay_taps: int, has_rho: bool) -> None:
     h = torch.ones(2, 1, 2, num_delay_taps, dtype=torch.complex64)
     none = bits(2)[1]
-    scores = evaluate(h, none, h, none, "angular-delay", SNR_DB)
+    scores = evaluate(h, none, h, none, "angular-delay", SCORING)
     assert (scores.rho is not None) == has_rho
     assert scores.nmse.tolist() == [0.0, 0.0]
     assert scores.downlink is not None
@@ -89,7 +91,7 @@ def test_a_channel_too_long_for_rho_has_its_other_scores(num_delay_taps: int, ha
 def test_the_downlink_is_that_of_channels_over_frequency_at_every_snr(indoor: ChannelSet, domain: Domain) -> None:
     h, h_hat = indoor.h[:5], noisy(indoor.h[:5])
     decided, sent = bits(5)
-    found = evaluate(h_hat, decided, h, sent, domain, SNR_DB).downlink
+    found = evaluate(h_hat, decided, h, sent, domain, SCORING).downlink
     wanted = mrt_downlink(in_frequency(h_hat, domain), in_frequency(h, domain), SNR_DB)
     assert found is not None
     for name in ("bler", "spectral_efficiency", "bler_perfect", "spectral_efficiency_perfect"):
@@ -103,10 +105,10 @@ def test_the_downlink_is_that_of_channels_over_frequency_at_every_snr(indoor: Ch
 def test_a_part_of_the_scores_are_the_scores_of_a_part(indoor: ChannelSet) -> None:
     h, h_hat = indoor.h[:6], noisy(indoor.h[:6])
     decided, sent = bits(6)
-    part = evaluate(h_hat, decided, h, sent, "angular-delay", SNR_DB).part(2, 5)
+    part = evaluate(h_hat, decided, h, sent, "angular-delay", SCORING).part(2, 5)
     rows = slice(2, 5)
     some = Payload(decided.bits[rows], decided.length[rows]), Payload(sent.bits[rows], sent.length[rows])
-    alone = evaluate(h_hat[rows], some[0], h[rows], some[1], "angular-delay", SNR_DB)
+    alone = evaluate(h_hat[rows], some[0], h[rows], some[1], "angular-delay", SCORING)
     assert part.bit_errors.tolist() == alone.bit_errors.tolist() == [2, 3, 4]
     for name in ("nmse", "sgcs", "rho"):
         np.testing.assert_allclose(getattr(part, name), getattr(alone, name), rtol=1e-12)
@@ -117,8 +119,9 @@ def test_a_part_of_the_scores_are_the_scores_of_a_part(indoor: ChannelSet) -> No
 
 
 def test_scores_that_were_not_asked_for_have_no_part() -> None:
-    scores = Scores(np.zeros(3), np.zeros(3), None, np.zeros(3, dtype=np.int64), None)
-    assert (scores.part(0, 2).rho, scores.part(0, 2).downlink) == (None, None)
+    scores = Scores(np.zeros(3), np.zeros(3), None, np.zeros(3, dtype=np.int64), np.zeros(3), None, None)
+    part = scores.part(0, 2)
+    assert (part.rho, part.downlink, part.sgcs_subbands) == (None, None, None)
     column = np.arange(6.0).reshape(3, 2)
     assert DownlinkScores(column, column + 1, column + 2, column + 3).part(slice(1, 2)).bler.tolist() == [[2.0, 3.0]]
 
@@ -126,7 +129,7 @@ def test_scores_that_were_not_asked_for_have_no_part() -> None:
 def test_channels_at_the_ends_of_single_precision_still_have_scores(indoor: ChannelSet) -> None:
     h = torch.stack([indoor.h[0] * 1e37, indoor.h[0] * 1e-37])
     none = Payload.of_equal_length(np.zeros((2, 8), dtype=np.uint8))
-    scores = evaluate(h, none, h, none, "angular-delay", SNR_DB)
+    scores = evaluate(h, none, h, none, "angular-delay", SCORING)
     np.testing.assert_allclose(scores.nmse, 0, atol=1e-12)
     np.testing.assert_allclose(scores.sgcs, 1, atol=1e-5)
     assert scores.rho is not None
@@ -134,3 +137,60 @@ def test_channels_at_the_ends_of_single_precision_still_have_scores(indoor: Chan
     assert scores.downlink is not None
     assert np.isfinite(scores.downlink.spectral_efficiency).all()
     np.testing.assert_allclose(scores.downlink.bler, scores.downlink.bler_perfect, atol=1e-12)
+
+
+def test_what_is_asked_for_besides_is_that_of_its_metric() -> None:
+    """UEs of one antenna are served together; the layers are those of a UE with two."""
+    decided, sent = bits(6)
+    generator = torch.Generator().manual_seed(3)
+    one, two = (torch.randn(6, rx, 4, 8, dtype=torch.complex64, generator=generator) for rx in (1, 2))
+    scores = evaluate(noisy(one), decided, one, sent, "spatial-frequency", Scoring(SNR_DB, downlink_num_ue=3))
+    assert scores.downlink is not None
+    wanted = zero_forcing_downlink(noisy(one), one, SNR_DB, num_ue=3)
+    np.testing.assert_allclose(scores.downlink.bler, wanted.bler.numpy(), rtol=1e-9)
+    np.testing.assert_allclose(scores.downlink.bler_perfect, wanted.bler_perfect.numpy(), rtol=1e-9)
+    assert scores.downlink.bler_coded is None
+    scores = evaluate(noisy(two), decided, two, sent, "spatial-frequency", Scoring(num_subbands=2))
+    assert scores.downlink is None
+    assert scores.sgcs_subbands is not None
+    assert scores.sgcs_subbands.shape == (6, 2, 2)
+    np.testing.assert_allclose(scores.sgcs_subbands, sgcs_per_layer_and_subband(noisy(two), two, 2, 2).numpy())
+
+
+def test_the_coded_downlink_is_that_of_each_snr() -> None:
+    pytest.importorskip("sionna.sys")
+    h = torch.randn(3, 1, 8, 32, dtype=torch.complex64, generator=torch.Generator().manual_seed(4))
+    decided, sent = bits(3)
+    found = evaluate(noisy(h), decided, h, sent, "spatial-frequency", Scoring((-5.5, 3.0), downlink_mcs=9)).downlink
+    alone = evaluate(noisy(h), decided, h, sent, "spatial-frequency", Scoring((-5.5,), downlink_mcs=9)).downlink
+    assert found is not None
+    assert alone is not None
+    assert found.bler_coded is not None
+    assert found.bler_coded_perfect is not None
+    assert alone.bler_coded is not None
+    np.testing.assert_allclose(found.bler_coded[:, :1], alone.bler_coded)
+    assert (found.bler_coded[:, 0] > found.bler_coded[:, 1]).all()
+    assert (found.bler_coded >= found.bler_coded_perfect).all()
+    assert 0 < found.bler_coded_perfect[:, 0].max() < 1
+
+
+def test_the_loss_of_the_crop_counts_where_it_is_known(indoor: ChannelSet) -> None:
+    h, h_hat = indoor.h[:3], noisy(indoor.h[:3])
+    decided, sent = bits(3)
+    loss = np.array([0.0, np.nan, 0.25])
+    scores = evaluate(h_hat, decided, h, sent, "angular-delay", crop_loss=loss)
+    np.testing.assert_allclose(scores.nmse_full[[0, 2]], [scores.nmse[0], 0.75 * scores.nmse[2] + 0.25])
+    assert np.isnan(scores.nmse_full[1])
+    assert np.isnan(evaluate(h_hat, decided, h, sent, "angular-delay").nmse_full).all()
+
+
+def test_joined_parts_are_the_whole(indoor: ChannelSet) -> None:
+    pytest.importorskip("sionna.sys")
+    h, h_hat = indoor.h[:6], noisy(indoor.h[:6])
+    decided, sent = bits(6)
+    whole = evaluate(h_hat, decided, h, sent, "angular-delay", Scoring(SNR_DB, 2, 9, 4), np.linspace(0, 1, 6))
+    joined = join_scores([whole.part(0, 2), whole.part(2, 6)])
+    for name in ("nmse", "sgcs", "rho", "bit_errors", "nmse_full", "sgcs_subbands"):
+        np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
+    for name in ("bler", "spectral_efficiency_perfect", "bler_coded", "bler_coded_perfect"):
+        np.testing.assert_array_equal(getattr(joined.downlink, name), getattr(whole.downlink, name))

@@ -3,18 +3,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.errors import InvalidArgumentError
 from shared.frame import (
-    MAX_DOWNLINK_SNRS,
     Frame,
     FrameAck,
     SessionRequest,
     SimTruth,
-    require_downlink_snr_db,
 )
+from shared.scoring import Scoring
 from shared.types import CsiShape, ReceivedKind
 
 TRUTH = SimTruth(np.array([4, 7]), None, b"\x80\x01\xff")
@@ -90,29 +87,6 @@ def test_erased_reports_have_no_values_and_keep_their_rate() -> None:
     assert frame(length=np.array([0, 0]), payload=b"", kind=ReceivedKind.LLRS).rate.tolist() == [9, 3]
 
 
-@given(st.lists(st.floats(-40, 80), max_size=MAX_DOWNLINK_SNRS, unique=True).map(sorted))
-def test_any_increasing_list_of_downlink_snrs_in_range_is_taken(snr_db: list[float]) -> None:
-    require_downlink_snr_db(tuple(snr_db))
-
-
-@pytest.mark.parametrize(
-    "snr_db",
-    [(10.0, 0.0), (0.0, 0.0), (-0.0, 0.0), (-40.5,), (0.0, 80.5), (np.nan,), (0.0, np.nan), (-np.inf,), (np.inf,)],
-)
-def test_downlink_snrs_that_are_no_key_or_cannot_be_scored_are_refused(snr_db: tuple[float, ...]) -> None:
-    sentence = r"`downlink_snr_db` must be at most 16 increasing numbers in \[-40, 80\]; got \["
-    with pytest.raises(InvalidArgumentError, match=sentence):
-        require_downlink_snr_db(snr_db)
-
-
-def test_too_many_downlink_snrs_are_refused_in_a_short_sentence() -> None:
-    require_downlink_snr_db(tuple(float(i) for i in range(MAX_DOWNLINK_SNRS)))
-    for number in (MAX_DOWNLINK_SNRS + 1, 70):
-        with pytest.raises(InvalidArgumentError, match="`downlink_snr_db` must be at most 16") as refusal:
-            require_downlink_snr_db(tuple(float(i) for i in range(number)))
-        assert len(str(refusal.value)) < 200
-
-
 @pytest.mark.parametrize(
     ("changes", "version"),
     [
@@ -120,8 +94,8 @@ def test_too_many_downlink_snrs_are_refused_in_a_short_sentence() -> None:
         ({"estimator": "ls", "cnr_db": 3.0}, 2),
         ({"estimator": "ls"}, 2),
         ({"cnr_db": 0.0}, 2),
-        ({"downlink_snr_db": (0.0,)}, 2),
-        ({"estimator": "ls", "cnr_db": 3.0, "downlink_snr_db": (-5.0, 0.0)}, 2),
+        ({"scoring": Scoring((0.0,))}, 2),
+        ({"estimator": "ls", "cnr_db": 3.0, "scoring": Scoring((-5.0, 0.0))}, 2),
     ],
 )
 def test_a_request_needs_the_lowest_version_that_says_all_of_it(changes: dict[str, Any], version: int) -> None:

@@ -14,6 +14,7 @@ from shared.errors import InvalidArgumentError
 from shared.estimation.ls import LsEstimator
 from shared.model_files import load_model
 from shared.rng import Randomness
+from shared.scoring import Scoring
 from shared.transforms import normalize_power
 from shared.transmit import DEFAULT_RATE
 from shared.wire.payload import unpack_received
@@ -133,17 +134,17 @@ def test_a_session_is_asked_for_with_its_estimator_and_cnr(indoor: ChannelSet) -
 
 
 @pytest.mark.parametrize(
-    ("with_ls", "downlink_snr_db", "version"),
-    [(False, (), 1), (True, (), 2), (False, (0.0, 10.0), 2), (True, (10.0,), 2)],
+    ("with_ls", "scoring", "version"),
+    [(False, Scoring(), 1), (True, Scoring(), 2), (False, Scoring((0.0, 10.0)), 2), (True, Scoring(num_subbands=4), 2)],
 )
 def test_only_a_base_station_that_knows_estimators_and_the_downlink_is_asked_for_them(
-    indoor: ChannelSet, with_ls: bool, downlink_snr_db: tuple[float, ...], version: int
+    indoor: ChannelSet, with_ls: bool, scoring: Scoring, version: int
 ) -> None:
     """One of 0.1.0 takes version 1 alone, and would skip the fields and score an estimate as perfect."""
     estimator, cnr_db = (LsEstimator(indoor.shape), -2.5) if with_ls else (None, None)
-    ue = make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, estimator, cnr_db, downlink_snr_db)
+    ue = make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, estimator, cnr_db, scoring)
     request = ue.session_request(str(uuid.uuid4()))
-    assert (request.protocol_version, request.downlink_snr_db) == (version, downlink_snr_db)
+    assert (request.protocol_version, request.scoring) == (version, scoring)
 
 
 def test_only_a_base_station_that_knows_it_is_asked_for_the_last_good_csi(moving: Path) -> None:
@@ -154,9 +155,9 @@ def test_only_a_base_station_that_knows_it_is_asked_for_the_last_good_csi(moving
         assert (request.protocol_version, request.fallback) == (version, fallback)
 
 
-def test_a_list_of_downlink_snrs_that_does_not_increase_is_refused(indoor: ChannelSet) -> None:
-    with pytest.raises(InvalidArgumentError, match=r"`downlink_snr_db` must be .* increasing .*; got \[10.0, 0.0\]"):
-        make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, downlink_snr_db=(10.0, 0.0))
+def test_what_cannot_be_scored_of_the_channels_is_refused(indoor: ChannelSet) -> None:
+    with pytest.raises(InvalidArgumentError, match="`num_subbands` must divide 32 subcarriers; got 3"):
+        make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, scoring=Scoring(num_subbands=3))
 
 
 def test_a_report_that_never_arrives_has_no_values_in_its_frame(indoor: ChannelSet) -> None:

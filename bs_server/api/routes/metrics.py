@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from bs_server.api.deps import UsesContext, UsesFilter, UsesGroupBy
 from bs_server.api.feed import SummaryFeed, Topic, summarise
-from bs_server.api.summary import Summary
+from bs_server.api.schemas import Summary
 
 HEARTBEAT_S = 15.0  # a comment line: proxies close what is silent for longer
 SEND_TIMEOUT_S = 30.0  # of a listener that reads nothing

@@ -47,14 +47,16 @@ class Frame(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., frame_id: _Optional[int] = ..., kind: _Optional[_Union[ReceivedKind, str]] = ..., ue_id: _Optional[_Iterable[int]] = ..., sequence: _Optional[_Iterable[int]] = ..., rate: _Optional[_Iterable[int]] = ..., snr_db: _Optional[_Iterable[float]] = ..., length: _Optional[_Iterable[int]] = ..., payload: _Optional[bytes] = ..., truth: _Optional[_Union[SimTruth, _Mapping]] = ..., deadline_ms: _Optional[int] = ..., no_eff: _Optional[bytes] = ...) -> None: ...
 
 class SimTruth(_message.Message):
-    __slots__ = ("dataset_index", "h", "sent_bits")
+    __slots__ = ("dataset_index", "h", "sent_bits", "crop_loss")
     DATASET_INDEX_FIELD_NUMBER: _ClassVar[int]
     H_FIELD_NUMBER: _ClassVar[int]
     SENT_BITS_FIELD_NUMBER: _ClassVar[int]
+    CROP_LOSS_FIELD_NUMBER: _ClassVar[int]
     dataset_index: _containers.RepeatedScalarFieldContainer[int]
     h: bytes
     sent_bits: bytes
-    def __init__(self, dataset_index: _Optional[_Iterable[int]] = ..., h: _Optional[bytes] = ..., sent_bits: _Optional[bytes] = ...) -> None: ...
+    crop_loss: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, dataset_index: _Optional[_Iterable[int]] = ..., h: _Optional[bytes] = ..., sent_bits: _Optional[bytes] = ..., crop_loss: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class FrameAck(_message.Message):
     __slots__ = ("session_id", "frame_id", "code", "message", "retry_delay_ms", "duplicate", "fallback", "erased", "crc_failed", "nmse", "sgcs", "bit_errors", "queue_ms", "decode_ms", "total_ms", "batch_size")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from shared.experiments.demo import BaseStationProcess
+from shared.scoring import Scoring
 from ue_client.pipeline import Pipeline, TruthBy
 from ue_client.sender import Sender
 
@@ -24,22 +25,24 @@ class Sent:
     codec: str
     link: str
     num_reports: int
-    downlink_snr_db: tuple[float, ...]
+    scoring: Scoring
 
 
 @pytest.fixture(scope="session")
 def sent(station: BaseStationProcess, make_ue: Callable[..., Pipeline]) -> tuple[Sent, Sent]:
     """One session with truth; one that estimates and holds CSI, half without truth, over a link that loses reports."""
     sessions = (
-        Sent(str(uuid.uuid4()), "klt", "digital:bsc", 2 * NUM_REPORTS, (-5.0, 10.0)),
-        Sent(str(uuid.uuid4()), "angular-topk", "digital:hard:qpsk:erasure-0.3", 2 * NUM_REPORTS, (2.5,)),
+        Sent(str(uuid.uuid4()), "klt", "digital:bsc", 2 * NUM_REPORTS, Scoring((-5.0, 10.0), num_subbands=4)),
+        Sent(
+            str(uuid.uuid4()), "angular-topk", "digital:hard:qpsk:erasure-0.3", 2 * NUM_REPORTS, Scoring((2.5,), 5, 9)
+        ),
     )
 
     async def send() -> None:
         sender = Sender(f"127.0.0.1:{station.grpc_port}")
         for session in sessions:
             ls_cnr_db = 12.5 if session.codec == "angular-topk" else None
-            ue = make_ue(session.codec, session.link, None, ls_cnr_db, session.downlink_snr_db)
+            ue = make_ue(session.codec, session.link, None, ls_cnr_db, session.scoring)
             request = ue.session_request(session.session_id)
             if ls_cnr_db is not None:  # the base station cannot know how data that it does not hold hang together
                 request = replace(request, fallback="last", dataset_sha256="")

@@ -9,9 +9,10 @@ import pytest
 from bs_server.api import feed as feed_module
 from bs_server.api.feed import SummaryFeed, Topic
 from bs_server.config import Settings
-from bs_server.store import GroupColumn, GroupTotals, GroupWriter, ReportFilter, ReportRow, SessionRow
+from bs_server.store import GroupWriter, ReportFilter, ReportRow, SessionRow
 from bs_server.store.sql import SqlStore
 from shared.errors import OverloadedError, UnavailableError
+from shared.summary import GroupColumn, GroupTotals
 from shared.types import CsiShape
 
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]

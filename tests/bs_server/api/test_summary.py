@@ -8,10 +8,10 @@ import pytest
 from scipy.stats import binomtest, bootstrap
 
 from bs_server.api.feed import summarise
-from bs_server.api.summary import Group, Proportion
 from bs_server.config import Settings
-from bs_server.store import GroupColumn, ReportFilter, ReportRow, SessionRow
+from bs_server.store import ReportFilter, ReportRow, SessionRow
 from bs_server.store.sql import SqlStore
+from shared.summary import Group, GroupColumn, Proportion
 from shared.types import CsiShape
 
 SESSION = SessionRow("s", "klt", "a" * 64, CsiShape("angular-delay", 1, 2, 3), "digital:hard", "", 1.0)

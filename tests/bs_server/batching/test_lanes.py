@@ -10,6 +10,7 @@ from bs_server.batching import CHEAP_CODES, BatchKey, Entry, Lanes, is_coded
 from shared.coding.codes import CHANNEL_CODES
 from shared.errors import OverloadedError
 from shared.links import make_link
+from shared.scoring import DEFAULT_SCORING, Scoring
 from shared.types import Received, ReceivedKind
 
 MAX_REPORTS = 12
@@ -17,27 +18,29 @@ MAX_REPORTS = 12
 
 def entry(code: str, num_reports: int = 1, model: str = "a") -> Entry:
     loop = asyncio.get_running_loop()
-    key = BatchKey(model * 64, 8, ReceivedKind.LLRS, code, ())
+    key = BatchKey(model * 64, 8, ReceivedKind.LLRS, code, DEFAULT_SCORING)
     received = Received(key.kind, np.zeros((num_reports, 8), dtype=np.int8), np.full(num_reports, 8))
     snr_db = np.zeros(num_reports, dtype=np.float32)
     return Entry(key, received, snr_db, None, None, loop.time(), np.inf, loop.create_future())
 
 
 def test_every_channel_code_but_a_crc_alone_is_work_of_its_own() -> None:
-    keys = {code: BatchKey("a" * 64, 8, ReceivedKind.LLRS, code, ()) for code in CHANNEL_CODES}
+    keys = {code: BatchKey("a" * 64, 8, ReceivedKind.LLRS, code, DEFAULT_SCORING) for code in CHANNEL_CODES}
     assert {code for code, key in keys.items() if not is_coded(key)} == {"uncoded", "crc"} == CHEAP_CODES
 
 
 @pytest.mark.parametrize("link", ["ideal", "analog", "digital:bsc", "digital:soft:crc"])
 def test_links_without_an_expensive_code_have_the_plain_lane(link: str) -> None:
     made = make_link(link)
-    assert not is_coded(BatchKey("a" * 64, 8, made.kind, made.code.label, ()))
+    assert not is_coded(BatchKey("a" * 64, 8, made.kind, made.code.label, DEFAULT_SCORING))
 
 
-@given(rate=st.integers(1, 10**6), kind=st.sampled_from(ReceivedKind), snr_db=st.lists(st.floats(), max_size=3))
-def test_the_channel_code_alone_decides_on_the_lane(rate: int, kind: ReceivedKind, snr_db: list[float]) -> None:
+@given(rate=st.integers(1, 10**6), kind=st.sampled_from(ReceivedKind), num_subbands=st.integers(0, 64))
+def test_the_channel_code_alone_decides_on_the_lane(rate: int, kind: ReceivedKind, num_subbands: int) -> None:
     for code in CHANNEL_CODES:
-        assert is_coded(BatchKey("b" * 64, rate, kind, code, tuple(snr_db))) == (code not in CHEAP_CODES)
+        assert is_coded(BatchKey("b" * 64, rate, kind, code, Scoring(num_subbands=num_subbands))) == (
+            code not in CHEAP_CODES
+        )
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(CHANNEL_CODES)), st.lists(st.integers(1, 5), max_size=3)), max_size=20))

@@ -10,9 +10,10 @@ import pytest
 
 from bs_server.batching import BatchKey, ChannelDecoded, Decoded, Entry, Lanes, run_batches
 from shared.errors import DataFileError, OverloadedError
+from shared.scoring import DEFAULT_SCORING
 from shared.types import Received, ReceivedKind
 
-GOOD, BAD, WRONG = (BatchKey(name * 64, 8, ReceivedKind.HARD_BITS, "uncoded", ()) for name in "abc")
+GOOD, BAD, WRONG = (BatchKey(name * 64, 8, ReceivedKind.HARD_BITS, "uncoded", DEFAULT_SCORING) for name in "abc")
 CODES = ["uncoded", "ldpc-1/5"]  # one of each lane
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 DecodeChannel = Callable[[list[Entry]], ChannelDecoded]

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from bs_server.batching import BatchKey, BatchQueue, Entry
 from shared.errors import DeadlineError, OverloadedError
+from shared.scoring import Scoring
 from shared.types import Received, ReceivedKind
 
-A, B = (BatchKey(name * 64, 8, ReceivedKind.HARD_BITS, "uncoded", ()) for name in "ab")
+A, B = (BatchKey(name * 64, 8, ReceivedKind.HARD_BITS, "uncoded", Scoring()) for name in "ab")
 FOREVER_S = 3600.0
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
@@ -46,8 +47,8 @@ async def test_a_batch_holds_one_key_and_the_oldest_head_goes_first() -> None:
         replace(A, rate=16),
         replace(A, kind=ReceivedKind.LLRS),
         replace(A, code="parity"),
-        replace(A, downlink_snr_db=(0.0,)),
-        replace(A, downlink_snr_db=(0.0, 10.0)),
+        replace(A, scoring=Scoring((0.0,))),
+        replace(A, scoring=Scoring((0.0, 10.0))),
     ],
 )
 async def test_reports_that_cannot_be_decoded_together_share_no_batch(other: BatchKey) -> None:

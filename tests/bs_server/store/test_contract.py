@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import pytest
@@ -25,9 +25,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from bs_server.store import (
     STORES,
     DownlinkRow,
-    DownlinkTotals,
-    GroupColumn,
-    GroupTotals,
     ReconstructionRow,
     ReportFilter,
     ReportRow,
@@ -36,6 +33,8 @@ from bs_server.store import (
     make_store,
 )
 from shared.errors import DataFileError
+from shared.scoring import DEFAULT_SCORING, Scoring
+from shared.summary import DownlinkTotals, GroupColumn, GroupTotals, SubbandTotals
 from shared.types import CsiShape
 
 SHAPE = CsiShape("angular-delay", 1, 2, 3)
@@ -84,7 +83,7 @@ def session_row(
     opened_at: float = 1.5,
     estimator: str = "perfect",
     cnr_db: float | None = None,
-    downlink_snr_db: tuple[float, ...] = (),
+    scoring: Scoring = DEFAULT_SCORING,
 ) -> SessionRow:
     return SessionRow(
         session_id=str(uuid.uuid4()),
@@ -96,7 +95,7 @@ def session_row(
         opened_at=opened_at,
         estimator=estimator,
         cnr_db=cnr_db,
-        downlink_snr_db=downlink_snr_db,
+        scoring=scoring,
     )
 
 
@@ -123,7 +122,10 @@ def report_row(session: SessionRow, sequence: int, ue_id: int = 0, nmse: float |
 
 
 def downlink_row(snr_db: float, value: float = 0.5) -> DownlinkRow:
-    return DownlinkRow(snr_db, value, 8 * value, value / 4, 9 * value)
+    return DownlinkRow(snr_db, value, 8 * value, value / 4, 9 * value, value / 2, value / 8)
+
+
+SUBBANDS = ((0.5, 0.25, 1.0), (0.75, 0.125, 0.0))
 
 
 def reconstruction_row(report: ReportRow, *, truth: bool = True) -> ReconstructionRow:
@@ -137,13 +139,13 @@ async def everything(store: Store, where: ReportFilter | None = None) -> list[Re
 
 class TestSessions:
     async def test_a_session_comes_back_as_it_was_added(self, store: Store) -> None:
-        many = tuple(-1 / 3 + i for i in range(16))  # as long as a list can be written
+        many = tuple(-1.3333 + i for i in range(16))  # as long as a list can be written
         rows = (
             session_row(),
             session_row(estimator="ls", cnr_db=-2.3),
-            session_row(downlink_snr_db=(10.0,)),
-            session_row(downlink_snr_db=(-1e-308, 1e-308, *many[1:15])),
-            session_row(downlink_snr_db=many),
+            session_row(scoring=Scoring((10.0,), 4, 9)),
+            session_row(scoring=Scoring(num_subbands=8)),
+            session_row(scoring=Scoring(many, 64, 28, 1024)),
         )
         for row in rows:
             await store.add_session(row)
@@ -418,12 +420,17 @@ class TestOpening:
                 total = (await store.totals(ReportFilter(), []))[0]
                 assert (total.coded_bits, total.channel_uses) == (128 + time * 300, 128 + time * 150)
                 assert (total.num_decided, total.decided_bits, total.num_rho) == (1 + time, (1 + time) * 128, time)
-            row = replace(report_row(session, 1 + time), downlink=(downlink_row(5.0),), held=True)
+            row = replace(
+                report_row(session, 1 + time), downlink=(downlink_row(5.0),), held=True, sgcs_subbands=SUBBANDS
+            )
             await store.append([row], [])
             added = await store.report((await everything(store))[-1].report_id)
             assert added is not None
             assert (added.rho, added.coded_bits, added.downlink, added.held) == (0.9, 300, row.downlink, True)
-            other = replace(session_row(estimator="ls", cnr_db=3.0, downlink_snr_db=(5.0, 10.0)), fallback="last")
+            assert added.sgcs_subbands == SUBBANDS
+            other = replace(
+                session_row(estimator="ls", cnr_db=3.0, scoring=Scoring((5.0, 10.0), 2, 3, 4)), fallback="last"
+            )
             await store.add_session(other)
             assert await store.session(other.session_id) == other
             await store.close()
@@ -434,22 +441,25 @@ CAME_WITH = {
     2: tuple(f"ALTER TABLE sessions DROP COLUMN {name}" for name in ("estimator", "cnr_db")),
     3: (
         "DROP TABLE downlink",
-        "ALTER TABLE sessions DROP COLUMN downlink_snr_db",
-        "ALTER TABLE sessions DROP COLUMN fallback",
+        "DROP TABLE subbands",
+        *(
+            f"ALTER TABLE sessions DROP COLUMN {name}"
+            for name in ("downlink_snr_db", "downlink_num_ue", "downlink_mcs", "num_subbands", "fallback")
+        ),
         *(
             f"ALTER TABLE reports DROP COLUMN {name}"
-            for name in ("rho", "erased", "crc_ok", "coded_bits", "channel_uses", "held")
+            for name in ("rho", "nmse_full", "erased", "crc_ok", "coded_bits", "channel_uses", "held")
         ),
     ),
 }
 
 COLUMNS: tuple[GroupColumn, ...] = get_args(GroupColumn)
-SESSIONS: tuple[tuple[str, str, str, float | None], ...] = (
-    ("klt", "ideal", "perfect", None),
-    ("klt", "digital:bsc", "ls", -3.0),
-    ("float", "ideal", "ls", 10.1),
-)
 DOWNLINK_SNR_DB = (-5.0, 0.0, 10.1)
+SESSIONS: tuple[tuple[str, str, str, float | None, Scoring], ...] = (
+    ("klt", "ideal", "perfect", None, Scoring(DOWNLINK_SNR_DB)),
+    ("klt", "digital:bsc", "ls", -3.0, Scoring(DOWNLINK_SNR_DB, 4, 9, 2)),
+    ("float", "ideal", "ls", 10.1, Scoring(DOWNLINK_SNR_DB, 4, num_subbands=2)),
+)
 positive = st.floats(0, 1e6) | st.floats(0, 1e-100)  # whose squares may underflow, which PostgreSQL refuses
 
 
@@ -473,6 +483,8 @@ class DrawnReport:
     coded_bits: int
     channel_uses: int
     downlink: tuple[DownlinkRow, ...]
+    nmse_full: float | None
+    sgcs_subbands: tuple[tuple[float, ...], ...]
 
     def row(self, session: SessionRow, ue_id: int, sequence: int) -> ReportRow:
         """Return it as the store holds it."""
@@ -497,12 +509,20 @@ class DrawnReport:
             rho=self.rho if scored else None,
             erased=self.erased,
             crc_ok=None if self.erased else self.crc_ok,
-            downlink=self.downlink if scored else (),
+            downlink=tuple(self.scored_as(session, score) for score in self.downlink) if scored else (),
+            nmse_full=self.nmse_full if scored else None,
+            sgcs_subbands=self.sgcs_subbands if scored and session.scoring.num_subbands else (),
             codec=session.codec,
             link=session.link,
             estimator=session.estimator,
             cnr_db=session.cnr_db,
         )
+
+    @staticmethod
+    def scored_as(session: SessionRow, score: DownlinkRow) -> DownlinkRow:
+        """Return a score as its session asks for it: coded only with an MCS."""
+        uncoded = session.scoring.downlink_mcs is None
+        return replace(score, bler_coded=None, bler_coded_perfect=None) if uncoded else score
 
 
 drawn_reports = st.builds(
@@ -523,15 +543,18 @@ drawn_reports = st.builds(
     coded_bits=st.integers(1, 2**31 - 1),
     channel_uses=st.integers(1, 2**31 - 1),
     downlink=st.lists(
-        st.builds(DownlinkRow, st.sampled_from(DOWNLINK_SNR_DB), *[positive] * 4),
+        st.builds(DownlinkRow, st.sampled_from(DOWNLINK_SNR_DB), *[positive] * 6),
         unique_by=lambda row: row.snr_db,
         max_size=3,
     ).map(tuple),
+    nmse_full=st.none() | positive,
+    sgcs_subbands=st.just(()) | st.tuples(*[st.tuples(*[st.floats(0, 1)] * 2)] * 2),
 )
 
 
 class TestTotals:
     numbers = itertools.count()
+    scorings: ClassVar[dict[str, Scoring]] = {}  # of the sessions, by id
 
     async def test_a_report_without_an_nmse_is_no_block_error_whatever_its_bits(self, store: Store) -> None:
         """A share of those scored is counted: NaN is stored as NULL."""
@@ -551,7 +574,7 @@ class TestTotals:
     ) -> None:
         ue_id = next(self.numbers)  # tells the examples apart: the only column by which nothing is grouped
         rows = await self.add(store, drawn, ue_id)
-        assert_close(await store.totals(ReportFilter(ue_id=ue_id), group_by), reference(rows, group_by))
+        assert_close(await store.totals(ReportFilter(ue_id=ue_id), group_by), reference(rows, group_by, self.scorings))
 
     async def test_totals_are_those_of_numpy_for_every_grouping(self, store: Store) -> None:
         rng = np.random.default_rng(1)
@@ -575,30 +598,37 @@ class TestTotals:
                     batch_size=int(rng.integers(1, 65)),
                     coded_bits=int(rng.integers(32, 300)),
                     channel_uses=int(rng.integers(8, 300)),
-                    downlink=tuple(DownlinkRow(snr_db, *rng.random(4).tolist()) for snr_db in snrs),
+                    downlink=tuple(DownlinkRow(snr_db, *rng.random(6).tolist()) for snr_db in snrs),
+                    nmse_full=float(rng.random()) if rng.random() < 0.5 else None,
+                    sgcs_subbands=tuple(map(tuple, rng.random((2, 2)).tolist())),
                 )
             )
         rows = await self.add(store, drawn)
         combinations = [group_by for size in range(4) for group_by in itertools.combinations(COLUMNS, size)]
         remainders = set()
         for group_by in [*combinations, COLUMNS[::-1]]:
-            wanted = reference(rows, group_by)
+            wanted = reference(rows, group_by, self.scorings)
             assert_close(await store.totals(ReportFilter(), group_by), wanted)
             remainders |= {group.num_scored % 2 for group in wanted}
         assert remainders == {0, 1}  # medians of odd and of even counts
 
-    @staticmethod
-    async def add(store: Store, drawn: list[DrawnReport], ue_id: int = 0) -> list[ReportRow]:
-        sessions = [session_row(codec, link, 1.5, estimator, cnr_db) for codec, link, estimator, cnr_db in SESSIONS]
+    async def add(self, store: Store, drawn: list[DrawnReport], ue_id: int = 0) -> list[ReportRow]:
+        sessions = [
+            session_row(codec, link, 1.5, estimator, cnr_db, scoring)
+            for codec, link, estimator, cnr_db, scoring in SESSIONS
+        ]
         for session in sessions:
             await store.add_session(session)
+            self.scorings[session.session_id] = session.scoring
         rows = [report.row(sessions[report.session], ue_id, sequence) for sequence, report in enumerate(drawn)]
         if rows:
             await store.append(rows, [])
         return rows
 
 
-def reference(rows: list[ReportRow], group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
+def reference(
+    rows: list[ReportRow], group_by: Sequence[GroupColumn], scorings: dict[str, Scoring]
+) -> list[GroupTotals]:
     groups: dict[tuple[str | int | float | None, ...], list[ReportRow]] = {}
     for row in rows:
         names = {"session": "session_id"}
@@ -608,6 +638,7 @@ def reference(rows: list[ReportRow], group_by: Sequence[GroupColumn]) -> list[Gr
     for key, members in sorted(groups.items(), key=lambda item: [(value is not None, value) for value in item[0]]):
         scored = [row for row in members if row.nmse is not None]
         nmse = np.array([row.nmse for row in scored], dtype=np.float64)
+        full = np.array([row.nmse_full for row in scored if row.nmse_full is not None])
         sgcs = np.array([row.sgcs for row in scored], dtype=np.float64)
         rho = np.array([row.rho for row in scored if row.rho is not None])
         decided = [(row.bit_errors, row.rate) for row in scored if row.bit_errors is not None]
@@ -620,6 +651,9 @@ def reference(rows: list[ReportRow], group_by: Sequence[GroupColumn]) -> list[Gr
                 sum_nmse=float(nmse.sum()),
                 sum_nmse_squared=float((nmse**2).sum()),
                 median_nmse=float(np.median(nmse)) if scored else None,
+                num_nmse_full=len(full),
+                sum_nmse_full=float(full.sum()),
+                sum_nmse_full_squared=float((full**2).sum()),
                 sum_sgcs=float(sgcs.sum()),
                 sum_sgcs_squared=float((sgcs**2).sum()),
                 num_rho=len(rho),
@@ -645,27 +679,46 @@ def reference(rows: list[ReportRow], group_by: Sequence[GroupColumn]) -> list[Gr
                 mean_queue_ms=float(np.mean([row.queue_ms for row in members])),
                 mean_decode_ms=float(np.mean([row.decode_ms for row in members])),
                 mean_batch_size=float(np.mean([row.batch_size for row in members])),
-                downlink=tuple(downlink_reference(members)),
+                downlink=tuple(downlink_reference(members, scorings)),
+                subbands=tuple(subband_reference(members)),
             )
         )
     return totals
 
 
-def downlink_reference(rows: list[ReportRow]) -> Iterator[DownlinkTotals]:
-    scores = [score for row in rows for score in row.downlink]
-    for snr_db in sorted({score.snr_db for score in scores}):
-        of_snr = [score for score in scores if score.snr_db == snr_db]
-        bler, efficiency = (np.array([getattr(s, name) for s in of_snr]) for name in ("bler", "spectral_efficiency"))
+def downlink_reference(rows: list[ReportRow], scorings: dict[str, Scoring]) -> Iterator[DownlinkTotals]:
+    by_key: dict[tuple[float, int, int | None], list[DownlinkRow]] = {}
+    for row in rows:
+        scoring = scorings[row.session_id]
+        for score in row.downlink:
+            key = (score.snr_db, scoring.downlink_num_ue, scoring.downlink_mcs)
+            by_key.setdefault(key, []).append(score)
+    for key in sorted(by_key, key=lambda key: (key[0], key[1], key[2] or 0)):
+        bler, efficiency = (
+            np.array([getattr(score, name) for score in by_key[key]]) for name in ("bler", "spectral_efficiency")
+        )
+        coded = np.array([score.bler_coded or 0.0 for score in by_key[key]])
         yield DownlinkTotals(
-            snr_db=snr_db,
-            count=len(of_snr),
+            *key,
+            count=len(bler),
             sum_bler=float(bler.sum()),
             sum_bler_squared=float((bler**2).sum()),
             sum_spectral_efficiency=float(efficiency.sum()),
             sum_spectral_efficiency_squared=float((efficiency**2).sum()),
-            sum_bler_perfect=sum(score.bler_perfect for score in of_snr),
-            sum_spectral_efficiency_perfect=sum(score.spectral_efficiency_perfect for score in of_snr),
+            sum_bler_perfect=sum(score.bler_perfect for score in by_key[key]),
+            sum_spectral_efficiency_perfect=sum(score.spectral_efficiency_perfect for score in by_key[key]),
+            sum_bler_coded=float(coded.sum()),
+            sum_bler_coded_squared=float((coded**2).sum()),
+            sum_bler_coded_perfect=sum(score.bler_coded_perfect or 0.0 for score in by_key[key]),
         )
+
+
+def subband_reference(rows: list[ReportRow]) -> Iterator[SubbandTotals]:
+    values = np.array([row.sgcs_subbands for row in rows if row.sgcs_subbands])
+    for layer, subband in itertools.product(range(2), range(2)) if len(values) else ():
+        of_subband = values[:, layer, subband]
+        sums = float(of_subband.sum()), float((of_subband**2).sum())
+        yield SubbandTotals(2, layer + 1, subband, len(of_subband), *sums)
 
 
 def assert_close(found: list[GroupTotals], wanted: list[GroupTotals]) -> None:
@@ -673,10 +726,12 @@ def assert_close(found: list[GroupTotals], wanted: list[GroupTotals]) -> None:
     for ours, theirs in zip(found, wanted, strict=True):
         one, two = asdict(ours), asdict(theirs)
         assert (one.pop("median_nmse") is None) == (two.pop("median_nmse") is None)
-        for name in one.keys() - {"key", "downlink"}:
+        for name in one.keys() - {"key", "downlink", "subbands"}:
             assert type(one[name]) is type(two[name]), name
             assert one[name] == pytest.approx(two[name], rel=1e-9, abs=1e-200), name
-        for score, wanted_score in zip(one["downlink"], two["downlink"], strict=True):
-            assert score == pytest.approx(wanted_score, rel=1e-9, abs=1e-200)
+        for part in ("downlink", "subbands"):
+            for score, wanted_score in zip(one[part], two[part], strict=True):
+                assert score.pop("mcs", None) == wanted_score.pop("mcs", None)
+                assert score == pytest.approx(wanted_score, rel=1e-9, abs=1e-200)
         if ours.median_nmse is not None:
             assert ours.median_nmse == pytest.approx(theirs.median_nmse, rel=1e-9, abs=1e-200)

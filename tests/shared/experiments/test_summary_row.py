@@ -1,8 +1,8 @@
 """The row of a point against what the base station's store and REST make of the same reports."""
 
 import asyncio
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bs_server.api.feed import summarise
-from bs_server.api.routes.exports import _group_cells
-from bs_server.store import DownlinkRow, GroupColumn, ReportFilter, ReportRow, SessionRow, make_store
-from shared.evaluation import DownlinkScores
-from shared.experiments.summary_row import PointKey, Reports, summary_row
-from shared.experiments.sweep_service import OF_A_SERVICE
+from bs_server.store import DownlinkRow, ReportFilter, ReportRow, SessionRow, make_store
+from shared.evaluation import DownlinkScores, Scores
+from shared.experiments.summary_row import GROUP_BY, OF_A_SERVICE, PointKey, Reports, summary_row
+from shared.scoring import Scoring
+from shared.summary import group_table
 from shared.types import CsiShape
 
-KEY = PointKey("klt", 64, 5.0, "digital:bsc:crc", "ls", 10.0, False, 75, 38, (0.0, 12.5))
-GROUP_BY: list[GroupColumn] = [name for name in get_args(GroupColumn) if name != "session"]
+SCORING = Scoring((0.0, 12.5), downlink_num_ue=2, downlink_mcs=9, num_subbands=4)
+KEY = PointKey("klt", 64, 5.0, "digital:bsc:crc", "ls", 10.0, False, 75, 38, SCORING)
 SHAPE = CsiShape("angular-delay", 1, 32, 32)
 
 
@@ -27,32 +27,34 @@ def reports_of(seed: int, num_reports: int, with_crc: bool, erasure: float) -> R
     errors = rng.integers(0, 3, num_reports)
     erased = rng.random(num_reports) < erasure
     crc_ok = (rng.random(num_reports) < 0.6) & ~erased if with_crc else None
-    downlink = DownlinkScores(*rng.random((4, num_reports, 2)))
+    downlink = DownlinkScores(*rng.random((6, num_reports, 2)))
+    nmse_full = np.where(rng.random(num_reports) < 0.5, rng.random(num_reports), np.nan)
     fallback = erased if crc_ok is None else ~crc_ok
     nmse, sgcs, rho = rng.random((3, num_reports))
-    return Reports(
-        nmse, sgcs, rho, errors, erased, crc_ok, fallback, fallback & (rng.random(num_reports) < 0.5), downlink
-    )
+    scores = Scores(nmse, sgcs, rho, errors, nmse_full, downlink, rng.random((num_reports, 2, 4)))
+    return Reports(scores, erased, crc_ok, fallback, fallback & (rng.random(num_reports) < 0.5))
 
 
 async def through_the_store(reports: Reports, url: str) -> dict[str, object]:
     store = make_store(url, 0)
     await store.open()
     try:
-        options = {"estimator": KEY.estimator, "cnr_db": KEY.cnr_db, "downlink_snr_db": KEY.downlink_snr_db}
-        await store.add_session(SessionRow("s", KEY.codec, "0" * 64, SHAPE, KEY.link, "", 0.0, **options))  # type: ignore[arg-type]
-        await store.append([report_row(reports, i) for i in range(len(reports.nmse))], [])
-        (group,) = (await summarise(store, ReportFilter(), GROUP_BY)).groups
+        session = SessionRow("s", KEY.codec, "0" * 64, SHAPE, KEY.link, "", 0.0)
+        session = replace(session, estimator=KEY.estimator, cnr_db=KEY.cnr_db, scoring=KEY.scoring)
+        await store.add_session(session)
+        await store.append([report_row(reports, i) for i in range(len(reports.erased))], [])
+        columns, (row,) = group_table((await summarise(store, ReportFilter(), list(GROUP_BY))).groups, GROUP_BY)
     finally:
         await store.close()
-    return dict(_group_cells(group, GROUP_BY, KEY.downlink_snr_db))
+    return dict(zip(columns, row, strict=True))
 
 
 def report_row(reports: Reports, i: int) -> ReportRow:
-    erased, scores = bool(reports.erased[i]), reports.downlink
-    assert scores is not None
-    assert reports.rho is not None
-    columns = (scores.bler, scores.spectral_efficiency, scores.bler_perfect, scores.spectral_efficiency_perfect)
+    erased, scores, downlink = bool(reports.erased[i]), reports.scores, reports.scores.downlink
+    assert downlink is not None
+    assert scores.rho is not None
+    assert scores.sgcs_subbands is not None
+    columns = [getattr(downlink, field.name) for field in fields(DownlinkScores)]
     return ReportRow(
         session_id="s",
         ue_id=0,
@@ -60,9 +62,9 @@ def report_row(reports: Reports, i: int) -> ReportRow:
         received_at=0.0,
         rate=KEY.rate,
         snr_db=KEY.snr_db,
-        nmse=float(reports.nmse[i]),
-        sgcs=float(reports.sgcs[i]),
-        bit_errors=None if erased else int(reports.bit_errors[i]),
+        nmse=float(scores.nmse[i]),
+        sgcs=float(scores.sgcs[i]),
+        bit_errors=None if erased else int(scores.bit_errors[i]),
         fallback=bool(reports.fallback[i]),
         held=bool(reports.held[i]),
         queue_ms=1.0,
@@ -70,13 +72,15 @@ def report_row(reports: Reports, i: int) -> ReportRow:
         batch_size=1,
         coded_bits=KEY.coded_bits,
         channel_uses=KEY.channel_uses,
-        rho=float(reports.rho[i]),
+        rho=float(scores.rho[i]),
         erased=erased,
         crc_ok=None if reports.crc_ok is None or erased else bool(reports.crc_ok[i]),
         downlink=tuple(
             DownlinkRow(snr_db, *(float(column[i, j]) for column in columns))
-            for j, snr_db in enumerate(KEY.downlink_snr_db)
+            for j, snr_db in enumerate(SCORING.downlink_snr_db)
         ),
+        nmse_full=None if np.isnan(scores.nmse_full[i]) else float(scores.nmse_full[i]),
+        sgcs_subbands=tuple(map(tuple, scores.sgcs_subbands[i].tolist())),
     )
 
 

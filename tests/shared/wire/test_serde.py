@@ -1,7 +1,7 @@
 """Every message there and back, over everything that hypothesis can think of."""
 
 from dataclasses import fields, is_dataclass
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 import pytest
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from protos.csi.v1 import feedback_pb2, frame_pb2
 from shared.errors import InvalidArgumentError
-from shared.frame import MAX_DOWNLINK_SNRS, Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
+from shared.frame import Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
+from shared.scoring import MAX_NUM_UE, MCS_INDICES, Scoring
 from shared.types import CsiShape, Domain, Fallback, ReceivedKind
 from shared.wire import serde
 
@@ -46,7 +47,8 @@ def truths(draw: st.DrawFn, rates: list[int]) -> SimTruth | None:
     num_complex = draw(st.integers(1, 3))
     parts = draw(st.lists(float32, min_size=2 * n * num_complex, max_size=2 * n * num_complex))
     h = np.array(parts, dtype=np.float32).view(np.complex64).reshape(n, num_complex)
-    return SimTruth(None, h, sent_bits)
+    shares = draw(st.none() | st.lists(st.floats(0, 1), min_size=n, max_size=n))
+    return SimTruth(None, h, sent_bits, None if shares is None else np.array(shares))
 
 
 @st.composite
@@ -122,13 +124,20 @@ def test_an_acknowledgement_comes_back_from_the_wire(ack: FrameAck) -> None:
 
 
 estimators = st.text(min_size=1, max_size=8)
-downlinks = st.lists(finite, max_size=MAX_DOWNLINK_SNRS).map(tuple)
+downlinks = st.lists(st.floats(-40, 80), min_size=1, max_size=8, unique_by=lambda snr_db: round(snr_db, 4)).map(sorted)
+scorings = st.builds(
+    Scoring,
+    downlinks.map(tuple),
+    st.integers(1, MAX_NUM_UE),
+    st.none() | st.sampled_from(MCS_INDICES),
+    st.integers(0, 2**32 - 1),
+)
 
 
 @given(
     st.builds(
         SessionRequest,
-        *(uint32, text, text, text, shapes, text, text, estimators, st.none() | finite, downlinks),
+        *(uint32, text, text, text, shapes, text, text, estimators, st.none() | finite, scorings),
         st.sampled_from(get_args(Fallback)),
     )
 )
@@ -203,10 +212,20 @@ def test_a_ue_that_names_no_estimator_estimates_perfectly() -> None:
     assert (request.estimator, request.cnr_db, request.fallback) == ("perfect", None, "mean")
 
 
-def test_a_request_of_too_many_downlink_snrs_stays_long_enough_to_be_refused() -> None:
-    message = feedback_pb2.OpenSessionRequest(domain="angular-delay", downlink_snr_db=range(10_000))
-    request = serde.session_request_from_proto(message)
-    assert request.downlink_snr_db == tuple(range(MAX_DOWNLINK_SNRS + 1))
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"downlink_snr_db": range(70)}, "`downlink_snr_db` must be at most 16 increasing numbers"),
+        ({"downlink_snr_db": [1.0, float("nan")]}, "`downlink_snr_db` must be"),
+        ({"downlink_snr_db": [1.0], "downlink_num_ue": 65}, r"`downlink_num_ue` must be in \[1, 64\]; got 65"),
+        ({"downlink_num_ue": 2}, "`downlink_snr_db` must be given"),
+        ({"downlink_snr_db": [1.0], "downlink_mcs": 2}, r"`downlink_mcs` must be in \[3, 28\]; got 2"),
+    ],
+)
+def test_a_request_of_what_cannot_be_scored_is_refused(fields: dict[str, Any], sentence: str) -> None:
+    message = feedback_pb2.OpenSessionRequest(domain="angular-delay", **fields)
+    with pytest.raises(InvalidArgumentError, match=sentence):
+        serde.session_request_from_proto(message)
 
 
 @pytest.mark.parametrize("fallback", [[], [False, True, True]])

@@ -32,8 +32,9 @@ def same(cell: str, value: object) -> bool:
 KEYS = {"codec", "rate", "snr_db", "link", "estimator", "cnr_db", "session"}
 INTERVAL = ["value", "ci95_low", "ci95_high"]
 OBJECTS = {
+    "nmse_full": ["mean", "mean_db", "ci95_low_db", "ci95_high_db"],
     "nmse": ["mean", "mean_db", "ci95_low_db", "ci95_high_db", "median_db"],
-    **dict.fromkeys(("rho", "bler", "crc_fail_rate", "undetected_error_rate", "erasure_rate"), INTERVAL),
+    **dict.fromkeys(("rho", "bler", "crc_fail_rate", "undetected_error_rate", "erasure_rate", "bler_coded"), INTERVAL),
     "spectral_efficiency": INTERVAL,
 }
 
@@ -44,8 +45,15 @@ def flat(figures: dict[str, Any]) -> dict[str, object]:
     for name, value in figures.items():
         if name == "downlink":
             for score in value:
-                scores = {inner: of_snr for inner, of_snr in score.items() if inner != "snr_db"}
-                cells |= {f"downlink_{score['snr_db']:g}db_{inner}": cell for inner, cell in flat(scores).items()}
+                scores = {inner: of_snr for inner, of_snr in score.items() if inner not in ("snr_db", "num_ue", "mcs")}
+                ues, coded = f"_{score['num_ue']}ue" * (score["num_ue"] > 1), f"_mcs{score['mcs']}" * bool(score["mcs"])
+                of_downlink = f"downlink_{score['snr_db']:g}db{ues}{coded}"
+                cells |= {f"{of_downlink}_{inner}": cell for inner, cell in flat(scores).items()}
+        elif name == "subbands":
+            for one in value:
+                of_subband = f"sgcs_layer{one['layer']}_subband{one['subband']}of{one['num_subbands']}"
+                cells |= {f"{of_subband}_num_reports": one["num_reports"]}
+                cells |= {f"{of_subband}_{part}": one["sgcs"][part] for part in INTERVAL}
         elif name in OBJECTS and not isinstance(value, float):
             cells |= {f"{name}_{part}": (value or {}).get(part) for part in OBJECTS[name]}
         else:
@@ -78,10 +86,10 @@ def test_the_summary_is_that_of_json_figure_for_figure(
         wanted = [flat(group) for group in rest.get("/v1/metrics/summary", params=where).json()["groups"]]
         rows = rows_of(rest.get("/v1/metrics/summary.csv", params=where))
         assert len(rows) == len(wanted)
-        of_snr = {name for group in wanted for name in group if name.startswith("downlink_")}
-        assert len(of_snr) == (20 if session == scored else 10)
+        asked_for = {name for group in wanted for name in group if name.startswith(("downlink_", "sgcs_layer"))}
+        assert len(asked_for) == (2 * 14 + 4 * 4 if session == scored else 14)
         for row, group in zip(rows, wanted, strict=True):
-            assert row.keys() == group.keys() - KEYS | set(group_by) | of_snr
+            assert row.keys() == group.keys() - KEYS | set(group_by) | asked_for
             assert [name for name in row if not same(row[name], group.get(name))] == []
 
 
@@ -89,12 +97,12 @@ def test_groups_of_sessions_with_other_downlink_snrs_have_the_columns_of_both(
     rest: httpx.Client, scored: str, half_scored: str
 ) -> None:
     rows = {row["session"]: row for row in rows_of(rest.get("/v1/metrics/summary.csv", params={"group_by": "session"}))}
-    wanted = {scored: {"-5", "10"}, half_scored: {"2.5"}}
-    for session, snrs in wanted.items():
-        filled = {snr_db for snr_db in ("-5", "10", "2.5") if rows[session][f"downlink_{snr_db}db_bler_value"]}
-        assert filled == snrs
-    names = [name for name in rows[scored] if name.startswith("downlink_") and name.endswith("db_num_reports")]
-    snr_db = [float(name.removeprefix("downlink_").removesuffix("db_num_reports")) for name in names]
+    wanted = {scored: {"-5db", "10db"}, half_scored: {"2.5db_5ue_mcs9"}}
+    for session, downlinks in wanted.items():
+        filled = {name for name in ("-5db", "10db", "2.5db_5ue_mcs9") if rows[session][f"downlink_{name}_bler_value"]}
+        assert filled == downlinks
+    names = [name for name in rows[scored] if name.startswith("downlink_") and name.endswith("_num_reports")]
+    snr_db = [float(name.removeprefix("downlink_").partition("db")[0]) for name in names]
     assert snr_db == sorted(snr_db)
 
 
@@ -114,7 +122,9 @@ def test_nothing_is_a_header_and_no_row(rest: httpx.Client) -> None:
         something = rest.get(path)
         assert nothing.status_code == 200
         header = something.text.splitlines()[0].split(",")
-        assert nothing.text == ",".join(name for name in header if not name.startswith("downlink_")) + "\n"
+        assert (
+            nothing.text == ",".join(name for name in header if not name.startswith(("downlink_", "sgcs_layer"))) + "\n"
+        )
         assert rows_of(something)
 
 

@@ -29,8 +29,11 @@ def test_a_report_is_shown_with_its_scores(rest: httpx.Client, scored: str) -> N
             None,
         )
         detailed = rest.get(f"/v1/reports/{report['report_id']}").json()
-        downlink = detailed.pop("downlink")
+        downlink, (layer,) = detailed.pop("downlink"), detailed.pop("sgcs_subbands")
         assert detailed == report
+        assert len(layer) == 4
+        assert np.mean(layer) == pytest.approx(report["sgcs"], abs=0.2)
+        assert 0.8 < (report["nmse_full"] - 1) / (report["nmse"] - 1) <= 1  # one less the report's crop loss
         assert [score["snr_db"] for score in downlink] == [-5.0, 10.0]
         for score in downlink:
             assert 0 <= score["bler_perfect"] <= score["bler"] <= 1

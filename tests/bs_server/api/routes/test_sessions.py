@@ -9,7 +9,9 @@ def test_a_session_is_shown_as_it_was_opened(rest: httpx.Client, scored: str, ha
     assert closed["opened_at"] < closed["closed_at"]
     assert still_open["closed_at"] is None
     assert [row["fallback"] for row in (closed, still_open)] == ["mean", "last"]
-    assert [row["downlink_snr_db"] for row in (closed, still_open)] == [[-5.0, 10.0], [2.5]]
+    names = ("downlink_snr_db", "downlink_num_ue", "downlink_mcs", "num_subbands")
+    assert [closed[name] for name in names] == [[-5.0, 10.0], 1, None, 4]
+    assert [still_open[name] for name in names] == [[2.5], 5, 9, 0]
     assert [(row["estimator"], row["cnr_db"]) for row in (closed, still_open)] == [("perfect", None), ("ls", 12.5)]
 
 

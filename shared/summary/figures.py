@@ -1,26 +1,38 @@
-"""The summary: sums of the store -> metrics with their intervals, in the shapes of the REST API."""
+"""Sums -> metrics with their intervals, as REST answers them and tables show them."""
 
 import math
+from collections.abc import Sequence
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from bs_server.api.schemas import Answer
-from bs_server.store import DownlinkTotals, GroupColumn, GroupTotals
 from shared.links import combined_snr_db
 from shared.metrics import Interval, mean_interval, ratio_interval, to_db, wilson_interval
+from shared.scoring import downlink_name
+from shared.summary.totals import DownlinkTotals, GroupColumn, GroupTotals, SubbandTotals
 
 
-class Nmse(Answer):
-    """NMSE over the reports of a group."""
+class Figures(BaseModel):
+    """Base of what a summary consists of."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class MeanNmse(Figures):
+    """A mean NMSE over the reports of a group."""
 
     mean: float = Field(description="Mean over reports of ||h_hat - h||^2 / ||h||^2, linear.", examples=[0.418])
     mean_db: float | None = Field(description="10 log10 of `mean`; null for an exact reconstruction.", examples=[-3.78])
     ci95_low_db: float | None = Field(description="Lower end of the 95 % Student-t interval of `mean`, in dB.")
     ci95_high_db: float | None
+
+
+class Nmse(MeanNmse):
+    """NMSE over the reports of a group."""
+
     median_db: float | None = Field(description="10 log10 of the median over reports.")
 
 
-class Proportion(Answer):
+class Proportion(Figures):
     """A share of reports."""
 
     value: float
@@ -28,7 +40,7 @@ class Proportion(Answer):
     ci95_high: float
 
 
-class Mean(Answer):
+class Mean(Figures):
     """A mean over reports."""
 
     value: float
@@ -36,18 +48,29 @@ class Mean(Answer):
     ci95_high: float | None
 
 
-class Downlink(Answer):
-    """What the reconstructions of a group are worth in the downlink at one SNR."""
+class Downlink(Figures):
+    """What the reconstructions of a group are worth in one downlink."""
 
     snr_db: float = Field(
         description="Transmit power of a subcarrier over noise, channel of unit power.", examples=[0.0]
     )
+    num_ue: int = Field(description="UEs served together: 1, by MRT; more, by zero forcing.", examples=[1])
+    mcs: int | None = Field(description="MCS of the coded downlink; null: uncoded alone.", examples=[9])
     num_reports: int
     bler: Mean = Field(description="Probability of a block error: uncoded QPSK, one symbol a subcarrier.")
     spectral_efficiency: Mean = Field(description="bit/s/Hz.")
     bler_perfect: float = Field(description="As `bler`, precoded from the true channels.")
     spectral_efficiency_perfect: float = Field(description="As `spectral_efficiency`, from the true channels.")
     spectral_efficiency_loss: float = Field(description="What it lacks of the perfect one, bit/s/Hz.")
+    bler_coded: Mean | None = Field(
+        description="Probability that a transport block of `mcs` is lost: LDPC, by Sionna's PHY abstraction."
+    )
+    bler_coded_perfect: float | None = Field(description="As `bler_coded`, precoded from the true channels.")
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return downlink_name(self.snr_db, self.num_ue, self.mcs)
 
     @classmethod
     def of(cls, totals: DownlinkTotals) -> "Downlink":
@@ -55,18 +78,49 @@ class Downlink(Answer):
         sums = (totals.sum_spectral_efficiency, totals.sum_spectral_efficiency_squared)
         efficiency = _mean(*sums, totals.count, highest=math.inf)
         perfect = totals.sum_spectral_efficiency_perfect / totals.count
+        coded = totals.mcs is not None
         return cls(
             snr_db=totals.snr_db,
+            num_ue=totals.num_ue,
+            mcs=totals.mcs,
             num_reports=totals.count,
             bler=_mean(totals.sum_bler, totals.sum_bler_squared, totals.count),
             spectral_efficiency=efficiency,
             bler_perfect=totals.sum_bler_perfect / totals.count,
             spectral_efficiency_perfect=perfect,
             spectral_efficiency_loss=perfect - efficiency.value,
+            bler_coded=_mean(totals.sum_bler_coded, totals.sum_bler_coded_squared, totals.count) if coded else None,
+            bler_coded_perfect=totals.sum_bler_coded_perfect / totals.count if coded else None,
         )
 
 
-class Group(Answer):
+class SubbandSgcs(Figures):
+    """SGCS of one layer in one subband over the reports of a group."""
+
+    num_subbands: int = Field(examples=[4])
+    layer: int = Field(description="From 1, the strongest.", examples=[1])
+    subband: int = Field(description="From 0, the lowest.", examples=[0])
+    num_reports: int
+    sgcs: Mean
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return f"sgcs_layer{self.layer}_subband{self.subband}of{self.num_subbands}"
+
+    @classmethod
+    def of(cls, totals: SubbandTotals) -> "SubbandSgcs":
+        """Convert sums to metrics."""
+        return cls(
+            num_subbands=totals.num_subbands,
+            layer=totals.layer,
+            subband=totals.subband,
+            num_reports=totals.count,
+            sgcs=_mean(totals.sum_sgcs, totals.sum_sgcs_squared, totals.count),
+        )
+
+
+class Group(Figures):
     """Metrics of the reports that share the values of `group_by`.
 
     A null key is not grouped by, or the CNR of a perfect estimate.
@@ -82,6 +136,9 @@ class Group(Answer):
     num_reports: int = Field(examples=[1000])
     num_scored: int = Field(description="Reports with truth; all metrics below are over these.")
     nmse: Nmse | None
+    nmse_full: MeanNmse | None = Field(
+        description="NMSE against the uncropped channel, over the reports whose crop loss is known."
+    )
     sgcs: float | None = Field(description="Mean over reports and subcarriers, layer 1.")
     sgcs_ci95_low: float | None = Field(description="Lower end of its 95 % Student-t interval.")
     sgcs_ci95_high: float | None
@@ -113,10 +170,11 @@ class Group(Answer):
     mean_queue_ms: float
     mean_decode_ms: float
     mean_batch_size: float
-    downlink: list[Downlink] = Field(description="At each downlink SNR of the sessions, increasing.")
+    downlink: list[Downlink] = Field(description="With each downlink of the sessions, by SNR, UEs and MCS.")
+    subbands: list[SubbandSgcs] = Field(description="SGCS per layer and subband, of sessions that ask for it.")
 
     @classmethod
-    def of(cls, totals: GroupTotals, group_by: list[GroupColumn]) -> "Group":
+    def of(cls, totals: GroupTotals, group_by: Sequence[GroupColumn]) -> "Group":
         """Convert sums to metrics."""
         n = totals.num_scored
         key = dict(zip(group_by, totals.key, strict=True))
@@ -127,6 +185,7 @@ class Group(Answer):
             num_reports=totals.num_reports,
             num_scored=n,
             nmse=_nmse(totals) if n else None,
+            nmse_full=_nmse_full(totals) if totals.num_nmse_full else None,
             sgcs=sgcs.value if sgcs else None,
             sgcs_ci95_low=sgcs.ci95_low if sgcs else None,
             sgcs_ci95_high=sgcs.ci95_high if sgcs else None,
@@ -148,27 +207,28 @@ class Group(Answer):
             mean_queue_ms=totals.mean_queue_ms,
             mean_decode_ms=totals.mean_decode_ms,
             mean_batch_size=totals.mean_batch_size,
-            downlink=[Downlink.of(of_snr) for of_snr in totals.downlink],
+            downlink=[Downlink.of(one) for one in totals.downlink],
+            subbands=[SubbandSgcs.of(one) for one in totals.subbands],
         )
 
 
-class Summary(Answer):
-    """Metrics by group."""
-
-    group_by: list[GroupColumn]
-    nmse_average: str = "mean over reports of the per-report ratio (mean of ratios), then dB"
-    groups: list[Group]
-
-
 def _nmse(totals: GroupTotals) -> Nmse:
-    mean = totals.sum_nmse / totals.num_scored
-    interval = mean_interval(mean, totals.sum_nmse_squared, totals.num_scored)
-    return Nmse(
+    mean = _mean_nmse(totals.sum_nmse, totals.sum_nmse_squared, totals.num_scored)
+    return Nmse(**mean.model_dump(), median_db=None if totals.median_nmse is None else to_db(totals.median_nmse))
+
+
+def _nmse_full(totals: GroupTotals) -> MeanNmse:
+    return _mean_nmse(totals.sum_nmse_full, totals.sum_nmse_full_squared, totals.num_nmse_full)
+
+
+def _mean_nmse(total: float, sum_of_squares: float, count: int) -> MeanNmse:
+    mean = total / count
+    interval = mean_interval(mean, sum_of_squares, count)
+    return MeanNmse(
         mean=mean,
         mean_db=to_db(mean),
         ci95_low_db=to_db(interval.low) if interval else None,
         ci95_high_db=to_db(interval.high) if interval else None,
-        median_db=None if totals.median_nmse is None else to_db(totals.median_nmse),
     )
 
 
