@@ -54,7 +54,7 @@ def assert_same(reports: list[dict[str, Any]], points: list[Simulated]) -> None:
         wanted = np.concatenate([getattr(point.reports, name) for point in points])
         assert [report[name] for report in reports] == wanted.tolist(), name
     for name in ("nmse", "sgcs", "rho"):
-        wanted = np.concatenate([getattr(point.reports, name) for point in points])
+        wanted = np.concatenate([getattr(point.reports.scores, name) for point in points])
         np.testing.assert_allclose([report[name] for report in reports], wanted, rtol=1e-5, err_msg=name)
 
 
