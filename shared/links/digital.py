@@ -80,7 +80,7 @@ class DigitalLink:
         snr = 10 ** (np.asarray(snr_db, dtype=np.float64)[:, None] / 10) * gain
         zeros = np.zeros(payload.bits.shape, dtype=np.uint8)
         values = zeros.view(np.int8) if self.kind is ReceivedKind.LLRS else zeros
-        for num_bits in np.unique(payload.length).tolist():  # the noise of a report depends on its own length alone
+        for num_bits in set(payload.length.tolist()):  # the noise of a report depends on its own length alone
             rows = np.flatnonzero(payload.length == num_bits)
             snr_of_rows = snr[rows, : self.num_channel_uses(num_bits)]
             values[rows, :num_bits] = self._send(payload.bits[rows, :num_bits], snr_of_rows, randomness.of(rows))
@@ -128,6 +128,7 @@ def quantize_llrs(llrs: NDArray[np.floating]) -> NDArray[np.int8]:
     Returns:
         [...] int8.
     """
-    steps = np.rint(np.clip(llrs * LLR_SCALE, -LLR_MAX, LLR_MAX)).astype(np.int8)
+    scaled = llrs * LLR_SCALE
+    steps = np.rint(np.clip(scaled, -LLR_MAX, LLR_MAX, out=scaled), out=scaled).astype(np.int8)
     sign = 2 * (llrs > 0).astype(np.int8) - 1
     return np.asarray(steps + sign * (steps == 0), dtype=np.int8)

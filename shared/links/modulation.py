@@ -33,6 +33,7 @@ class Modulation:
         name: Its word in the label of a link.
         num_axes: 2 (in-phase and quadrature), or 1 for BPSK.
         levels: [2^bits_per_axis] float64, the level of each label, first bit the most significant.
+        innermost: The smallest positive level, of which the others are odd multiples.
 
     Example:
         >>> qpsk = MODULATIONS["qpsk"]
@@ -44,6 +45,7 @@ class Modulation:
     name: ModulationName
     num_axes: int
     levels: NDArray[np.float64]
+    innermost: float
 
     @property
     def bits_per_axis(self) -> int:
@@ -74,11 +76,11 @@ class Modulation:
         missing = num_symbols * self.bits_per_symbol - num_bits
         whole = np.pad(bits, ((0, 0), (0, missing))) if missing else bits
         by_axis = whole.reshape(batch, num_symbols, self.bits_per_axis, self.num_axes)
-        signs = 1 - 2 * by_axis.astype(np.int8)
+        signs = 1 - 2 * by_axis.view(np.int8)
         x = signs[:, :, -1]
         for k in range(self.bits_per_axis - 2, -1, -1):
             x = signs[:, :, k] * (2 ** (self.bits_per_axis - 1 - k) - x)
-        return x * np.float32(np.abs(self.levels).min())
+        return x * np.float32(self.innermost)
 
     def hard(self, y: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Decide each symbol for the nearest of the constellation.
@@ -108,7 +110,7 @@ class Modulation:
         """
         variance = no[:, :, None]
         if self.bits_per_axis == 1:  # the two exponentials divide to one
-            llrs_of_axes = y * (-4 * float(self.levels[0]) / variance)
+            llrs_of_axes = y * (-4 * self.innermost / variance)
             return llrs_of_axes.reshape(len(y), y.shape[1] * self.bits_per_symbol)
         metric = -(np.square(y[..., None] - self.levels) / variance[..., None])  # [batch, symbol, axis, level]
         likelihood: NDArray[np.float64] = np.exp(metric - metric.max(axis=-1, keepdims=True))
@@ -133,11 +135,12 @@ def _pam(bits_per_axis: int) -> NDArray[np.float64]:
 
 def _qam(name: ModulationName, bits_per_axis: int) -> Modulation:
     levels = _pam(bits_per_axis)
-    return Modulation(name, 2, levels / np.sqrt(2 * np.mean(levels**2)))
+    innermost = float(1 / np.sqrt(2 * np.mean(levels**2)))
+    return Modulation(name, 2, levels * innermost, innermost)
 
 
 MODULATIONS: dict[ModulationName, Modulation] = {
-    "bpsk": Modulation("bpsk", 1, _pam(1)),
+    "bpsk": Modulation("bpsk", 1, _pam(1), 1.0),
     "qpsk": _qam("qpsk", 1),
     "16qam": _qam("16qam", 2),
     "64qam": _qam("64qam", 3),
