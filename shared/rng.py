@@ -71,7 +71,7 @@ class Randomness:
 
         Args:
             stage: Who draws.
-            count: Words of each report. With another count, a report draws from other blocks.
+            count: Words of each report. If that takes more or fewer blocks, all words are others.
 
         Returns:
             [batch, count] uint64, uniform.
