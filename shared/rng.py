@@ -1,19 +1,31 @@
-"""Counter-based randomness: every report draws from its own Philox stream, whoever shares its batch.
+r"""Counter-based randomness: every report owns a part of one Philox stream, whoever shares its batch.
 
-    key = (run, ue_id)    counter = (0, 0, stage, sequence)
+    key = run    counter, 256 bits = | blocks : 64 | stage : 32 | ue_id : 32 | sequence * blocks + block : 128 |
 
-The low half of the counter advances with the draws. The same (run, ue, sequence, stage) gives the same numbers in any
-process, order and batch. Drawn on the host, so that the device does not matter. Philox4x64-10: Salmon et al., "Parallel
-random numbers: as easy as 1, 2, 3", SC 2011.
+    words -> uniform: 53 bits each
+    words -> normal: r = sqrt(-2 ln u) of 40 bits, angle of 24 bits -> r cos(angle), r sin(angle)
+
+A report that draws n words of 64 bits owns blocks = ceil(n / 4) values of the counter, four words each; those of the
+UE's next report follow, so that reports in a row are drawn at once. The same (run, ue, sequence, stage, blocks) gives
+the same words in any process, order and batch, and all else gives others. They are drawn on the host, whatever the
+device.
+
+Sources: J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (Philox4x64-10). G. E. P. Box, M.
+E. Muller, "A note on the generation of random normal deviates", Ann. Math. Statist. 29, 1958; NumPy's own normal
+numbers take now more words, now fewer, so that no report would know where its own begin.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import InvalidArgumentError
+
+WORDS_PER_BLOCK = 4
+ANGLE_BITS = 24  # as many as a float32 holds; the other 40 reach to 7.5 standard deviations
 
 
 class Stage(IntEnum):
@@ -27,7 +39,7 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Randomness:
-    """The random streams of a batch of reports.
+    """The random numbers of a batch of reports.
 
     Attributes:
         run: Seed of the run.
@@ -35,9 +47,9 @@ class Randomness:
         sequence: [batch] uint64, number of the report at its UE.
 
     Example:
-        >>> randomness = Randomness(run=7, ue_id=np.array([3]), sequence=np.array([0]))
-        >>> again = Randomness(run=7, ue_id=np.array([3]), sequence=np.array([0]))
-        >>> bool(randomness.generators(Stage.LINK)[0].random() == again.generators(Stage.LINK)[0].random())
+        >>> pair = Randomness(run=7, ue_id=np.array([3, 3]), sequence=np.array([0, 1]))
+        >>> second = Randomness(run=7, ue_id=np.array([3]), sequence=np.array([1]))
+        >>> bool((pair.uniform(Stage.LINK, 2)[1] == second.uniform(Stage.LINK, 2)[0]).all())
         True
     """
 
@@ -50,9 +62,72 @@ class Randomness:
         if not 0 <= self.run < 2**64:
             raise InvalidArgumentError(f"`run` must be in [0, 2^64); got {self.run}.")
 
-    def generators(self, stage: Stage) -> list[np.random.Generator]:
-        """Return one fresh generator per report, at the start of its stream of ``stage``."""
-        return [
-            np.random.Generator(np.random.Philox(key=[self.run, int(ue)], counter=[0, 0, int(stage), int(sequence)]))
-            for ue, sequence in zip(self.ue_id, self.sequence, strict=True)
-        ]
+    def of(self, rows: NDArray[np.integer]) -> "Randomness":
+        """Return that of some reports: ``rows`` of the batch."""
+        return Randomness(self.run, self.ue_id[rows], self.sequence[rows])
+
+    def words(self, stage: Stage, count: int) -> NDArray[np.uint64]:
+        """Draw words.
+
+        Args:
+            stage: Who draws.
+            count: Words of each report. If that takes more or fewer blocks, all words are others.
+
+        Returns:
+            [batch, count] uint64, uniform.
+        """
+        blocks, num_reports = -(-count // WORDS_PER_BLOCK), len(self.sequence)
+        words = np.empty((num_reports, blocks * WORDS_PER_BLOCK), dtype=np.uint64)
+        philox, position = np.random.Philox(key=self.run), 0
+        for first, end in pairwise([*self._starts(), num_reports]):
+            stream = (blocks << 64) + (int(stage) << 32) + int(self.ue_id[first])
+            start = (stream << 128) + int(self.sequence[first]) * blocks
+            philox.advance(start - position)
+            words[first:end] = philox.random_raw((end - first, words.shape[1]))
+            position = start + (end - first) * blocks
+        return words[:, :count]
+
+    def uniform(self, stage: Stage, count: int) -> NDArray[np.float64]:
+        """Draw numbers that are uniform in [0, 1).
+
+        Args:
+            stage: Who draws.
+            count: Numbers of each report; see `words`.
+
+        Returns:
+            [batch, count] float64, multiples of 2^-53.
+        """
+        return np.asarray((self.words(stage, count) >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
+
+    def normal(self, stage: Stage, count: int) -> NDArray[np.float32]:
+        """Draw numbers of the standard normal distribution.
+
+        Args:
+            stage: Who draws.
+            count: Numbers of each report; see `words`, of which two numbers take one.
+
+        Returns:
+            [batch, count] float32, each up to 7.5 in magnitude; the rounding of logarithm and cosine is that of the
+            machine.
+        """
+        num_pairs = -(-count // 2)
+        words = self.words(stage, num_pairs)
+        radius = (words >> np.uint64(ANGLE_BITS)).astype(np.float32)
+        radius += np.float32(0.5)  # no logarithm of 0
+        radius *= np.float32(2.0 ** (ANGLE_BITS - 64))
+        np.log(radius, out=radius)
+        radius *= np.float32(-2)
+        np.sqrt(radius, out=radius)
+        angle = (words.astype(np.uint32) & np.uint32(2**ANGLE_BITS - 1)).astype(np.float32)
+        angle *= np.float32(2 * np.pi / 2**ANGLE_BITS)
+        normal = np.empty((len(words), 2 * num_pairs), dtype=np.float32)
+        np.multiply(radius, np.cos(angle), out=normal[:, :num_pairs])
+        np.multiply(radius, np.sin(angle), out=normal[:, num_pairs:])
+        return normal[:, :count]
+
+    def _starts(self) -> list[int]:
+        """Return the first row of each stretch of reports whose blocks lie side by side."""
+        ue, sequence = self.ue_id, self.sequence
+        # 0 is the successor of 2^64 - 1 to uint64, not to the counter
+        apart = (ue[1:] != ue[:-1]) | (sequence[1:] - sequence[:-1] != 1) | (sequence[1:] == 0)
+        return [0, *(np.flatnonzero(apart) + 1).tolist()][: len(sequence)]

@@ -11,6 +11,8 @@ finds the most likely of all code words, the CRC only checks it.
 Source: 3GPP TS 36.212, clause 5.1.3.1 (generators); G. D. Forney, "The Viterbi algorithm", Proc. IEEE 61, 1973.
 """
 
+from functools import reduce
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,6 +48,8 @@ class ConvolutionalCode:
         register = np.arange(2 * NUM_STATES)  # u_t, u_{t-1}, ..., u_{t-6}
         taps = np.array(GENERATORS[rate])[:, None] & register
         self._output = (np.bitwise_count(taps) & 1).astype(np.uint8)  # [num_generators, register]
+        delays = range(MEMORY + 1)
+        self._taps = [[d for d in delays if generator >> (MEMORY - d) & 1] for generator in GENERATORS[rate]]
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         """See `ChannelCode.num_coded_bits`."""
@@ -55,10 +59,17 @@ class ConvolutionalCode:
 
     def encode(self, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """See `ChannelCode.encode`."""
-        padded = np.pad(append_crc(bits), ((0, 0), (MEMORY, MEMORY)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, MEMORY + 1, axis=1)  # oldest input first
-        register = windows @ (1 << np.arange(MEMORY + 1))
-        return np.moveaxis(self._output[:, register], 0, 2).reshape(len(bits), -1)
+        inputs = append_crc(bits)
+        num_steps = inputs.shape[1] + MEMORY
+        padded = np.zeros((len(bits), MEMORY + num_steps), dtype=np.uint8)
+        padded[:, MEMORY:num_steps] = inputs
+        flat = padded.ravel()  # the zeros before a report are the register's, so that all reports are shifted at once
+        coded = np.zeros((flat.size, len(self._taps)), dtype=np.uint8)
+        for output, taps in enumerate(self._taps):
+            shifted = [flat[MEMORY - delay : flat.size - delay] for delay in taps]
+            coded[MEMORY:, output] = reduce(np.bitwise_xor, shifted)
+        of_report = coded.reshape(*padded.shape, len(self._taps))[:, MEMORY:]
+        return of_report.reshape(len(bits), num_steps * len(self._taps))
 
     def decode(self, llrs: NDArray[np.float32], num_info_bits: int) -> DecodedBits:
         """See `ChannelCode.decode`."""

@@ -4,6 +4,7 @@ h --pilots, noise at the CNR--> Estimator.estimate --> h_est, on the scale of h
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -81,9 +82,6 @@ def complex_noise(dims: Sequence[int], cnr_db: NDArray[np.floating], randomness:
         [batch, *dims] complex128.
     """
     no = noise_power(cnr_db)
-    generators = randomness.generators(Stage.ESTIMATION)
-    parts = np.empty((len(generators), *dims, 2))
-    for row, generator in zip(parts, generators, strict=True):
-        generator.standard_normal(out=row)
+    parts = torch.from_numpy(randomness.normal(Stage.ESTIMATION, 2 * prod(dims)))
     scale = torch.from_numpy(np.sqrt(no / 2)).view(-1, *[1] * len(dims))
-    return torch.view_as_complex(torch.from_numpy(parts)) * scale
+    return torch.view_as_complex(parts.view(-1, *dims, 2)) * scale

@@ -225,7 +225,7 @@ def simulate(
         >>> [(point.row()["snr_db"], point.row()["channel_uses_per_report"]) for point in points]
         [(0.0, 32.0), (10.0, 32.0)]
         >>> [f"{point.reports.scores.nmse.mean():.2f}" for point in points]
-        ['1.41', '0.58']
+        ['1.46', '0.58']
     """
     channels = load_channels(channels) if isinstance(channels, str) else channels
     simulator = make_simulator(

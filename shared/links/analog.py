@@ -29,7 +29,8 @@ class AnalogLink:
     Example:
         >>> link = AnalogLink(AnalogLabel())
         >>> symbols = Symbols(np.array([[3, 4j]], dtype=np.complex64))
-        >>> received = link.transmit_symbols(symbols, np.array([60], dtype=np.float32), Randomness(1, [0], [0]))
+        >>> randomness = Randomness(1, ue_id=np.array([0]), sequence=np.array([0]))
+        >>> received = link.transmit_symbols(symbols, np.array([60], dtype=np.float32), randomness)
         >>> bool(np.allclose(received.values, symbols.values / np.sqrt(12.5), atol=0.01)), received.length.tolist()
         (True, [2])
     """
@@ -68,10 +69,8 @@ class AnalogLink:
             raise InvalidArgumentError("`symbols` must be finite and have power in every report; one has none.")
         gain = FADINGS[self._fading](randomness, z.shape[1])
         no_eff = np.broadcast_to(10 ** (-np.asarray(snr_db, dtype=np.float64) / 10)[:, None] / gain, z.shape)
-        noise = np.zeros((*z.shape, 2))
-        for row, generator in zip(noise, randomness.generators(Stage.LINK), strict=True):
-            generator.standard_normal(out=row)
-        y = z / np.sqrt(power) + noise.view(np.complex128)[..., 0] * np.sqrt(no_eff / 2)
+        noise = randomness.normal(Stage.LINK, 2 * z.shape[1]).view(np.complex64)
+        y = z / np.sqrt(power) + noise * np.sqrt(no_eff / 2)
         length = np.where(arrives(self.erasure, randomness), z.shape[1], 0)
         arrived = y * (length > 0)[:, None]
         return Received(self.kind, arrived.astype(np.complex64), length, no_eff.astype(np.float32))

@@ -11,6 +11,8 @@ constellations and LLRs are those of `shared.links.modulation`. For BPSK (s = 1 
 Source: J. G. Proakis, *Digital Communications*, eq. 5-2-5.
 """
 
+from math import prod
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfc
@@ -19,7 +21,7 @@ from shared.coding.channel_code import ChannelCode
 from shared.coding.codes import make_channel_code
 from shared.links.erasure import arrives
 from shared.links.fading import FADINGS
-from shared.links.interleaving import sending_orders
+from shared.links.interleaving import sending_order
 from shared.links.label import DigitalLabel, parse_digital_label
 from shared.links.modulation import MODULATIONS
 from shared.rng import Randomness, Stage
@@ -74,64 +76,59 @@ class DigitalLink:
 
     def transmit(self, payload: Payload, snr_db: NDArray[np.float32], randomness: Randomness) -> Received:
         """See `shared.links.base.Link.transmit`."""
-        num_symbols = self.num_channel_uses(payload.bits.shape[1])
-        gain = FADINGS[self._options.fading](randomness, num_symbols)
-        combined_db = np.asarray(snr_db, dtype=np.float64)[:, None] + 10 * np.log10(gain)
+        gain = FADINGS[self._options.fading](randomness, self.num_channel_uses(payload.bits.shape[1]))
+        snr = 10 ** (np.asarray(snr_db, dtype=np.float64)[:, None] / 10) * gain
+        zeros = np.zeros(payload.bits.shape, dtype=np.uint8)
+        values = zeros.view(np.int8) if self.kind is ReceivedKind.LLRS else zeros
+        for num_bits in set(payload.length.tolist()):  # the noise of a report depends on its own length alone
+            rows = np.flatnonzero(payload.length == num_bits)
+            snr_of_rows = snr[rows, : self.num_channel_uses(num_bits)]
+            values[rows, :num_bits] = self._send(payload.bits[rows, :num_bits], snr_of_rows, randomness.of(rows))
         length = np.where(arrives(self.erasure, randomness), payload.length, 0)
-        if self._options.detector == "bsc":
-            values: NDArray[np.uint8] | NDArray[np.int8] = _flip(payload, combined_db, randomness)
-        else:
-            values = self._send(payload, 10 ** (-combined_db / 10), randomness)
-        sent = np.arange(values.shape[1]) < length[:, None]
-        return Received(self.kind, values * sent, length)
+        values[length == 0] = 0
+        return Received(self.kind, values, length)
 
     def _send(
-        self, payload: Payload, no: NDArray[np.float64], randomness: Randomness
+        self, bits: NDArray[np.uint8], snr: NDArray[np.float64], randomness: Randomness
     ) -> NDArray[np.uint8] | NDArray[np.int8]:
-        """Return what the detector makes of each bit, symbol by symbol.
+        """Return what the detector makes of each bit, all reports of one length.
 
         Args:
-            payload: Bits.
-            no: [batch, num_symbols] or [batch, 1], variance of the noise after combining.
+            bits: [batch, num_bits] uint8.
+            snr: [batch, num_symbols] or [batch, 1], Es/N0 after combining, linear.
             randomness: Streams of the reports.
         """
+        if self._options.detector == "bsc":
+            wrong = randomness.uniform(Stage.LINK, bits.shape[1]) < bpsk_bit_error_probability(10 * np.log10(snr))
+            return bits ^ wrong
         if not self.code.interleaved:
-            return self._detect(payload.bits, payload.length, no, randomness)
-        orders = sending_orders(payload.length, payload.bits.shape[1], self.modulation.bits_per_symbol)
-        report = np.arange(len(orders))[:, None]
-        detected = self._detect(payload.bits[report, orders], payload.length, no, randomness)
-        return detected[report, np.argsort(orders, axis=1)]
+            return self._detect(bits, snr, randomness)
+        order = sending_order(bits.shape[1], self.modulation.bits_per_symbol)
+        return self._detect(bits[:, order], snr, randomness)[:, np.argsort(order)]
 
     def _detect(
-        self, bits: NDArray[np.uint8], length: NDArray[np.int64], no: NDArray[np.float64], randomness: Randomness
+        self, bits: NDArray[np.uint8], snr: NDArray[np.float64], randomness: Randomness
     ) -> NDArray[np.uint8] | NDArray[np.int8]:
-        """Return the same for bits in the order in which they are sent."""
+        """Return the same for bits in the order in which they are sent, symbol by symbol."""
         symbols = self.modulation.map(bits)
-        noise = np.zeros((*symbols.shape, self.modulation.num_axes))
-        for row, num_bits, generator in zip(noise, length, randomness.generators(Stage.LINK), strict=True):
-            generator.standard_normal(out=row[: self.num_channel_uses(int(num_bits))])
-        y = symbols + self.modulation.from_axes(noise * np.sqrt(no / 2)[:, :, None])
+        y = randomness.normal(Stage.LINK, prod(symbols.shape[1:])).reshape(symbols.shape)
+        y *= np.sqrt(0.5 / snr).astype(np.float32)[:, :, None]
+        y += symbols
         if self._options.detector == "hard":
             return self.modulation.hard(y)[:, : bits.shape[1]]
-        return quantize_llrs(self.modulation.llrs(y, no)[:, : bits.shape[1]])
+        return quantize_llrs(self.modulation.llrs(y, (1 / snr).astype(np.float32))[:, : bits.shape[1]])
 
 
-def _flip(payload: Payload, combined_db: NDArray[np.float64], randomness: Randomness) -> NDArray[np.uint8]:
-    """Return the bits after a binary symmetric channel; a symbol of BPSK is a bit."""
-    uniform = np.ones(payload.bits.shape)
-    for row, length, generator in zip(uniform, payload.length, randomness.generators(Stage.LINK), strict=True):
-        generator.random(out=row[:length])
-    return payload.bits ^ (uniform < bpsk_bit_error_probability(combined_db))
-
-
-def quantize_llrs(llrs: NDArray[np.float64]) -> NDArray[np.int8]:
+def quantize_llrs(llrs: NDArray[np.floating]) -> NDArray[np.int8]:
     """Quantise LLRs to -127 ... 127 steps of 1/8 without 0, so that a sign is always there to decide by.
 
     Args:
-        llrs: [...] float64.
+        llrs: [...] floating point.
 
     Returns:
         [...] int8.
     """
-    magnitude = np.clip(np.round(np.abs(llrs) * LLR_SCALE), 1, LLR_MAX)
-    return np.where(llrs > 0, magnitude, -magnitude).astype(np.int8)
+    scaled = llrs * LLR_SCALE
+    steps = np.rint(np.clip(scaled, -LLR_MAX, LLR_MAX, out=scaled), out=scaled).astype(np.int8)
+    sign = 2 * (llrs > 0).astype(np.int8) - 1
+    return np.asarray(steps + sign * (steps == 0), dtype=np.int8)

@@ -19,5 +19,4 @@ def arrives(erasure: float, randomness: Randomness) -> NDArray[np.bool_]:
     """
     if erasure == 0:
         return np.ones(len(randomness.sequence), dtype=np.bool_)
-    drawn = [generator.random() for generator in randomness.generators(Stage.ERASURE)]
-    return np.array(drawn) >= erasure
+    return randomness.uniform(Stage.ERASURE, 1)[:, 0] >= erasure

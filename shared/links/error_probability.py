@@ -41,7 +41,7 @@ def bit_error_probability(
     snr = 10 ** (np.asarray(snr_db, dtype=np.float64) / 10)
     probability = np.zeros_like(snr)
     for distance, weight in _terms(len(modulation.levels)):
-        a = np.square(distance * np.abs(modulation.levels).min()) * snr
+        a = np.square(distance * modulation.innermost) * snr
         probability += weight * (erfc(np.sqrt(a)) if fading == "awgn" else 1 - np.sqrt(a / (1 + a)))
     return probability
 

@@ -38,15 +38,13 @@ def awgn_gain(randomness: Randomness, num_symbols: int) -> Gain:
 
 def rayleigh_gain(randomness: Randomness, num_symbols: int) -> Gain:
     """Return [batch, 1] gains of unit mean, exponentially distributed."""
-    parts = [generator.standard_normal(2) for generator in randomness.generators(Stage.FADING)]
-    gain: Gain = np.square(np.reshape(parts, (-1, 2))).sum(axis=1, keepdims=True) / 2
-    return gain
+    return -np.log1p(-randomness.uniform(Stage.FADING, 1))  # |h|^2 of h ~ CN(0, 1)
 
 
 def uplink_gain(randomness: Randomness, num_symbols: int) -> Gain:
     """Return [batch, num_symbols] gains after MRC of eight antennas; mean over the subcarriers: eight."""
     gain: Gain = np.square(np.abs(uplink_channels())).sum(axis=1, dtype=np.float64)
-    chosen = [int(generator.integers(len(gain))) for generator in randomness.generators(Stage.FADING)]
+    chosen = (randomness.uniform(Stage.FADING, 1)[:, 0] * len(gain)).astype(np.int64)
     return gain[chosen][:, np.arange(num_symbols) % gain.shape[1]]
 
 

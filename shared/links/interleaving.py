@@ -32,20 +32,3 @@ def sending_order(num_bits: int, bits_per_symbol: int) -> NDArray[np.int64]:
     whole = num_bits - num_bits % bits_per_symbol
     order[:whole] = order[:whole].reshape(bits_per_symbol, -1).T.ravel()
     return order
-
-
-def sending_orders(length: NDArray[np.int64], max_length: int, bits_per_symbol: int) -> NDArray[np.int64]:
-    """Return `sending_order` of each report, as it is beyond its length.
-
-    Args:
-        length: [batch] int64, coded bits of each report.
-        max_length: Columns of the result.
-        bits_per_symbol: Bits of a symbol.
-
-    Returns:
-        [batch, max_length] int64, each row a permutation.
-    """
-    orders = np.tile(np.arange(max_length), (len(length), 1))
-    for num_bits in np.unique(length):
-        orders[length == num_bits, :num_bits] = sending_order(int(num_bits), bits_per_symbol)
-    return orders

@@ -33,17 +33,19 @@ class Modulation:
         name: Its word in the label of a link.
         num_axes: 2 (in-phase and quadrature), or 1 for BPSK.
         levels: [2^bits_per_axis] float64, the level of each label, first bit the most significant.
+        innermost: The smallest positive level, of which the others are odd multiples.
 
     Example:
         >>> qpsk = MODULATIONS["qpsk"]
-        >>> symbols = qpsk.map(np.array([[0, 1]], dtype=np.uint8))
-        >>> symbols.round(3).tolist(), qpsk.hard(symbols).tolist()
+        >>> x = qpsk.map(np.array([[0, 1]], dtype=np.uint8))
+        >>> (x @ [1, 1j]).round(3).tolist(), qpsk.hard(x).tolist()
         ([[(0.707-0.707j)]], [[0, 1]])
     """
 
     name: ModulationName
     num_axes: int
     levels: NDArray[np.float64]
+    innermost: float
 
     @property
     def bits_per_axis(self) -> int:
@@ -59,77 +61,64 @@ class Modulation:
         """Return how many symbols carry ``num_bits``, the last one filled with zeros."""
         return -(-num_bits // self.bits_per_symbol)
 
-    def map(self, bits: NDArray[np.uint8]) -> NDArray[np.complex128]:
+    def map(self, bits: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map bits to symbols.
 
         Args:
             bits: [batch, num_bits] uint8, each 0 or 1; filled with zeros to whole symbols.
 
         Returns:
-            [batch, num_symbols(num_bits)] complex128, unit mean energy over the constellation.
+            [batch, num_symbols(num_bits), num_axes] float32, in-phase and, but for BPSK, quadrature; unit mean energy
+            over the constellation.
         """
         batch, num_bits = bits.shape
         num_symbols = self.num_symbols(num_bits)
-        whole = np.zeros((batch, num_symbols * self.bits_per_symbol), dtype=np.uint8)
-        whole[:, :num_bits] = bits
+        missing = num_symbols * self.bits_per_symbol - num_bits
+        whole = np.pad(bits, ((0, 0), (0, missing))) if missing else bits
         by_axis = whole.reshape(batch, num_symbols, self.bits_per_axis, self.num_axes)
-        weights = 1 << self._shifts()
-        return self.from_axes(self.levels[np.einsum("bska,k->bsa", by_axis, weights)])
+        signs = 1 - 2 * by_axis.view(np.int8)
+        x = signs[:, :, -1]
+        for k in range(self.bits_per_axis - 2, -1, -1):
+            x = signs[:, :, k] * (2 ** (self.bits_per_axis - 1 - k) - x)
+        return x * np.float32(self.innermost)
 
-    def from_axes(self, axes: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """Return the complex numbers of coordinates.
-
-        Args:
-            axes: [batch, num_symbols, num_axes] float64, in-phase and, but for BPSK, quadrature.
-
-        Returns:
-            [batch, num_symbols] complex128.
-        """
-        symbols = axes[..., 0].astype(np.complex128)
-        if self.num_axes == 2:
-            symbols.imag = axes[..., 1]
-        return symbols
-
-    def hard(self, y: NDArray[np.complex128]) -> NDArray[np.uint8]:
+    def hard(self, y: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Decide each symbol for the nearest of the constellation.
 
         Args:
-            y: [batch, num_symbols] complex128, symbols plus noise.
+            y: [batch, num_symbols, num_axes] symbols plus noise.
 
         Returns:
             [batch, num_symbols * bits_per_symbol] uint8.
         """
         order = np.argsort(self.levels)
         ascending = self.levels[order]
-        nearest = np.searchsorted((ascending[1:] + ascending[:-1]) / 2, self._axes(y), side="right")
+        nearest = np.searchsorted((ascending[1:] + ascending[:-1]) / 2, y, side="right")
         bits = (order[nearest][:, :, None] >> self._shifts()[:, None]) & 1  # [batch, symbol, bit, axis]
         return bits.astype(np.uint8).reshape(len(y), y.shape[1] * self.bits_per_symbol)
 
-    def llrs(self, y: NDArray[np.complex128], no: NDArray[np.float64]) -> NDArray[np.float64]:
+    def llrs(self, y: NDArray[np.floating], no: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return the exact log-likelihood ratio of each bit, all bits being equally likely.
 
         Args:
-            y: [batch, num_symbols] complex128, symbols plus noise.
-            no: [batch, num_symbols] or [batch, 1] float64, variance of the complex noise.
+            y: [batch, num_symbols, num_axes] symbols plus noise.
+            no: [batch, num_symbols] or [batch, 1], variance of the complex noise.
 
         Returns:
-            [batch, num_symbols * bits_per_symbol] float64, ln(P(b=1) / P(b=0)); beyond 700 in magnitude they saturate.
+            [batch, num_symbols * bits_per_symbol], ln(P(b=1) / P(b=0)); float32 of float32 and one bit an axis, where
+            they are linear, else float64, beyond 700 in magnitude saturated.
         """
-        axes, variance = self._axes(y), no[:, :, None]
+        variance = no[:, :, None]
         if self.bits_per_axis == 1:  # the two exponentials divide to one
-            llrs = np.asarray(-4 * self.levels[0] * axes / variance, dtype=np.float64)
-            return llrs.reshape(len(y), y.shape[1] * self.bits_per_symbol)
-        metric = -(np.square(axes[..., None] - self.levels) / variance[..., None])  # [batch, symbol, axis, level]
+            llrs_of_axes = y * (-4 * self.innermost / variance)
+            return llrs_of_axes.reshape(len(y), y.shape[1] * self.bits_per_symbol)
+        metric = -(np.square(y[..., None] - self.levels) / variance[..., None])  # [batch, symbol, axis, level]
         likelihood: NDArray[np.float64] = np.exp(metric - metric.max(axis=-1, keepdims=True))
         is_one = ((np.arange(len(self.levels))[:, None] >> self._shifts()) & 1).astype(np.float64)  # [level, bit]
         tiny = np.finfo(np.float64).tiny
         one, zero = (np.maximum(likelihood @ share, tiny) for share in (is_one, 1 - is_one))
         llrs = np.asarray(np.moveaxis(np.log(one / zero), 3, 2), dtype=np.float64)  # [batch, symbol, bit, axis]
         return llrs.reshape(len(y), y.shape[1] * self.bits_per_symbol)
-
-    def _axes(self, y: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Return [batch, num_symbols, num_axes], the coordinates that carry bits."""
-        return np.stack([y.real, y.imag][: self.num_axes], axis=-1, dtype=np.float64)
 
     def _shifts(self) -> NDArray[np.int64]:
         return np.arange(self.bits_per_axis - 1, -1, -1)
@@ -146,11 +135,12 @@ def _pam(bits_per_axis: int) -> NDArray[np.float64]:
 
 def _qam(name: ModulationName, bits_per_axis: int) -> Modulation:
     levels = _pam(bits_per_axis)
-    return Modulation(name, 2, levels / np.sqrt(2 * np.mean(levels**2)))
+    innermost = float(1 / np.sqrt(2 * np.mean(levels**2)))
+    return Modulation(name, 2, levels * innermost, innermost)
 
 
 MODULATIONS: dict[ModulationName, Modulation] = {
-    "bpsk": Modulation("bpsk", 1, _pam(1)),
+    "bpsk": Modulation("bpsk", 1, _pam(1), 1.0),
     "qpsk": _qam("qpsk", 1),
     "16qam": _qam("16qam", 2),
     "64qam": _qam("64qam", 3),

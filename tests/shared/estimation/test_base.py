@@ -26,6 +26,6 @@ def test_the_noise_is_white_circular_and_gaussian_with_power_one_over_the_cnr() 
 
 def test_the_noise_of_the_estimate_is_not_that_of_the_link() -> None:
     randomness = Randomness(3, np.array([0]), np.array([0]))
-    link = randomness.generators(Stage.LINK)[0].standard_normal(2)
+    link = randomness.normal(Stage.LINK, 2)
     ours = torch.view_as_real(complex_noise((1,), np.array([0.0]), randomness)).numpy().ravel() * np.sqrt(2)
     assert not np.isclose(link, ours).any()

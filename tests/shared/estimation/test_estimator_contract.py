@@ -26,7 +26,7 @@ def estimate(
 
 def assert_as_in_theory(estimator: Estimator, h: Tensor, cnr_db: float) -> None:
     """Hold the measured NMSE against the closed form; the spread is that of the noise alone, from two runs."""
-    one, two = (nmse(estimate(estimator, h, cnr_db, run), h) for run in (1, 2))
+    one, two = (nmse(estimate(estimator, h, cnr_db, run), h) for run in (3, 4))
     mean, variance = ((one + two) / 2).mean(), (one - two).square().mean() / 2
     standard_error = float((variance / (2 * len(h))).sqrt())
     expected = estimator.expected_nmse(h, cnr_db)

@@ -50,17 +50,23 @@ def test_the_bit_error_probability_is_the_published_one(snr_db: float, published
 
 
 @pytest.mark.parametrize(
-    ("label", "sha256"),
-    [("digital:bsc", "7fb8901cd3797244"), ("digital:hard", "52d0a4aad2995bf4"), ("digital:soft", "c4f819af3a3d73c7")],
+    ("label", "sha256"), [("digital:bsc", "267157e1fb3263af"), ("digital:hard", "1216a0cea36363cb")]
 )
 def test_what_bpsk_over_awgn_makes_of_a_report_is_pinned(label: str, sha256: str) -> None:
-    """The digests of 0.1.0: a run repeats over releases."""
+    """A run repeats over releases; these digests are newer than 0.1.0, whose streams were others."""
     bits = np.random.default_rng(1).integers(0, 2, (300, 500), dtype=np.uint8)
     length = np.random.default_rng(2).integers(0, 501, 300)
     payload = Payload(bits * (np.arange(500) < length[:, None]), length)
     snr_db = np.linspace(-10, 12, 300).astype(np.float32)
     received = make_link(label).transmit(payload, snr_db, Randomness(5, np.arange(300), np.arange(300) * 3))
     assert hashlib.sha256(received.values.tobytes() + received.length.tobytes()).hexdigest()[:16] == sha256
+
+
+def test_the_llrs_of_a_report_are_pinned() -> None:
+    payload = Payload.of_equal_length(np.array([[1, 0] * 6], dtype=np.uint8))
+    randomness = Randomness(7, np.array([3]), np.array([0]))
+    received = make_link("digital:soft").transmit(payload, np.array([2], dtype=np.float32), randomness)
+    assert received.values.tolist() == [[46, -40, -1, -12, 18, -57, 33, -97, 55, -13, 36, -62]]
 
 
 @pytest.mark.parametrize("snr_db", SNR_DB)

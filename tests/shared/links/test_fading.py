@@ -106,7 +106,7 @@ def test_combining_the_antennas_themselves_gives_the_noise_that_the_gain_says() 
     """MRC on y = h s + n, antenna by antenna: unbiased, noise variance no / ||h||^2."""
     generator, no, num_draws = np.random.default_rng(4), 0.5, 10_000
     h = uplink_channels()[3].astype(np.complex128)  # [antenna, subcarrier]
-    symbol = MODULATIONS["qpsk"].map(np.array([[0, 1]], dtype=np.uint8))[0, 0]
+    symbol = complex(*MODULATIONS["qpsk"].map(np.array([[0, 1]], dtype=np.uint8))[0, 0].tolist())
     noise = generator.standard_normal((num_draws, 2, *h.shape)) * np.sqrt(no / 2)
     y = h * symbol + noise[:, 0] + 1j * noise[:, 1]
     combined = (h.conj() * y).sum(axis=1) / (np.abs(h) ** 2).sum(axis=0)
@@ -146,12 +146,13 @@ def test_reports_are_lost_whole_at_their_rate_and_the_others_arrive_as_ever(dete
 @pytest.mark.parametrize("fading", FADING_NAMES)
 def test_the_mean_gain_is_that_of_the_realisations_and_what_combining_adds_to_the_snr(fading: FadingName) -> None:
     gain = FADINGS[fading](streams(), 32).mean(axis=1)
-    assert gain.mean() == pytest.approx(MEAN_GAIN[fading], abs=4 * gain.std() / np.sqrt(NUM_REPORTS) + 1e-9)
+    rounding = np.finfo(np.float32).eps * MEAN_GAIN[fading]  # of the stored channels
+    assert gain.mean() == pytest.approx(MEAN_GAIN[fading], abs=4 * gain.std() / np.sqrt(NUM_REPORTS) + rounding)
     for label in (f"digital:soft:{fading}:qpsk", f"analog:{fading}"):
         assert combined_snr_db(label, -3.0) == pytest.approx(-3 + 10 * np.log10(MEAN_GAIN[fading]))
     assert combined_snr_db("ideal", -3.0) is None
 
 
 def test_noise_fading_and_erasure_have_streams_of_their_own() -> None:
-    firsts = {generator.random() for stage in Stage for generator in streams(3).generators(stage)}
+    firsts = {number for stage in Stage for number in streams(3).uniform(stage, 1)[:, 0].tolist()}
     assert len(firsts) == 3 * len(Stage)
