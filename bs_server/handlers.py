@@ -37,6 +37,7 @@ from shared.frame import (
 from shared.links import make_link
 from shared.metrics.phy_abstraction import load_abstraction
 from shared.model_files import CodecCard
+from shared.scoring import Scoring
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +101,7 @@ class BaseStation:
         if self.draining:
             raise UnavailableError("The base station is shutting down.")
         card = self._paired(request)
-        if request.scoring.downlink_mcs is not None:
-            await asyncio.to_thread(load_abstraction)  # seconds the first time
+        await _prepare(request.scoring)
         dataset = self._datasets.get(request.dataset_sha256)
         link = make_link(request.link)
         asked = Session(
@@ -231,9 +231,6 @@ class BaseStation:
         card.require_link(make_link(request.link).family, request.link)
         require_estimation(request.estimator, request.cnr_db)
         request.scoring.require_fit(card.shape)
-        if request.scoring.downlink_num_ue > self._settings.max_batch:
-            wanted = f"at most {self._settings.max_batch}, the largest batch of the base station"
-            raise InvalidArgumentError(f"`downlink_num_ue` must be {wanted}; got {request.scoring.downlink_num_ue}.")
         return card
 
     def _not_held(self, codec: str, digest: str) -> ModelMismatchError:
@@ -272,6 +269,7 @@ class BaseStation:
         card = self._models.get(row.model_sha256) if row else None
         if row is None or card is None:
             return None
+        await _prepare(row.scoring)
         ledger = Ledger(await self._store.identities(session_id))
         dataset = self._datasets.get(row.dataset_sha256)
         return Session(
@@ -320,6 +318,12 @@ class BaseStation:
         wrong = [report.coded_bits > 0 and (bool(report.bit_errors) or report.erased) for report in reports]
         self._metrics.block_errors.labels(name).inc(sum(wrong))
         self._metrics.fallbacks.labels(name).inc(sum(report.fallback for report in reports))
+
+
+async def _prepare(scoring: Scoring) -> None:
+    """Load what a session needs to be scored, which takes seconds the first time, before the device waits for it."""
+    if scoring.downlink_mcs is not None:
+        await asyncio.to_thread(load_abstraction)
 
 
 def _parameters(session: Session) -> tuple[object, ...]:

@@ -24,7 +24,7 @@ class Observability:
             "csi_fallbacks", "Reports that took the mean channel.", ["codec"], registry=self.registry
         )
         self.refused = Counter("csi_refused_frames", "Frames not accepted.", ["reason"], registry=self.registry)
-        self.queued = Gauge("csi_queued_reports", "Reports waiting for the device.", registry=self.registry)
+        self.queued = Gauge("csi_queued_reports", "Reports waiting in both lanes.", registry=self.registry)
         self.sessions = Gauge("csi_open_sessions", "Sessions in memory.", registry=self.registry)
         self.listeners = Gauge(
             "csi_summary_listeners", "Clients that a summary is streamed to.", registry=self.registry

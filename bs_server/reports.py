@@ -19,6 +19,7 @@ from shared.evaluation import Scores
 from shared.fallback import ReportIdentity
 from shared.frame import Frame, FrameAck
 from shared.links import Link
+from shared.scoring import Scoring
 from shared.types import ReceivedKind
 from shared.wire.payload import unpack_received, unpack_sent
 
@@ -53,11 +54,7 @@ def require_fit(frame: Frame, session: Session, max_reports: int) -> None:
     for rate in np.unique(frame.rate).tolist():
         card.require_rate(rate)
         _require_length(frame.length[frame.rate == rate], rate, session.link)
-    session.scoring.require_groups(frame.num_reports, "ue_id")
-    if (
-        frame.rate.reshape(-1, session.scoring.downlink_num_ue) != frame.rate[:: session.scoring.downlink_num_ue, None]
-    ).any():
-        raise InvalidArgumentError("`rate` must be one in each group of `downlink_num_ue` reports; it is not.")
+    _require_groups(frame, session.scoring)
     truth = frame.truth
     if truth is not None and truth.dataset_index is not None:
         size = len(session.dataset.h) if session.dataset else 0
@@ -70,6 +67,20 @@ def require_fit(frame: Frame, session: Session, max_reports: int) -> None:
         power = np.square(np.abs(truth.h.astype(np.complex128))).mean(axis=1)
         if not (np.abs(power - 1) < POWER_TOLERANCE).all():
             raise InvalidArgumentError("`truth.h` must be finite and of unit mean power in every report; it is not.")
+
+
+def _require_groups(frame: Frame, scoring: Scoring) -> None:
+    """Refuse reports that the downlink cannot serve together."""
+    scoring.require_groups(frame.num_reports, "ue_id")
+    index = None if frame.truth is None else frame.truth.dataset_index
+    if scoring.downlink_num_ue == 1:
+        return
+    for name, column in (("rate", frame.rate), ("snr_db", frame.snr_db)):
+        groups = column.reshape(-1, scoring.downlink_num_ue)
+        if (groups != groups[:, :1]).any():
+            raise InvalidArgumentError(f"`{name}` must be one in each group of `downlink_num_ue` reports; it is not.")
+    if index is not None and (np.diff(np.sort(index.reshape(-1, scoring.downlink_num_ue), axis=1)) == 0).any():
+        raise InvalidArgumentError("`truth.dataset_index` must differ within a group of `downlink_num_ue` reports.")
 
 
 def _require_length(length: NDArray[np.int64], rate: int, link: Link) -> None:
@@ -90,7 +101,8 @@ def cut(
     """Cut some reports of a frame into entries of one rate and at most ``max_batch`` reports."""
     loop = asyncio.get_running_loop()
     code = session.link.code
-    size = max_batch - max_batch % session.scoring.downlink_num_ue  # whole groups
+    num_ue = session.scoring.downlink_num_ue
+    size = max(num_ue, max_batch - max_batch % num_ue)  # whole groups
     parts = []
     for rate in np.unique(frame.rate[rows]).tolist():
         of_rate = rows[frame.rate[rows] == rate]
@@ -184,15 +196,16 @@ def _downlink_rows(session: Session, scores: Scores | None, i: int) -> tuple[Dow
     downlink = None if scores is None else scores.downlink
     if downlink is None:
         return ()
+    coded, coded_perfect = downlink.bler_coded, downlink.bler_coded_perfect
     return tuple(
         DownlinkRow(
-            snr_db,
-            float(downlink.bler[i, j]),
-            float(downlink.spectral_efficiency[i, j]),
-            float(downlink.bler_perfect[i, j]),
-            float(downlink.spectral_efficiency_perfect[i, j]),
-            None if downlink.bler_coded is None else float(downlink.bler_coded[i, j]),
-            None if downlink.bler_coded_perfect is None else float(downlink.bler_coded_perfect[i, j]),
+            snr_db=snr_db,
+            bler=float(downlink.bler[i, j]),
+            spectral_efficiency=float(downlink.spectral_efficiency[i, j]),
+            bler_perfect=float(downlink.bler_perfect[i, j]),
+            spectral_efficiency_perfect=float(downlink.spectral_efficiency_perfect[i, j]),
+            bler_coded=None if coded is None else float(coded[i, j]),
+            bler_coded_perfect=None if coded_perfect is None else float(coded_perfect[i, j]),
         )
         for j, snr_db in enumerate(session.scoring.downlink_snr_db)
     )

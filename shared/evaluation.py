@@ -24,38 +24,6 @@ Column = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class DownlinkScores:
-    """`shared.metrics.downlink.Downlink` on the host.
-
-    Attributes:
-        bler: [batch, num_snr] float64, probability of a block error.
-        spectral_efficiency: [batch, num_snr] float64, bit/s/Hz.
-        bler_perfect: As ``bler``, precoded from the truth.
-        spectral_efficiency_perfect: As ``spectral_efficiency``, precoded from the truth.
-        bler_coded: [batch, num_snr] float64, probability that a transport block is lost; None unless asked for.
-        bler_coded_perfect: As ``bler_coded``, precoded from the truth.
-    """
-
-    bler: Column
-    spectral_efficiency: Column
-    bler_perfect: Column
-    spectral_efficiency_perfect: Column
-    bler_coded: Column | None = None
-    bler_coded_perfect: Column | None = None
-
-    def part(self, rows: slice) -> "DownlinkScores":
-        """Return the scores of some reports."""
-        return DownlinkScores(
-            self.bler[rows],
-            self.spectral_efficiency[rows],
-            self.bler_perfect[rows],
-            self.spectral_efficiency_perfect[rows],
-            None if self.bler_coded is None else self.bler_coded[rows],
-            None if self.bler_coded_perfect is None else self.bler_coded_perfect[rows],
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Scores:
     """Scores of a batch.
 
@@ -65,7 +33,7 @@ class Scores:
         rho: [batch] float64; None outside the angular-delay domain, or for more delay taps than its FFT has.
         bit_errors: [batch] int64, wrong information bits; they mean nothing in a report that was erased.
         nmse_full: [batch] float64, NMSE against the uncropped channel, linear; NaN where the crop loss is not known.
-        downlink: None unless asked for.
+        downlink: On the host; None unless asked for.
         sgcs_subbands: [batch, num_layers, num_subbands] float64, num_layers = min(num_rx_ant, num_tx_ant); None unless
             asked for.
     """
@@ -75,7 +43,7 @@ class Scores:
     rho: Column | None
     bit_errors: NDArray[np.int64]
     nmse_full: Column
-    downlink: DownlinkScores | None
+    downlink: Downlink | None
     sgcs_subbands: Column | None
 
     def part(self, start: int, end: int) -> "Scores":
@@ -87,31 +55,20 @@ class Scores:
             None if self.rho is None else self.rho[rows],
             self.bit_errors[rows],
             self.nmse_full[rows],
-            None if self.downlink is None else self.downlink.part(rows),
+            None if self.downlink is None else self.downlink.map(lambda column: column[rows]),
             None if self.sgcs_subbands is None else self.sgcs_subbands[rows],
         )
 
 
 def join_scores(parts: Sequence[Scores]) -> Scores:
     """Put the scores of at least one batch together, in order; all were scored alike."""
-    downlinks = [part.downlink for part in parts if part.downlink is not None]
-    downlink = None
-    if downlinks:
-        downlink = DownlinkScores(
-            np.concatenate([part.bler for part in downlinks]),
-            np.concatenate([part.spectral_efficiency for part in downlinks]),
-            np.concatenate([part.bler_perfect for part in downlinks]),
-            np.concatenate([part.spectral_efficiency_perfect for part in downlinks]),
-            _join_known([part.bler_coded for part in downlinks]),
-            _join_known([part.bler_coded_perfect for part in downlinks]),
-        )
     return Scores(
         np.concatenate([part.nmse for part in parts]),
         np.concatenate([part.sgcs for part in parts]),
         _join_known([part.rho for part in parts]),
         np.concatenate([part.bit_errors for part in parts]),
         np.concatenate([part.nmse_full for part in parts]),
-        downlink,
+        _join_downlinks([part.downlink for part in parts if part.downlink is not None]),
         _join_known([part.sgcs_subbands for part in parts]),
     )
 
@@ -119,6 +76,21 @@ def join_scores(parts: Sequence[Scores]) -> Scores:
 def _join_known(parts: Sequence[Column | None]) -> Column | None:
     known = [part for part in parts if part is not None]
     return np.concatenate(known) if known else None
+
+
+def _join_downlinks(parts: Sequence[Downlink]) -> Downlink | None:
+    if not parts:
+        return None
+    coded = [part.bler_coded for part in parts if part.bler_coded is not None]
+    coded_perfect = [part.bler_coded_perfect for part in parts if part.bler_coded_perfect is not None]
+    return Downlink(
+        torch.cat([part.bler for part in parts]),
+        torch.cat([part.spectral_efficiency for part in parts]),
+        torch.cat([part.bler_perfect for part in parts]),
+        torch.cat([part.spectral_efficiency_perfect for part in parts]),
+        torch.cat(coded) if coded else None,
+        torch.cat(coded_perfect) if coded_perfect else None,
+    )
 
 
 def evaluate(
@@ -160,13 +132,13 @@ def evaluate(
     )
 
 
-def _downlink(f_hat: Tensor, f: Tensor, v_hat: Tensor, v: Tensor, scoring: Scoring) -> DownlinkScores | None:
+def _downlink(f_hat: Tensor, f: Tensor, v_hat: Tensor, v: Tensor, scoring: Scoring) -> Downlink | None:
     snr_db, num_ue, mcs = scoring.downlink_snr_db, scoring.downlink_num_ue, scoring.downlink_mcs
     if not snr_db:
         return None
     if num_ue == 1:
-        return _on_host(beam_downlink(v_hat, v, f, snr_db, mcs))
-    return _on_host(zero_forcing_downlink(f_hat, f, snr_db, num_ue, mcs))
+        return beam_downlink(v_hat, v, f, snr_db, mcs).map(Tensor.cpu)
+    return zero_forcing_downlink(f_hat, f, snr_db, num_ue, mcs).map(Tensor.cpu)
 
 
 def _subbands(f_hat: Tensor, f: Tensor, scoring: Scoring) -> Column | None:
@@ -175,17 +147,6 @@ def _subbands(f_hat: Tensor, f: Tensor, scoring: Scoring) -> Column | None:
     num_layers = min(f.shape[1], f.shape[2])
     similarity: Column = sgcs_per_layer_and_subband(f_hat, f, num_layers, scoring.num_subbands).cpu().numpy()
     return similarity
-
-
-def _on_host(scores: Downlink) -> DownlinkScores:
-    return DownlinkScores(
-        scores.bler.cpu().numpy(),
-        scores.spectral_efficiency.cpu().numpy(),
-        scores.bler_perfect.cpu().numpy(),
-        scores.spectral_efficiency_perfect.cpu().numpy(),
-        None if scores.bler_coded is None else scores.bler_coded.cpu().numpy(),
-        None if scores.bler_coded_perfect is None else scores.bler_coded_perfect.cpu().numpy(),
-    )
 
 
 def _to_frequency(x: Tensor, domain: Domain) -> Tensor:

@@ -9,7 +9,8 @@ from shared.types import CsiShape
 DOWNLINK_SNR_DB_RANGE = (-40.0, 80.0)
 MAX_DOWNLINK_SNRS = 16
 MAX_NUM_UE = 64  # UEs of a zero-forcing group: a frame and a batch hold whole ones
-MCS_INDICES = range(3, 29)  # of TS 38.214, table 5.1.3.1-1, those that Sionna's table holds
+MCS_INDICES = range(3, 28)  # of TS 38.214, table 5.1.3.1-1, those whose waterfall lies inside Sionna's table
+MAX_NUM_SUBBANDS = 32  # each is a row a report and layer in the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Scoring:
 
     def __post_init__(self) -> None:
         """Round the SNRs and refuse what cannot be scored of any channel."""
-        object.__setattr__(self, "downlink_snr_db", tuple(round(snr_db, 4) for snr_db in self.downlink_snr_db))
+        object.__setattr__(self, "downlink_snr_db", tuple(round(snr_db, 4) + 0.0 for snr_db in self.downlink_snr_db))
         require_downlink_snr_db(self.downlink_snr_db)
         if not 1 <= self.downlink_num_ue <= MAX_NUM_UE:
             raise InvalidArgumentError(f"`downlink_num_ue` must be in [1, {MAX_NUM_UE}]; got {self.downlink_num_ue}.")
@@ -50,8 +51,8 @@ class Scoring:
             raise InvalidArgumentError(
                 "`downlink_snr_db` must be given with `downlink_num_ue`, `downlink_mcs`; got none."
             )
-        if self.num_subbands < 0:
-            raise InvalidArgumentError(f"`num_subbands` must be at least 0; got {self.num_subbands}.")
+        if not 0 <= self.num_subbands <= MAX_NUM_SUBBANDS:
+            raise InvalidArgumentError(f"`num_subbands` must be in [0, {MAX_NUM_SUBBANDS}]; got {self.num_subbands}.")
 
     @property
     def downlink_names(self) -> tuple[str, ...]:

@@ -246,8 +246,7 @@ def fleet(
         connect_s=connect_s,
         deadline_ms=deadline_ms,
     )
-    ues = ManyUes(ue_id, num_ues, first_channel, parse_snr_db(snr_db), num_reports)
-    settings.scoring.require_groups(num_ues, "num_ues")
+    ues = ManyUes(ue_id, num_ues, first_channel, parse_snr_db(snr_db), num_reports, downlink_num_ue)
     with progress_bar() as bar:
         task = bar.add_task("reports", total=len(codecs) * num_ues * num_reports)
 

@@ -144,6 +144,10 @@ async def _frames(
 ) -> AsyncIterator[Frame]:
     """Encode and transmit, frame by frame, in a thread beside the event loop."""
     size = min(settings.reports_per_frame, grant.max_reports_per_frame)
+    size -= size % settings.scoring.downlink_num_ue  # whole groups
+    if not size:
+        wanted = f"at most {grant.max_reports_per_frame}, the largest frame of the base station"
+        raise InvalidArgumentError(f"`downlink_num_ue` must be {wanted}; got {settings.scoring.downlink_num_ue}.")
     for frame_id, columns in enumerate(reports.frames(len(pipeline.channels.h), size)):
         yield await asyncio.to_thread(
             pipeline.frame,

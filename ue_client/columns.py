@@ -70,7 +70,7 @@ class OneUe:
 
 @dataclass(frozen=True, slots=True)
 class ManyUes:
-    """The reports of `csi-ue fleet`: UE ``k`` of the fleet has id ``first_ue_id + k`` and one SNR, ``k`` modulo theirs.
+    """The reports of `csi-ue fleet`: UE ``k`` of the fleet has id ``first_ue_id + k`` and one SNR.
 
     Its ``i``-th report takes channel ``first_channel + k * num_reports + i``, starting over at the data set's end: as
     ``csi-ue run --ue-id`` of its id, with its SNR and its first channel, would send it.
@@ -79,11 +79,12 @@ class ManyUes:
         first_ue_id: Id of the first UE.
         num_ues: UEs.
         first_channel: Channel of the first UE's first report.
-        snr_db: SNRs that the UEs take in turn.
+        snr_db: SNRs that the UEs take in turn, or the groups of UEs that the downlink serves together.
         num_reports: Reports of each UE.
+        group: UEs of a group.
 
     Raises:
-        InvalidArgumentError: If an id would be out of range, or an SNR without a UE.
+        InvalidArgumentError: If an id would be out of range, an SNR without a UE, or a group not whole.
 
     Example:
         >>> reports = ManyUes(first_ue_id=5, num_ues=3, first_channel=0, snr_db=(0.0, 9.0), num_reports=2)
@@ -96,24 +97,26 @@ class ManyUes:
     first_channel: int
     snr_db: tuple[float, ...]
     num_reports: int
+    group: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse a fleet that has no room for its ids, or fewer UEs than SNRs."""
+        """Refuse a fleet that has no room for its ids, broken groups, or fewer groups than SNRs."""
         if self.first_ue_id + self.num_ues - 1 > MAX_UE_ID:
             raise InvalidArgumentError(
                 f"`num_ues` from `ue_id` {self.first_ue_id} must be at most {MAX_UE_ID - self.first_ue_id + 1}; "
                 f"got {self.num_ues}."
             )
-        if self.num_ues < len(self.snr_db):
-            raise InvalidArgumentError(
-                f"`num_ues` must be at least the number of SNRs, {len(self.snr_db)}; got {self.num_ues}."
-            )
+        if self.num_ues % self.group or self.num_ues < len(self.snr_db) * self.group:
+            wanted = f"at least the number of SNRs, {len(self.snr_db)}"
+            if self.group > 1:
+                wanted = f"a multiple of `downlink_num_ue`, {self.group}, {wanted} times that"
+            raise InvalidArgumentError(f"`num_ues` must be {wanted}; got {self.num_ues}.")
 
     def num_ues_at(self, snr_db: float) -> int:
         """Return how many UEs have an SNR."""
         of_turn = [point == snr_db for point in self.snr_db]
-        rounds, rest = divmod(self.num_ues, len(self.snr_db))
-        return rounds * sum(of_turn) + sum(of_turn[:rest])
+        rounds, rest = divmod(self.num_ues // self.group, len(self.snr_db))
+        return (rounds * sum(of_turn) + sum(of_turn[:rest])) * self.group
 
     def frames(self, num_channels: int, size: int) -> Iterator[Columns]:
         """Yield frames of at most ``size`` reports, of as many UEs as there are."""
@@ -122,4 +125,4 @@ class ManyUes:
         for start in range(0, num_all, size):
             report, ue = np.divmod(np.arange(start, min(start + size, num_all)), self.num_ues)
             channel = self.first_channel + ue * self.num_reports + report
-            yield Columns(self.first_ue_id + ue, report, channel % num_channels, points[ue % len(points)])
+            yield Columns(self.first_ue_id + ue, report, channel % num_channels, points[ue // self.group % len(points)])

@@ -14,10 +14,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 3
+VERSION = 4
 
 # Version -> the columns that it brought: table, column, definition. An older database gets them, and the tables that
-# it lacks (version 3: downlink, subbands), when it is opened.
+# it lacks (version 3: downlink; 4: subbands), when it is opened.
 ADDED = {
     2: (
         ("sessions", "estimator", "VARCHAR(100) DEFAULT 'perfect' NOT NULL"),
@@ -25,17 +25,21 @@ ADDED = {
     ),
     3: (
         ("sessions", "downlink_snr_db", "VARCHAR(400) DEFAULT '' NOT NULL"),
-        ("sessions", "downlink_num_ue", "INTEGER DEFAULT 1 NOT NULL"),
-        ("sessions", "downlink_mcs", "INTEGER"),
-        ("sessions", "num_subbands", "INTEGER DEFAULT 0 NOT NULL"),
         ("sessions", "fallback", "VARCHAR(20) DEFAULT 'mean' NOT NULL"),
         ("reports", "rho", "DOUBLE PRECISION"),
-        ("reports", "nmse_full", "DOUBLE PRECISION"),
         ("reports", "erased", "BOOLEAN DEFAULT FALSE NOT NULL"),
         ("reports", "crc_ok", "BOOLEAN"),
         ("reports", "coded_bits", "INTEGER"),
         ("reports", "channel_uses", "INTEGER"),
         ("reports", "held", "BOOLEAN DEFAULT FALSE NOT NULL"),
+    ),
+    4: (
+        ("sessions", "downlink_num_ue", "INTEGER DEFAULT 1 NOT NULL"),
+        ("sessions", "downlink_mcs", "INTEGER"),
+        ("sessions", "num_subbands", "INTEGER DEFAULT 0 NOT NULL"),
+        ("reports", "nmse_full", "DOUBLE PRECISION"),
+        ("downlink", "bler_coded", "DOUBLE PRECISION"),
+        ("downlink", "bler_coded_perfect", "DOUBLE PRECISION"),
     ),
 }
 

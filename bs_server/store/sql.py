@@ -309,7 +309,8 @@ class SqlStore:
         for row in await self._query(select_downlink_sums(columns, chosen)):
             downlink.setdefault(tuple(row)[:n], []).append(downlink_totals(row, n))
         subbands: dict[tuple[Any, ...], list[SubbandTotals]] = {}
-        for row in await self._query(select_subband_sums(columns, chosen)):
+        asked_for = await self._query(select(SESSION.session_id).where(SESSION.num_subbands > 0).limit(1))
+        for row in await self._query(select_subband_sums(columns, chosen)) if asked_for else ():
             subbands.setdefault(tuple(row)[:n], []).append(subband_totals(row, n))
         rows = await self._query(select_sums(columns, chosen))
         keys = [tuple(row)[:n] for row in rows]

@@ -109,6 +109,9 @@ class Simulator:
         if num_reports < 1:
             raise InvalidArgumentError(f"`num_reports` must be at least 1; got {num_reports}.")
         self.scoring.require_groups(num_reports, "num_reports")
+        if self.scoring.downlink_num_ue > len(self.channels.h):
+            wanted = f"at most {len(self.channels.h)}, the channels of {self.channels.name}"
+            raise InvalidArgumentError(f"`downlink_num_ue` must be {wanted}; got {self.scoring.downlink_num_ue}.")
         size = CHUNK - CHUNK % self.scoring.downlink_num_ue  # whole groups
         chunks = [
             self._chunk(snr_db, np.arange(start, min(start + size, num_reports)), first_sequence)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from shared.evaluation import Scores, join_scores
 from shared.receive import Reception
@@ -149,26 +151,27 @@ def totals_of(key: PointKey, reports: Reports) -> GroupTotals:
 
 
 def _downlink(scoring: Scoring, scores: Scores) -> Iterator[DownlinkTotals]:
-    downlink = scores.downlink
-    if downlink is None:
+    if scores.downlink is None:
         return
     for i, snr_db in enumerate(scoring.downlink_snr_db):
-        coded = np.zeros(0) if downlink.bler_coded is None else downlink.bler_coded[:, i]
-        perfect = np.zeros(0) if downlink.bler_coded_perfect is None else downlink.bler_coded_perfect[:, i]
+        of_snr = scores.downlink.map(lambda column, i=i: column[:, i])  # type: ignore[misc]
+        none = torch.zeros(0)
+        coded = none if of_snr.bler_coded is None else of_snr.bler_coded
+        coded_perfect = none if of_snr.bler_coded_perfect is None else of_snr.bler_coded_perfect
         yield DownlinkTotals(
             snr_db=snr_db,
             num_ue=scoring.downlink_num_ue,
             mcs=scoring.downlink_mcs,
             count=len(scores.nmse),
-            sum_bler=_sum(downlink.bler[:, i]),
-            sum_bler_squared=_sum_squared(downlink.bler[:, i]),
-            sum_spectral_efficiency=_sum(downlink.spectral_efficiency[:, i]),
-            sum_spectral_efficiency_squared=_sum_squared(downlink.spectral_efficiency[:, i]),
-            sum_bler_perfect=_sum(downlink.bler_perfect[:, i]),
-            sum_spectral_efficiency_perfect=_sum(downlink.spectral_efficiency_perfect[:, i]),
+            sum_bler=_sum(of_snr.bler),
+            sum_bler_squared=_sum_squared(of_snr.bler),
+            sum_spectral_efficiency=_sum(of_snr.spectral_efficiency),
+            sum_spectral_efficiency_squared=_sum_squared(of_snr.spectral_efficiency),
+            sum_bler_perfect=_sum(of_snr.bler_perfect),
+            sum_spectral_efficiency_perfect=_sum(of_snr.spectral_efficiency_perfect),
             sum_bler_coded=_sum(coded),
             sum_bler_coded_squared=_sum_squared(coded),
-            sum_bler_coded_perfect=_sum(perfect),
+            sum_bler_coded_perfect=_sum(coded_perfect),
         )
 
 
@@ -183,9 +186,9 @@ def _subbands(scores: Scores) -> Iterator[SubbandTotals]:
             yield SubbandTotals(num_subbands, layer + 1, subband, *sums)
 
 
-def _sum(values: NDArray[Any]) -> float:
+def _sum(values: NDArray[Any] | Tensor) -> float:
     return float(values.sum())
 
 
-def _sum_squared(values: NDArray[Any]) -> float:
-    return float(np.square(values).sum())
+def _sum_squared(values: NDArray[Any] | Tensor) -> float:
+    return float((values * values).sum())

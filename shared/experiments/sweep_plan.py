@@ -18,6 +18,7 @@ from shared.errors import InvalidArgumentError
 from shared.estimation import Estimator, make_estimator
 from shared.experiments.sweep_file import SweepFile
 from shared.links import make_link
+from shared.metrics.phy_abstraction import load_abstraction
 from shared.model_files import ModelFile
 from shared.summary import Cell
 from shared.training.manifest import git_revision
@@ -136,6 +137,8 @@ def plan_sweep(
     data = [(name, load_channels(name)) for name in grid.data]
     _require_different("codec", [model.card.name for _, model in models])
     _require_different("data", [channels.name for _, channels in data])
+    if file.scoring.downlink_mcs is not None:
+        load_abstraction()
     revision = git_revision() or ""  # outside a checkout, the version is all there is
     points: list[Point] = []
     left_out = list(left_out_before)
@@ -145,6 +148,7 @@ def plan_sweep(
             combination = channels.name, model.card.name, rate, link
             try:
                 make_transmitter(model, channels.shape, link, rate)
+                file.scoring.require_fit(channels.shape)
             except InvalidArgumentError as error:
                 left_out.append(LeftOut(*combination, "any", str(error)))
                 continue

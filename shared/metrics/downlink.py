@@ -13,7 +13,7 @@ precoder, modulation, block, downlink SNR or receiver: all of these are ours.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +44,17 @@ class Downlink:
     spectral_efficiency_perfect: Tensor
     bler_coded: Tensor | None = None
     bler_coded_perfect: Tensor | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Downlink":
+        """Return it with a change to each of its tensors: on another device, or of some reports."""
+        return Downlink(
+            change(self.bler),
+            change(self.spectral_efficiency),
+            change(self.bler_perfect),
+            change(self.spectral_efficiency_perfect),
+            None if self.bler_coded is None else change(self.bler_coded),
+            None if self.bler_coded_perfect is None else change(self.bler_coded_perfect),
+        )
 
     @property
     def spectral_efficiency_loss(self) -> Tensor:
@@ -134,7 +145,10 @@ def _scores(sinr: Tensor, perfect: Tensor, mcs_index: int | None) -> Downlink:
     uncoded = (qpsk_bler(sinr), _spectral_efficiency(sinr), qpsk_bler(perfect), _spectral_efficiency(perfect))
     if mcs_index is None:
         return Downlink(*uncoded)
-    coded = (coded_downlink_bler(of.flatten(0, 1), mcs_index).view(of.shape[:2]) for of in (sinr, perfect))
+    coded = (  # SNR by SNR: each subcarrier is expanded to the symbols of a slot
+        torch.stack([coded_downlink_bler(of_snr, mcs_index) for of_snr in of.unbind(dim=1)], dim=1)
+        for of in (sinr, perfect)
+    )
     return Downlink(*uncoded, *coded)
 
 

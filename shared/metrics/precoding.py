@@ -96,7 +96,8 @@ def zero_forcing_sinr(h_hat: Tensor, h: Tensor, snr_db: Sequence[float], num_ue:
     directions = layer_directions(h_hat, num_layers=1, num_subbands=num_subcarriers).squeeze(2).conj()
     rows_hat = directions.reshape(-1, num_ue, num_subcarriers, num_tx_ant).transpose(1, 2)
     rows = h.to(torch.complex128).reshape(-1, num_ue, num_tx_ant, num_subcarriers).permute(0, 3, 1, 2)
-    columns = torch.linalg.pinv(rows_hat).transpose(-1, -2)
+    rounding = torch.finfo(torch.complex64).eps * num_tx_ant  # channels are complex64 wherever they come from
+    columns = torch.linalg.pinv(rows_hat, rtol=rounding).transpose(-1, -2)
     norm = torch.linalg.vector_norm(columns, dim=-1, keepdim=True)
     w = _or_first_antenna(torch.where(norm > 0, columns / norm, 0.0))
     gain = (rows @ w.transpose(-1, -2)).abs().square()  # [group, subcarrier, receiving ue, ue sent to]

@@ -1,12 +1,12 @@
 """Reports in sum: `totals` (sums) -> `figures` (metrics with intervals) -> `cells` (the columns of a table)."""
 
 from shared.summary.cells import Cell, group_table
-from shared.summary.figures import Downlink, Figures, Group, Mean, Nmse, Proportion, SubbandSgcs
+from shared.summary.figures import DownlinkFigures, Figures, Group, Mean, Nmse, Proportion, SubbandSgcs
 from shared.summary.totals import DownlinkTotals, GroupColumn, GroupTotals, SubbandTotals
 
 __all__ = [
     "Cell",
-    "Downlink",
+    "DownlinkFigures",
     "DownlinkTotals",
     "Figures",
     "Group",

@@ -9,11 +9,11 @@ from typing import get_args
 
 from pydantic import BaseModel
 
-from shared.summary.figures import Downlink, Group, SubbandSgcs
+from shared.summary.figures import DownlinkFigures, Group, SubbandSgcs
 from shared.summary.totals import GroupColumn
 
 Cell = str | int | float | None
-_OF_DOWNLINK = [name for name in Downlink.model_fields if name not in ("snr_db", "num_ue", "mcs")]
+_OF_DOWNLINK = [name for name in DownlinkFigures.model_fields if name not in ("snr_db", "num_ue", "mcs")]
 
 
 def group_table(groups: Sequence[Group], group_by: Sequence[GroupColumn]) -> tuple[list[str], list[list[Cell]]]:
@@ -33,7 +33,7 @@ def group_table(groups: Sequence[Group], group_by: Sequence[GroupColumn]) -> tup
         yield from _cells(Group, group, shown)
         of_downlink = {one.name: one for one in group.downlink} if group else {}
         for name in sorted(downlinks, key=downlinks.__getitem__):
-            for field, cell in _cells(Downlink, of_downlink.get(name), _OF_DOWNLINK):
+            for field, cell in _cells(DownlinkFigures, of_downlink.get(name), _OF_DOWNLINK):
                 yield f"{name}_{field}", cell
         of_subband = {one.name: one for one in group.subbands} if group else {}
         for name in sorted(subbands, key=subbands.__getitem__):

@@ -48,7 +48,7 @@ class Mean(Figures):
     ci95_high: float | None
 
 
-class Downlink(Figures):
+class DownlinkFigures(Figures):
     """What the reconstructions of a group are worth in one downlink."""
 
     snr_db: float = Field(
@@ -73,7 +73,7 @@ class Downlink(Figures):
         return downlink_name(self.snr_db, self.num_ue, self.mcs)
 
     @classmethod
-    def of(cls, totals: DownlinkTotals) -> "Downlink":
+    def of(cls, totals: DownlinkTotals) -> "DownlinkFigures":
         """Convert sums to metrics."""
         sums = (totals.sum_spectral_efficiency, totals.sum_spectral_efficiency_squared)
         efficiency = _mean(*sums, totals.count, highest=math.inf)
@@ -170,7 +170,7 @@ class Group(Figures):
     mean_queue_ms: float
     mean_decode_ms: float
     mean_batch_size: float
-    downlink: list[Downlink] = Field(description="With each downlink of the sessions, by SNR, UEs and MCS.")
+    downlink: list[DownlinkFigures] = Field(description="With each downlink of the sessions, by SNR, UEs and MCS.")
     subbands: list[SubbandSgcs] = Field(description="SGCS per layer and subband, of sessions that ask for it.")
 
     @classmethod
@@ -207,7 +207,7 @@ class Group(Figures):
             mean_queue_ms=totals.mean_queue_ms,
             mean_decode_ms=totals.mean_decode_ms,
             mean_batch_size=totals.mean_batch_size,
-            downlink=[Downlink.of(one) for one in totals.downlink],
+            downlink=[DownlinkFigures.of(one) for one in totals.downlink],
             subbands=[SubbandSgcs.of(one) for one in totals.subbands],
         )
 

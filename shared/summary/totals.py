@@ -141,7 +141,7 @@ class GroupTotals:
     mean_queue_ms: float
     mean_decode_ms: float
     mean_batch_size: float
-    downlink: tuple[DownlinkTotals, ...] = ()
-    subbands: tuple[SubbandTotals, ...] = ()
-    num_symbol_reports: int = 0
-    num_symbol_scored: int = 0
+    downlink: tuple[DownlinkTotals, ...]
+    subbands: tuple[SubbandTotals, ...]
+    num_symbol_reports: int
+    num_symbol_scored: int

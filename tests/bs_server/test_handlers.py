@@ -623,9 +623,37 @@ class TestReports:
                 await station.report(frame(ues[64], session_id, [1, 2]))
             again = await station.report(frame(ues[64], session_id, [0, 1, 2, 3]))
         assert again.duplicate.tolist() == [True, True, False, False]
-        with pytest.raises(InvalidArgumentError, match="`downlink_num_ue` must be at most 1, the largest batch"):
-            async with start_station(replace(local, max_batch=1)) as station:
-                await opened(station, ues[64])
+
+    async def test_a_group_has_one_snr_and_channels_that_differ(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue(scoring=Scoring((0.0,), 2))
+        async with start_station() as station:
+            session_id = await opened(station, ue)
+            good = frame(ue, session_id, [0, 1])
+            with pytest.raises(InvalidArgumentError, match="`snr_db` must be one in each group"):
+                await station.report(replace(good, snr_db=np.array([0, 5], dtype=np.float32)))
+            assert good.truth is not None
+            twice = replace(good.truth, dataset_index=np.array([7, 7]))
+            with pytest.raises(InvalidArgumentError, match=r"`truth\.dataset_index` must differ within a group"):
+                await station.report(replace(good, truth=twice))
+            assert (await station.report(good)).code == 0
+
+    async def test_a_session_with_all_scores_goes_on_after_a_restart_with_smaller_batches(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What the coded downlink needs is there before the first report reaches the device."""
+        pytest.importorskip("sionna.sys")
+        ue = make_ue(scoring=Scoring((0.0,), 4, 9))
+        async with start_station() as station:
+            session_id = await opened(station, ue)
+            await station.report(frame(ue, session_id, range(8)))
+        loaded: list[str] = []
+        monkeypatch.setattr("bs_server.handlers.load_abstraction", lambda: loaded.append("loaded"))
+        async with start_station(replace(local, max_batch=2)) as station:
+            ack = await station.report(frame(ue, session_id, range(8, 16)))
+        assert loaded == ["loaded"]
+        assert ack.batch_size.tolist() == [4] * 8
 
     async def test_nmse_full_is_stored_where_the_crop_loss_is_known(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings, indoor: ChannelSet

@@ -28,9 +28,12 @@ GRID = {
 SECONDS = ("estimation_encoding_s", "link_s", "base_station_s")
 
 
-def test_the_two_commands_measure_what_one_process_simulates(tmp_path: Path) -> None:
-    pytest.importorskip("sionna.sys")
-    scoring = {"downlink_snr_db": [0, 12.5], "downlink_num_ue": 5, "downlink_mcs": 9, "num_subbands": 4}
+@pytest.mark.parametrize("with_mcs", [False, True])
+def test_the_two_commands_measure_what_one_process_simulates(tmp_path: Path, with_mcs: bool) -> None:
+    scoring: dict[str, object] = {"downlink_snr_db": [0, 12.5], "downlink_num_ue": 5, "num_subbands": 4}
+    if with_mcs:
+        pytest.importorskip("sionna.sys")
+        scoring |= {"downlink_mcs": 9, "downlink_num_ue": 1}
     file = parse_sweep({"num_reports": 70, "seed": 5, **scoring, "grid": GRID})
     alone, apart = plan_sweep(file), plan_sweep(file, "service")
     run_sweep(alone, tmp_path / "alone", simulate_series(file))
@@ -39,7 +42,8 @@ def test_the_two_commands_measure_what_one_process_simulates(tmp_path: Path) -> 
     rows = rows_of(alone, tmp_path / "alone"), rows_of(apart, tmp_path / "apart")
     assert len(rows[0]) == len(rows[1]) == 8
     assert sum(int(str(row["fallbacks"])) for row in rows[0]) > 0
-    wanted = ("nmse_full_mean_db", "downlink_12.5db_5ue_mcs9_bler_coded_value", "sgcs_layer1_subband3of4_value")
+    downlink = "downlink_12.5db_mcs9_bler_coded_value" if with_mcs else "downlink_12.5db_5ue_bler_value"
+    wanted = ("nmse_full_mean_db", downlink, "sgcs_layer1_subband3of4_value")
     assert all(isinstance(row[name], float) for row in rows[0] for name in wanted)
     for simulated, measured in zip(*rows, strict=True):
         assert [name for name in simulated if name not in SECONDS] == list(measured)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from shared.channels import ChannelSet
-from shared.evaluation import DownlinkScores, Scores, evaluate, join_scores
+from shared.evaluation import Scores, evaluate, join_scores
 from shared.metrics import nmse, rho, sgcs, sgcs_per_layer_and_subband, zero_forcing_downlink
 from shared.metrics.directions import layer_directions
 from shared.metrics.downlink import mrt_downlink
@@ -122,8 +122,6 @@ def test_scores_that_were_not_asked_for_have_no_part() -> None:
     scores = Scores(np.zeros(3), np.zeros(3), None, np.zeros(3, dtype=np.int64), np.zeros(3), None, None)
     part = scores.part(0, 2)
     assert (part.rho, part.downlink, part.sgcs_subbands) == (None, None, None)
-    column = np.arange(6.0).reshape(3, 2)
-    assert DownlinkScores(column, column + 1, column + 2, column + 3).part(slice(1, 2)).bler.tolist() == [[2.0, 3.0]]
 
 
 def test_channels_at_the_ends_of_single_precision_still_have_scores(indoor: ChannelSet) -> None:

@@ -51,9 +51,10 @@ def test_too_many_downlink_snrs_are_refused_in_a_short_sentence() -> None:
     [
         ({"downlink_num_ue": 0}, r"`downlink_num_ue` must be in \[1, 64\]; got 0"),
         ({"downlink_num_ue": 65}, r"`downlink_num_ue` must be in \[1, 64\]; got 65"),
-        ({"downlink_mcs": 2}, r"`downlink_mcs` must be in \[3, 28\]; got 2"),
-        ({"downlink_mcs": 29}, r"`downlink_mcs` must be in \[3, 28\]; got 29"),
-        ({"num_subbands": -1}, "`num_subbands` must be at least 0; got -1"),
+        ({"downlink_mcs": 2}, r"`downlink_mcs` must be in \[3, 27\]; got 2"),
+        ({"downlink_mcs": 28}, r"`downlink_mcs` must be in \[3, 27\]; got 28"),
+        ({"num_subbands": 33}, r"`num_subbands` must be in \[0, 32\]; got 33"),
+        ({"num_subbands": -1}, r"`num_subbands` must be in \[0, 32\]; got -1"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], sentence: str) -> None:
@@ -85,3 +86,7 @@ def test_broken_groups_are_refused() -> None:
     Scoring((0.0,), 4).require_groups(8, "num_reports")
     with pytest.raises(InvalidArgumentError, match="`num_reports` must be a multiple of `downlink_num_ue`, 4; got 6"):
         Scoring((0.0,), 4).require_groups(6, "num_reports")
+
+
+def test_a_snr_that_rounds_to_minus_nothing_has_the_name_of_nothing() -> None:
+    assert Scoring((-1.1e-16,)).downlink_names == ("downlink_0db",)

@@ -66,3 +66,17 @@ def test_a_fleet_without_room_for_its_ids_or_without_a_ue_for_each_snr_is_refuse
         ManyUes(MAX_UE_ID - 1, 3, 0, (0.0,), 1)
     with pytest.raises(InvalidArgumentError, match=r"`num_ues` must be at least the number of SNRs, 2; got 1\."):
         ManyUes(0, 1, 0, (0.0, 5.0), 1)
+
+
+def test_ues_that_are_served_together_have_one_snr() -> None:
+    fleet = ManyUes(first_ue_id=5, num_ues=6, first_channel=0, snr_db=(0.0, 9.0), num_reports=2, group=2)
+    (columns,) = fleet.frames(100, 12)
+    assert columns.snr_db.tolist() == [0, 0, 9, 9, 0, 0] * 2
+    assert (fleet.num_ues_at(0.0), fleet.num_ues_at(9.0)) == (4, 2)
+
+
+@pytest.mark.parametrize("num_ues", [5, 2])
+def test_groups_that_are_not_whole_or_fewer_than_the_snrs_are_refused(num_ues: int) -> None:
+    sentence = f"`num_ues` must be a multiple of `downlink_num_ue`, 2, at least .* SNRs, 2 times that; got {num_ues}"
+    with pytest.raises(InvalidArgumentError, match=sentence):
+        ManyUes(first_ue_id=5, num_ues=num_ues, first_channel=0, snr_db=(0.0, 9.0), num_reports=2, group=2)

@@ -145,7 +145,7 @@ class TestSessions:
             session_row(estimator="ls", cnr_db=-2.3),
             session_row(scoring=Scoring((10.0,), 4, 9)),
             session_row(scoring=Scoring(num_subbands=8)),
-            session_row(scoring=Scoring(many, 64, 28, 1024)),
+            session_row(scoring=Scoring(many, 64, 27, 32)),
         )
         for row in rows:
             await store.add_session(row)
@@ -390,13 +390,14 @@ class TestOpening:
         await administer(
             url, "CREATE TABLE schema_info (version INTEGER PRIMARY KEY)", "INSERT INTO schema_info VALUES (99)"
         )
-        with pytest.raises(DataFileError, match="must hold schema version 1 to 3; found 99"):
+        with pytest.raises(DataFileError, match="must hold schema version 1 to 4; found 99"):
             await make_store(url, KEEP).open()
         with pytest.raises(Exception, match="sessions"):
             await administer(url, "SELECT * FROM sessions")
 
     @pytest.mark.parametrize(
-        ("version", "num_already"), [(1, 0), (1, 1), (1, 2), (1, 11), (2, 0), (2, 1), (2, 4), (2, 9)]
+        ("version", "num_already"),
+        [(1, 0), (1, 1), (1, 2), (1, 11), (1, 18), (2, 0), (2, 1), (2, 4), (2, 9), (2, 16), (3, 0), (3, 2), (3, 7)],
     )
     async def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_holds(
         self, url: str, version: int, num_already: int
@@ -408,14 +409,14 @@ class TestOpening:
         await store.append([report_row(session, 0)], [])
         await store.close()
         came = [step for newer in CAME_WITH if newer > version for step in CAME_WITH[newer]]
-        await administer(url, *came[num_already:], f"UPDATE schema_info SET version = {version}")
+        await administer(url, *reversed(came[num_already:]), f"UPDATE schema_info SET version = {version}")
         for time in range(2):  # the second time it is up to date
             await store.open()
             assert await store.session(session.session_id) == replace(session, num_reports=1 + time)
             first = (await everything(store))[0]
             assert (first.estimator, first.nmse, first.bit_errors, first.erased) == ("perfect", 0.5, 3, False)
             assert not first.held
-            if num_already == 0:  # what it holds is from before version 3
+            if num_already == 0 and version < 3:  # what it holds is from before version 3
                 assert (first.rho, first.crc_ok, first.coded_bits, first.channel_uses) == (None, None, 128, 128)
                 total = (await store.totals(ReportFilter(), []))[0]
                 assert (total.coded_bits, total.channel_uses) == (128 + time * 300, 128 + time * 150)
@@ -441,15 +442,17 @@ CAME_WITH = {
     2: tuple(f"ALTER TABLE sessions DROP COLUMN {name}" for name in ("estimator", "cnr_db")),
     3: (
         "DROP TABLE downlink",
-        "DROP TABLE subbands",
-        *(
-            f"ALTER TABLE sessions DROP COLUMN {name}"
-            for name in ("downlink_snr_db", "downlink_num_ue", "downlink_mcs", "num_subbands", "fallback")
-        ),
+        *(f"ALTER TABLE sessions DROP COLUMN {name}" for name in ("downlink_snr_db", "fallback")),
         *(
             f"ALTER TABLE reports DROP COLUMN {name}"
-            for name in ("rho", "nmse_full", "erased", "crc_ok", "coded_bits", "channel_uses", "held")
+            for name in ("rho", "erased", "crc_ok", "coded_bits", "channel_uses", "held")
         ),
+    ),
+    4: (
+        "DROP TABLE subbands",
+        *(f"ALTER TABLE sessions DROP COLUMN {name}" for name in ("downlink_num_ue", "downlink_mcs", "num_subbands")),
+        "ALTER TABLE reports DROP COLUMN nmse_full",
+        *(f"ALTER TABLE downlink DROP COLUMN {name}" for name in ("bler_coded", "bler_coded_perfect")),
     ),
 }
 
@@ -681,6 +684,8 @@ def reference(
                 mean_batch_size=float(np.mean([row.batch_size for row in members])),
                 downlink=tuple(downlink_reference(members, scorings)),
                 subbands=tuple(subband_reference(members)),
+                num_symbol_reports=0,
+                num_symbol_scored=0,
             )
         )
     return totals

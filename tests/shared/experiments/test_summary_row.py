@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bs_server.api.feed import summarise
 from bs_server.store import DownlinkRow, ReportFilter, ReportRow, SessionRow, make_store
-from shared.evaluation import DownlinkScores, Scores
+from shared.evaluation import Scores
 from shared.experiments.summary_row import GROUP_BY, OF_A_SERVICE, PointKey, Reports, summary_row
+from shared.metrics import Downlink
 from shared.scoring import Scoring
 from shared.summary import group_table
 from shared.types import CsiShape
@@ -27,7 +29,7 @@ def reports_of(seed: int, num_reports: int, with_crc: bool, erasure: float) -> R
     errors = rng.integers(0, 3, num_reports)
     erased = rng.random(num_reports) < erasure
     crc_ok = (rng.random(num_reports) < 0.6) & ~erased if with_crc else None
-    downlink = DownlinkScores(*rng.random((6, num_reports, 2)))
+    downlink = Downlink(*torch.from_numpy(rng.random((6, num_reports, 2))))
     nmse_full = np.where(rng.random(num_reports) < 0.5, rng.random(num_reports), np.nan)
     fallback = erased if crc_ok is None else ~crc_ok
     nmse, sgcs, rho = rng.random((3, num_reports))
@@ -54,7 +56,7 @@ def report_row(reports: Reports, i: int) -> ReportRow:
     assert downlink is not None
     assert scores.rho is not None
     assert scores.sgcs_subbands is not None
-    columns = [getattr(downlink, field.name) for field in fields(DownlinkScores)]
+    columns = [getattr(downlink, field.name) for field in fields(Downlink)]
     return ReportRow(
         session_id="s",
         ue_id=0,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from protos.csi.v1 import feedback_pb2, frame_pb2
 from shared.errors import InvalidArgumentError
 from shared.frame import Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
-from shared.scoring import MAX_NUM_UE, MCS_INDICES, Scoring
+from shared.scoring import MAX_NUM_SUBBANDS, MAX_NUM_UE, MCS_INDICES, Scoring
 from shared.types import CsiShape, Domain, Fallback, ReceivedKind
 from shared.wire import serde
 
@@ -130,7 +130,7 @@ scorings = st.builds(
     downlinks.map(tuple),
     st.integers(1, MAX_NUM_UE),
     st.none() | st.sampled_from(MCS_INDICES),
-    st.integers(0, 2**32 - 1),
+    st.integers(0, MAX_NUM_SUBBANDS),
 )
 
 
@@ -219,7 +219,7 @@ def test_a_ue_that_names_no_estimator_estimates_perfectly() -> None:
         ({"downlink_snr_db": [1.0, float("nan")]}, "`downlink_snr_db` must be"),
         ({"downlink_snr_db": [1.0], "downlink_num_ue": 65}, r"`downlink_num_ue` must be in \[1, 64\]; got 65"),
         ({"downlink_num_ue": 2}, "`downlink_snr_db` must be given"),
-        ({"downlink_snr_db": [1.0], "downlink_mcs": 2}, r"`downlink_mcs` must be in \[3, 28\]; got 2"),
+        ({"downlink_snr_db": [1.0], "downlink_mcs": 2}, r"`downlink_mcs` must be in \[3, 27\]; got 2"),
     ],
 )
 def test_a_request_of_what_cannot_be_scored_is_refused(fields: dict[str, Any], sentence: str) -> None:
