@@ -487,7 +487,7 @@ class TestReports:
         self, start_station: StartStation, models: dict[str, ModelFile], worker: Worker, local: Settings, moving: Path
     ) -> None:
         link = "digital:soft:erasure-0.5"
-        ue = make_pipeline(models["klt"], load_channels(str(moving)), link, None, 1, fallback="last")
+        ue = make_pipeline(models["klt"], load_channels(str(moving)), link, None, 3, fallback="last")
         settings, sent = replace(local, keep_every=1), []
         for run in range(2):
             async with start_station(settings, reconstruct=Worker(worker.decoders).reconstruct) as station:
