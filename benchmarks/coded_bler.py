@@ -74,7 +74,7 @@ def main(
         for ebn0_db in EBN0_DB:
             es_n0 = 10 ** (ebn0_db / 10) * NUM_INFO_BITS / num_coded_bits
             rng = np.random.default_rng([seed, len(rows)])  # every row has noise of its own
-            num_errors, num_blocks = _count(encode, decode, es_n0, errors, blocks, rng)
+            num_errors, num_blocks = count_errors(encode, decode, NUM_INFO_BITS, es_n0, errors, blocks, rng)
             interval, published = wilson_interval(num_errors, num_blocks), PUBLISHED.get((label, ebn0_db))
             rows.append(
                 {
@@ -110,13 +110,32 @@ def _codes() -> dict[str, tuple[Encode, Decode]]:
     return codes
 
 
-def _count(
-    encode: Encode, decode: Decode, es_n0: float, errors: int, blocks: int, rng: np.random.Generator
+def count_errors(
+    encode: Encode,
+    decode: Decode,
+    num_info_bits: int,
+    es_n0: float,
+    errors: int,
+    blocks: int,
+    rng: np.random.Generator,
 ) -> tuple[int, int]:
-    """Return block errors and blocks."""
+    """Send blocks over BPSK and AWGN until enough of them are wrong.
+
+    Args:
+        encode: [batch, num_info_bits] bits to [batch, num_coded_bits] bits.
+        decode: [batch, num_coded_bits] true LLRs, ln(P(1) / P(0)), to [batch, num_info_bits].
+        num_info_bits: Random bits of a block.
+        es_n0: Energy of a symbol over N0, linear; the real noise has the variance N0 / 2.
+        errors: Block errors after which to stop.
+        blocks: Blocks after which to stop anyway.
+        rng: Of bits and noise.
+
+    Returns:
+        Block errors and blocks.
+    """
     num_errors = num_blocks = 0
     while num_errors < errors and num_blocks < blocks:
-        bits = rng.integers(0, 2, (BATCH, NUM_INFO_BITS), dtype=np.uint8)
+        bits = rng.integers(0, 2, (BATCH, num_info_bits), dtype=np.uint8)
         coded = encode(bits)
         received = 2.0 * coded - 1 + rng.standard_normal(coded.shape) * math.sqrt(1 / (2 * es_n0))
         llrs = (4 * es_n0 * received).astype(np.float32)

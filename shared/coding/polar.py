@@ -74,12 +74,20 @@ class PolarCode:
         return DecodedBits(bits_and_crc[:, :-1], bits_and_crc[:, -1].astype(np.bool_))
 
     def _sionna(self, num_info_bits: int) -> tuple[Any, Any]:
-        return _build(num_info_bits, self.num_coded_bits(num_info_bits))
+        return sionna_polar(num_info_bits, self.num_coded_bits(num_info_bits))
 
 
 @lru_cache(maxsize=MAX_BLOCKS)
-def _build(num_info_bits: int, num_coded_bits: int) -> tuple[Any, Callable[[Tensor], Tensor]]:
-    """Return Sionna's encoder, and a decoder to [batch, num_info_bits + 1], whose last column is the CRC's verdict."""
+def sionna_polar(num_info_bits: int, num_coded_bits: int) -> tuple[Any, Callable[[Tensor], Tensor]]:
+    """Return Sionna's encoder and decoder of one code word, for `encoded` and `decoded` of `sionna_blocks`.
+
+    Args:
+        num_info_bits: Bits of the report, the CRC not among them.
+        num_coded_bits: Bits on the air.
+
+    Returns:
+        The decoder's output is [batch, num_info_bits + 1]: the last column is the CRC's verdict.
+    """
     from sionna.phy.fec.polar import Polar5GDecoder, Polar5GEncoder  # noqa: PLC0415  (heavy extra)
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints that the parity-check bits are left out
