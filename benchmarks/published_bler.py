@@ -9,8 +9,9 @@ SNR as printed, and the Es/N0 of the BPSK symbols that are sent here (real noise
     AFF3CT   Eb/N0, BPSK                Es/N0 = Eb/N0 k / n         k without CRC: those codes have none
     Maunder  Es/N0, QPSK of energy 1    Es/N0 here is half of it    a quadrature has half the energy, the same N0 / 2
 
-Every curve is decoded as the link would decode it, LLRs brought to one scale (`shared.coding.sionna_blocks`), and
-again with the true LLRs, as the others had them. What is theirs and what is ours:
+A curve is decoded as the link would decode it, LLRs brought to one scale (`shared.coding.sionna_blocks`), and again
+with the true LLRs, as the others had them. That scale is for the link's rates, 1/5 and more: at the PBCH's 1/27 it is
+0.4 of the true one. What is theirs and what is ours:
 
 * LDPC: flooding sum-product, 20 iterations, float32, in both; k = 512 has base graph 2 lifted by 64, k = 20 by 4.
 * Polar, SC: no CRC, no rate matching. Ours has the exact check node, theirs the min-sum one, and decides nodes that
