@@ -12,7 +12,7 @@ import math
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -66,6 +66,30 @@ def write_channels(
             if num_channels is None:
                 num_channels, pairs = _spooled(pairs, spool)
             _write_zip(part, pairs, num_channels, ARRAY_OF[domain], crop_loss)
+        digest = sha256_of(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return digest
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """Write arrays as a .npz whose bytes depend on them alone; a file of that name is replaced once it is complete.
+
+    Args:
+        path: The file; its folder is made.
+        arrays: Name -> array.
+
+    Returns:
+        SHA-256 of the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+            for name, array in arrays.items():
+                with _member(archive, name, array.shape, array.dtype.str) as stream:
+                    stream.write(np.ascontiguousarray(array).data)
         digest = sha256_of(part)
         part.replace(path)
     finally:
@@ -131,7 +155,7 @@ def _write_zip(
 
 def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: str) -> IO[bytes]:
     """Return what takes the array's data, its header written."""
-    # Not np.savez: its archive carries the time of writing, and the digest of equal channels must be equal.
+    # Not np.savez: its archive carries the time of writing, and the digest of equal arrays must be equal.
     member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
     member.compress_type = archive.compression
     size = math.prod(shape) * np.dtype(dtype).itemsize
