@@ -3,7 +3,7 @@
 import hashlib
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -55,17 +55,36 @@ def plan(out: Path, num_channels: int, seed: int, splits: list[str]) -> list[Spl
     file = shlex.quote(out.name)
     if not splits:
         return [Split(out, num_channels, seed, f"--num-channels {num_channels} --seed {seed} --out {file}")]
-    planned = {}
+    return [
+        Split(
+            out.with_name(f"{out.stem}-{name}.npz"),
+            count,
+            split_seed(seed, name),
+            f"--split {name}={count} --seed {seed} --out {file}",
+        )
+        for name, count in parse_counts(splits).items()
+    ]
+
+
+def parse_counts(splits: Sequence[str]) -> dict[str, int]:
+    """Parse ``NAME=COUNT`` of the command line.
+
+    Raises:
+        InvalidArgumentError: If one does not read so, or a name comes twice.
+
+    Example:
+        >>> parse_counts(["train=20000", "test=2400"])
+        {'train': 20000, 'test': 2400}
+    """
+    counts: dict[str, int] = {}
     for split in splits:
         match = re.fullmatch(r"([A-Za-z0-9_-]+)=([0-9]{1,8})", split)
         if not match or int(match[2]) < 1:
             raise InvalidArgumentError(f"`split` must be NAME=COUNT, such as train=20000; got {split!r}.")
-        name, count = match[1], int(match[2])
-        if name in planned:
-            raise InvalidArgumentError(f"`split` must name each split once; got {name!r} twice.")
-        path = out.with_name(f"{out.stem}-{name}.npz")
-        planned[name] = Split(path, count, split_seed(seed, name), f"--split {split} --seed {seed} --out {file}")
-    return list(planned.values())
+        if match[1] in counts:
+            raise InvalidArgumentError(f"`split` must name each split once; got {match[1]!r} twice.")
+        counts[match[1]] = int(match[2])
+    return counts
 
 
 def split_seed(seed: int, name: str) -> int:

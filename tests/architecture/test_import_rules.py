@@ -37,6 +37,7 @@ NEVER = {
 ONLY_IN = {
     "protos": ("protos/", "shared/wire/", "ue_client/sender.py", "bs_server/rpc/"),
     "sionna": (
+        "shared/channels/raytraced/tracing.py",
         "shared/channels/tr38901/paths.py",
         "shared/coding/ldpc.py",
         "shared/coding/polar.py",
@@ -45,7 +46,7 @@ ONLY_IN = {
 }
 
 # Heavy extras: imported inside the function that needs them.
-NEVER_AT_MODULE_LEVEL = ("sionna", "ray")
+NEVER_AT_MODULE_LEVEL = ("sionna", "mitsuba", "drjit", "ray")
 
 # The files that may read the environment.
 READS_ENVIRONMENT = (

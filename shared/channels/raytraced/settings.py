@@ -3,6 +3,7 @@
 A scene is one of those that come with Sionna RT. Lengths are in m, in the scene's own axes, z up.
 """
 
+import math
 from dataclasses import dataclass
 
 from shared.channels.multipath import Sampling
@@ -143,7 +144,9 @@ class Raytraced:
     @property
     def title(self) -> str:
         """One line for people, for the card."""
-        band = f"{self.carrier_frequency_hz / 1e9:g} GHz, {self.num_tx_ant}-antenna ULA, {self.bandwidth_hz / 1e6:g} MHz"
+        band = (
+            f"{self.carrier_frequency_hz / 1e9:g} GHz, {self.num_tx_ant}-antenna ULA, {self.bandwidth_hz / 1e6:g} MHz"
+        )
         larger = "" if self.scale == 1.0 else f" made {self.scale:g} times larger"
         return f"ray-traced {self.scene}{larger}, {band}"
 
@@ -211,3 +214,36 @@ def settings_of(preset: str | None, scene: str | None) -> Raytraced:
         return PRESETS[preset].settings
     site = SCENES.get(str(scene), CANYON)  # of an unknown scene the settings complain
     return Raytraced(str(scene), site.bs_position_m, site.area, site.array_azimuth_deg)
+
+
+def rectangle(text: str) -> Rectangle:
+    """Parse ``X0,X1,Y0,Y1`` of the command line.
+
+    Raises:
+        InvalidArgumentError: If it does not read so, or is empty.
+
+    Example:
+        >>> rectangle("0,40,-5,5")
+        Rectangle(x_min=0.0, x_max=40.0, y_min=-5.0, y_max=5.0)
+    """
+    return Rectangle(*numbers("area", text, 4))
+
+
+def numbers(name: str, text: str, count: int) -> tuple[float, ...]:
+    """Parse finite numbers between commas.
+
+    Args:
+        name: Of the argument, for the sentence.
+        text: Such as ``0,17.2,6``.
+        count: How many there must be.
+
+    Raises:
+        InvalidArgumentError: If they are not so many finite numbers.
+    """
+    try:
+        values = tuple(float(value) for value in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != count or not all(math.isfinite(value) for value in values):
+        raise InvalidArgumentError(f"`{name}` must be {count} numbers with commas between; got {text!r}.")
+    return values

@@ -6,8 +6,9 @@ Specular reflections and the line of sight alone: no diffraction, no scattering,
 
     amp = a exp(-j 2 pi f_c tau)     u = -k . axis = sin(aod)
 
-a the field's amplitude between isotropic, vertically polarised antennas, f_c the carrier, k the unit vector of departure,
-axis the direction in which the antennas follow each other: antenna n has phase exp(-j pi n u) (`shared.channels.multipath`).
+a the field's amplitude between isotropic, vertically polarised antennas, f_c the carrier, k the unit vector of
+departure, axis the direction in which the antennas follow each other: antenna n has phase exp(-j pi n u)
+(`shared.channels.multipath`).
 
 Everything is traced on the CPU, by Dr.Jit's LLVM backend: Sionna would take a GPU where there is one, and find other
 last digits on it.

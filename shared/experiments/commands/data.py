@@ -4,7 +4,7 @@ import json
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from shared.errors import InvalidArgumentError
 from shared.experiments.commands import generate
 from shared.experiments.commands.printing import AsJson, command_line, console, print_card
 from shared.experiments.replacing import Overwrite
+
+if TYPE_CHECKING:
+    from shared.experiments.data_info import DataInfo
 
 MOST_ROWS = 64  # of a table
 MOST_CROP_LOSS = 0.1  # above this the crop, not the codec, would decide the error against the whole channel
@@ -97,10 +100,7 @@ def data_info(
     if plot and plot.suffix != ".png":
         raise InvalidArgumentError(f"`plot` must end in .png; got {plot.name!r}.")
     info = describe(data, train, domain)
-    if plot:
-        from shared.experiments.data_plot import plot_data  # noqa: PLC0415  (needs matplotlib, extra `lab`)
-
-        plot_data(info, plot)
+    pictures = _plot(info, data, plot) if plot else []
     if as_json:
         fields = asdict(info)
         typer.echo(json.dumps(fields.pop("identity") | fields, indent=2))
@@ -115,8 +115,26 @@ def data_info(
     for reals, nmse_db in info.klt_nmse_db.items():
         table.add_row(reals, f"{nmse_db:.2f}")
     console.print(table)
-    if plot:
-        typer.echo(f"plot {plot}")
+    for picture in pictures:
+        typer.echo(f"plot {picture}")
+
+
+def _plot(info: "DataInfo", data: str, plot: Path) -> list[Path]:
+    """Draw the statistics, and a map of the UEs where their paths lie beside the data; return the pictures."""
+    from shared.channels import find_channels  # noqa: PLC0415
+    from shared.channels.file import read_card_of  # noqa: PLC0415
+    from shared.experiments.coverage_map import paths_beside, plot_coverage  # noqa: PLC0415  (matplotlib, extra `lab`)
+    from shared.experiments.data_plot import plot_data  # noqa: PLC0415
+
+    plot_data(info, plot)
+    path = find_channels(data)
+    card, _ = read_card_of(path)
+    paths = paths_beside(path, card)
+    if card is None or paths is None:
+        return [plot]
+    plan = plot.with_stem(f"{plot.stem}-map")
+    plot_coverage(paths, card, plan)
+    return [plot, plan]
 
 
 @app.command("verify")
