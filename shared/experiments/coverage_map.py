@@ -43,13 +43,13 @@ def plot_coverage(paths: Path, card: DatasetCard, out: Path) -> None:
     axes.add_collection(LineCollection(walls.reshape(-1, 2, 2), colors="0.35", linewidths=1))
     gain_db = 10 * np.log10(power)
     low, high = np.percentile(gain_db, [1, 99])
-    for seen, marker in ((True, "o"), (False, "x")):
+    for seen, marker, size in ((True, "o", 3), (False, "x", 12)):
         shown = sight == seen
         if shown.any():
             name = "line of sight" if seen else "none"
             label = f"{name}: {shown.mean():.1%}"
             x, y = ue[shown, 0], ue[shown, 1]
-            dots = axes.scatter(x, y, s=4, c=gain_db[shown], marker=marker, vmin=low, vmax=high, label=label)
+            dots = axes.scatter(x, y, s=size, c=gain_db[shown], marker=marker, vmin=low, vmax=high, linewidths=0.6, label=label)
     figure.colorbar(dots, ax=axes, label="path gain (dB)")
     axes.plot(bs[0], bs[1], "r^", markersize=9, label="base station")
     ends = np.concatenate([ue[:, :2], bs[None, :2]])

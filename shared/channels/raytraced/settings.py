@@ -188,6 +188,7 @@ PRESETS: dict[str, Preset] = {
             bandwidth_hz=50e6,
             num_subcarriers=32,
             grid_spacing_m=0.4,
+            num_rays=100_000,  # 20,000 miss a path of every tenth UE in so large an area
         ),
         ("train=12670", "test=5430"),
     ),

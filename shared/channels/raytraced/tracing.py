@@ -166,15 +166,11 @@ def _load(num_threads: int | None) -> tuple[Any, Any]:
         raise ImportError(
             "Ray tracing needs Sionna RT: pip install sionna-rt, or csilink with its extra `raytracing`."
         ) from error
-    level = drjit.log_level()
-    drjit.set_log_level(drjit.LogLevel.Disable)  # it would print what the sentence below says better
     try:
         mitsuba.set_variant(VARIANT)
         version = drjit.detail.llvm_version()[0]
     except ImportError as error:
         raise ImportError(llvm_sentence("none that Dr.Jit can use")) from error
-    finally:
-        drjit.set_log_level(level)
     require_llvm(version)
     if num_threads is not None:
         drjit.set_thread_count(num_threads)

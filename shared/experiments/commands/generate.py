@@ -1,6 +1,7 @@
 """`csi-lab data generate`: channels from a statistical or a ray-traced model."""
 
 import shlex
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -197,10 +198,16 @@ def raytraced(
     job = RaytracedJob(settings, out, num_channels or NUM_CHANNELS, counts, seed, strip_m, gap_m, recipe, num_threads)
     for path in job.data_files():
         require_replaceable(path, recipe, overwrite)
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with ExitStack() as stack:
+        bar = Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True))
         task = bar.add_task(out.name, total=job.num_ues)
-        cards = generate_raytraced(job, partial(bar.advance, task))
+
+        def progress(num_ues: int) -> None:
+            if not bar.live.is_started:  # not earlier: what is not installed is one sentence alone
+                stack.enter_context(bar)
+            bar.advance(task, num_ues)
+
+        cards = generate_raytraced(job, progress)
     for card in cards:
         print_card(card.name, card.model_dump())
         typer.echo(f"file {out.with_name(card.file)}")

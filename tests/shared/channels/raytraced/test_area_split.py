@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import cKDTree
+
+from shared.channels.raytraced.area_split import LEFT_OUT, split_by_area
+from shared.channels.raytraced.settings import Rectangle
+from shared.errors import InvalidArgumentError
+
+STREET = (Rectangle(0.0, 90.0, -15.0, 15.0), Rectangle(33.6, 62.0, -58.0, -15.0))
+
+
+def spread(num_ues: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    generator = np.random.default_rng(seed)
+    first = generator.random(num_ues) < 0.7
+    low = np.where(first[:, None], (0.0, -15.0), (33.6, -58.0))
+    high = np.where(first[:, None], (90.0, 15.0), (62.0, -15.0))
+    return low + generator.random((num_ues, 2)) * (high - low)
+
+
+@given(seed=st.integers(0, 2**32), strip_m=st.floats(2, 8), gap_m=st.floats(0, 3))
+def test_no_two_splits_come_nearer_than_the_gap(seed: int, strip_m: float, gap_m: float) -> None:
+    positions = spread(1000, seed)
+    split = split_by_area(positions, STREET, [700, 100, 200], strip_m, gap_m, seed)
+    for number in range(3):
+        mine, others = positions[split == number], positions[(split != number) & (split != LEFT_OUT)]
+        assert cKDTree(others).query(mine)[0].min() >= gap_m
+
+
+def test_the_splits_have_their_shares_and_only_earlier_ones_lose_to_the_gap() -> None:
+    positions = spread(20_000, 1)
+    whole = split_by_area(positions, STREET, [700, 100, 200], 5.0, 0.0, seed=7)
+    assert (whole != LEFT_OUT).all()
+    assert np.abs(np.bincount(whole) / 20_000 - (0.7, 0.1, 0.2)).max() < 0.05  # a strip has about a twenty-fifth
+    gapped = split_by_area(positions, STREET, [700, 100, 200], 5.0, 2.0, seed=7)
+    assert ((gapped == 2) == (whole == 2)).all()
+    kept = gapped != LEFT_OUT
+    assert (gapped[kept] == whole[kept]).all()
+    assert 0.6 < kept.mean() < 0.95
+
+
+def test_a_split_by_area_is_of_whole_strips() -> None:
+    line = np.stack([np.linspace(0, 99.9, 1000), np.zeros(1000)], axis=1)
+    split = split_by_area(line, (Rectangle(0, 100, -1, 1),), [8, 2], 10.0, 0.0, seed=1)
+    strips = split.reshape(10, 100)
+    assert (strips == strips[:, :1]).all()
+    assert strips[:, 0].sum() == 2
+
+
+def test_a_split_without_ues_and_a_place_off_the_ground_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="`strip_m` must leave each split UEs; got 200 with a gap of 2 m"):
+        split_by_area(spread(100, 1), STREET[:1] * 1 + STREET[1:], [98, 1, 1], 200.0, 2.0, seed=1)
+    with pytest.raises(InvalidArgumentError, match="`positions` must lie in the rectangles"):
+        split_by_area(np.array([[0.0, 99.0]]), STREET, [1], 5.0, 2.0, seed=1)
