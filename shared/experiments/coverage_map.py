@@ -49,7 +49,9 @@ def plot_coverage(paths: Path, card: DatasetCard, out: Path) -> None:
             name = "line of sight" if seen else "none"
             label = f"{name}: {shown.mean():.1%}"
             x, y = ue[shown, 0], ue[shown, 1]
-            dots = axes.scatter(x, y, s=size, c=gain_db[shown], marker=marker, vmin=low, vmax=high, linewidths=0.6, label=label)
+            dots = axes.scatter(
+                x, y, s=size, c=gain_db[shown], marker=marker, vmin=low, vmax=high, linewidths=0.6, label=label
+            )
     figure.colorbar(dots, ax=axes, label="path gain (dB)")
     axes.plot(bs[0], bs[1], "r^", markersize=9, label="base station")
     ends = np.concatenate([ue[:, :2], bs[None, :2]])

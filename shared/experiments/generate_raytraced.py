@@ -10,7 +10,6 @@ A random split of a dense area gives each test UE neighbours in the training set
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -99,10 +98,24 @@ def generate_raytraced(job: RaytracedJob, progress: Callable[[int], None]) -> li
     """
     job.data_files()
     pool = trace_pool(job.settings, job.num_ues, job.seed, job.out, progress, job.num_threads)
+    cards = write_pool(job, pool)
+    remove_parts(job.settings, job.seed, job.out)
+    return cards
+
+
+def write_pool(job: RaytracedJob, pool: Pool) -> list[DatasetCard]:
+    """Write the channels of each split of traced UEs, a card each, and the file of paths.
+
+    Args:
+        job: What to generate.
+        pool: ``job.num_ues`` UEs.
+
+    Raises:
+        InvalidArgumentError: If the strips leave a split empty.
+    """
     ues = _ues_of_parts(job, pool)
     cards = [_write(job, pool, part, chosen) for part, chosen in ues.items()]
     write_arrays(job.path("paths"), _path_arrays(job, pool, ues))
-    remove_parts(job.settings, job.seed, job.out)
     return cards
 
 
@@ -153,7 +166,7 @@ def _write(job: RaytracedJob, pool: Pool, part: str, ues: NDArray[np.int64]) -> 
         storage="x_re_im [N, rx, angle, delay, (re, im)] float16, unit mean power per channel",
         time_correlation=False,
         crop_loss=0.0 if whole else losses.mean,
-        generator=", ".join(f"{name} {version(name)}" for name in ("sionna-rt", "mitsuba", "drjit")),
+        generator=pool.traced_by,
         source=f"scene {settings.scene} of Sionna RT, specular reflections and line of sight",
         configuration=_radio(settings) | _place(settings) | _measured(pool, ues) | _split(job, part),
         recipe=job.recipe,

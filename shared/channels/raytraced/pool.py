@@ -38,6 +38,7 @@ class Pool:
         walls: [n, 4] float32, the walls around them as seen from above.
         num_without_path: Places that were tried and left out.
         trace_s: Seconds of tracing, of all runs that had a share in it.
+        traced_by: Programs and their versions.
     """
 
     positions: NDArray[np.float32]
@@ -45,6 +46,7 @@ class Pool:
     walls: NDArray[np.float32]
     num_without_path: int
     trace_s: float
+    traced_by: str
 
     @property
     def offsets(self) -> NDArray[np.int64]:
@@ -120,19 +122,22 @@ def trace_pool(
         joined.delay_s[:num_paths],
         joined.amplitude[:num_paths],
     )
-    return Pool(all_places[kept], traced, tracer.walls(), tried - num_ues, seconds)
+    return Pool(all_places[kept], traced, tracer.walls(), tried - num_ues, seconds, _versions())
 
 
 def parts_folder(settings: Raytraced, seed: int, out: Path) -> Path:
     """Return the folder of the parts of a file."""
-    versions = [version(name) for name in ("sionna-rt", "mitsuba", "drjit")]
-    key = hashlib.sha256(repr((asdict(settings), seed, versions, UES_A_PART)).encode()).hexdigest()
+    key = hashlib.sha256(repr((asdict(settings), seed, _versions(), UES_A_PART)).encode()).hexdigest()
     return out.with_name(f".{out.stem}.{key[:12]}.parts")
 
 
 def remove_parts(settings: Raytraced, seed: int, out: Path) -> None:
     """Remove the parts of a file, once it is written."""
     shutil.rmtree(parts_folder(settings, seed, out), ignore_errors=True)
+
+
+def _versions() -> str:
+    return ", ".join(f"{name} {version(name)}" for name in ("sionna-rt", "mitsuba", "drjit"))
 
 
 def _require_enough(wanted: int, found: int, tried: int, settings: Raytraced) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shared.channels import load_channels, shipped_datasets
 from shared.channels.file import load_file
-from shared.channels.writing import COMPRESSED_UP_TO, write_channels
+from shared.channels.writing import COMPRESSED_UP_TO, write_arrays, write_channels
 from shared.errors import InvalidArgumentError
 from shared.transforms import normalize_power
 
@@ -119,3 +119,17 @@ def test_a_source_that_breaks_off_leaves_nothing_behind(tmp_path: Path, x: Tenso
     with pytest.raises(OSError, match="gone"):
         write_channels(tmp_path / "x.npz", broken(), 14)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_come_back_and_the_bytes_depend_on_them_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = {"a": np.arange(5), "b": np.array([[True], [False]]), "c": np.zeros((0, 4), np.float32)}
+    digest = write_arrays(tmp_path / "folder/a.npz", arrays)
+    monkeypatch.setattr("time.localtime", lambda *_: (2040, 1, 2, 3, 4, 5, 0, 1, 0))
+    assert write_arrays(tmp_path / "b.npz", arrays) == digest
+    assert write_arrays(tmp_path / "c.npz", arrays | {"a": np.arange(6)}) != digest
+    with np.load(tmp_path / "folder/a.npz") as stored:
+        assert set(stored) == set(arrays)
+        for name, array in arrays.items():
+            assert stored[name].dtype == array.dtype
+            assert np.array_equal(stored[name], array)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.npz", "b.npz", "c.npz", "folder"]

@@ -23,8 +23,8 @@ def none(_: int) -> None:
 def test_the_paths_of_some_ues_are_theirs_in_their_order() -> None:
     counts = np.array([2, 1, 3])
     values = np.arange(6, dtype=np.float32)
-    traced = Traced(counts, np.ones(3, np.bool_), values / 10, values, values.astype(np.complex64))
-    pool = Pool(np.zeros((3, 3), np.float32), traced, np.zeros((0, 4), np.float32), 0, 0.0)
+    traced = Traced(counts, np.ones(3, np.bool_), values * np.float32(0.1), values, values.astype(np.complex64))
+    pool = Pool(np.zeros((3, 3), np.float32), traced, np.zeros((0, 4), np.float32), 0, 0.0, "")
     assert pool.offsets.tolist() == [0, 2, 3, 6]
     paths = pool.paths_of(np.array([2, 0]))
     assert paths.offsets.tolist() == [0, 3, 5]

@@ -106,7 +106,9 @@ def test_the_walls_are_those_of_the_buildings_and_scale_with_the_scene(tracer: T
     assert (np.abs(larger[:, :2] - (-30.2, 19.2)).max(axis=1) < 0.3).any()
 
 
-def test_without_sionna_rt_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch, street: Raytraced) -> None:
+def test_without_sionna_rt_one_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, street: Raytraced
+) -> None:
     monkeypatch.setitem(sys.modules, "drjit", None)
     with pytest.raises(ImportError, match=r"Ray tracing needs Sionna RT: pip install sionna-rt, or csilink with its"):
         Tracer(street)
