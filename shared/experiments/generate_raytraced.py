@@ -40,9 +40,8 @@ class RaytracedJob:
         out: The .npz file; with ``splits``, each of their names goes before the suffix.
         num_channels: Channels of the one file, without ``splits``.
         splits: Name -> channels of the random split; the split by area has about as many. The last is the test.
-        seed: Seed of the places and of the strips.
-        strip_m: Length of the strips of the split by area.
-        gap_m: Smallest distance between UEs of two of its splits.
+        seed: Seed of the places, and of where the split by area cuts.
+        gap_m: Smallest distance between UEs of two splits by area.
         recipe: Command that makes the files again.
         num_threads: Threads that trace; None for one a core.
     """
@@ -52,7 +51,6 @@ class RaytracedJob:
     num_channels: int
     splits: dict[str, int]
     seed: int
-    strip_m: float
     gap_m: float
     recipe: str
     num_threads: int | None = None
@@ -93,7 +91,7 @@ def generate_raytraced(job: RaytracedJob, progress: Callable[[int], None]) -> li
         The card of each file of channels.
 
     Raises:
-        InvalidArgumentError: If the area has too few places with a path, or the strips leave a split empty.
+        InvalidArgumentError: If the area has too few places with a path, or a split gets no UE.
         ImportError: If Sionna RT or LLVM is not installed, or LLVM is too old.
     """
     job.data_files()
@@ -111,7 +109,7 @@ def write_pool(job: RaytracedJob, pool: Pool) -> list[DatasetCard]:
         pool: ``job.num_ues`` UEs.
 
     Raises:
-        InvalidArgumentError: If the strips leave a split empty.
+        InvalidArgumentError: If a split gets no UE.
     """
     ues = _ues_of_parts(job, pool)
     cards = [_write(job, pool, part, chosen) for part, chosen in ues.items()]
@@ -133,7 +131,7 @@ def _ues_of_parts(job: RaytracedJob, pool: Pool) -> dict[str, NDArray[np.int64]]
     ues = {name: at_random[name] for name in job.splits}
     if len(job.splits) > 1:
         settings, counts = job.settings, list(job.splits.values())
-        split = split_by_area(pool.positions, settings.area, counts, job.strip_m, job.gap_m, job.seed)
+        split = split_by_area(pool.positions, settings.area, counts, job.gap_m, job.seed)
         ues |= {f"area-{name}": np.flatnonzero(split == number) for number, name in enumerate(job.splits)}
         last = list(job.splits)[-1]
         both = np.intersect1d(ues[last], ues[f"area-{last}"])[:MOST_IN_BOTH]
@@ -219,11 +217,11 @@ def _split(job: RaytracedJob, part: str) -> Configuration:
         "paths_file": job.path("paths").name,
         "paths_index": _index_name(part),
     }
-    strips = f"whole strips of about {job.strip_m:g} m, at least {job.gap_m:g} m between UEs of two splits"
+    stretches = f"a whole stretch of street each, at least {job.gap_m:g} m between UEs of two splits"
     if part.startswith("both-"):
-        described["split"] = f"at random, and by area too: {strips}; the first {MOST_IN_BOTH} at most"
+        described["split"] = f"at random, and by area too: {stretches}; the first {MOST_IN_BOTH} at most"
     elif part.startswith("area-"):
-        described["split"] = f"by area: {strips}"
+        described["split"] = f"by area: {stretches}"
     elif part:
         described["split"] = "at random: a UE's neighbours may be in another split"
     return described
