@@ -40,8 +40,9 @@ class RaytracedJob:
         out: The .npz file; with ``splits``, each of their names goes before the suffix.
         num_channels: Channels of the one file, without ``splits``.
         splits: Name -> channels of the random split; the split by area has about as many. The last is the test.
-        seed: Seed of the places, and of where the split by area cuts.
-        gap_m: Smallest distance between UEs of two splits by area.
+        seed: Seed of the places, and of which split a block goes to.
+        block_m: Side of the blocks of ground of the split by area.
+        gap_m: Smallest distance between UEs of two of its splits.
         recipe: Command that makes the files again.
         num_threads: Threads that trace; None for one a core.
     """
@@ -51,6 +52,7 @@ class RaytracedJob:
     num_channels: int
     splits: dict[str, int]
     seed: int
+    block_m: float
     gap_m: float
     recipe: str
     num_threads: int | None = None
@@ -131,7 +133,7 @@ def _ues_of_parts(job: RaytracedJob, pool: Pool) -> dict[str, NDArray[np.int64]]
     ues = {name: at_random[name] for name in job.splits}
     if len(job.splits) > 1:
         settings, counts = job.settings, list(job.splits.values())
-        split = split_by_area(pool.positions, settings.area, counts, job.gap_m, job.seed)
+        split = split_by_area(pool.positions, settings.area, counts, job.block_m, job.gap_m, job.seed)
         ues |= {f"area-{name}": np.flatnonzero(split == number) for number, name in enumerate(job.splits)}
         last = list(job.splits)[-1]
         both = np.intersect1d(ues[last], ues[f"area-{last}"])[:MOST_IN_BOTH]
@@ -217,11 +219,11 @@ def _split(job: RaytracedJob, part: str) -> Configuration:
         "paths_file": job.path("paths").name,
         "paths_index": _index_name(part),
     }
-    stretches = f"a whole stretch of street each, at least {job.gap_m:g} m between UEs of two splits"
+    blocks = f"whole blocks of about {job.block_m:g} m, at least {job.gap_m:g} m between UEs of two splits"
     if part.startswith("both-"):
-        described["split"] = f"at random, and by area too: {stretches}; the first {MOST_IN_BOTH} at most"
+        described["split"] = f"at random, and by area too: {blocks}; the first {MOST_IN_BOTH} at most"
     elif part.startswith("area-"):
-        described["split"] = f"by area: {stretches}"
+        described["split"] = f"by area: {blocks}"
     elif part:
         described["split"] = "at random: a UE's neighbours may be in another split"
     return described

@@ -140,7 +140,8 @@ def raytraced(
         list[str] | None,
         typer.Option(help="NAME=COUNT, repeated: OUT-NAME.npz at random, OUT-area-NAME.npz by area; the test last."),
     ] = None,
-    gap_m: Annotated[float, typer.Option(min=0.0, help="Split by area: distance between UEs of two splits.")] = 2.0,
+    block_m: Annotated[float, typer.Option(min=0.1, help="Split by area: side of the blocks of ground.")] = 5.0,
+    gap_m: Annotated[float, typer.Option(min=0.0, help="Split by area: distance between UEs of two splits.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="Seed of the places.")] = 1,
     num_threads: Annotated[int | None, typer.Option(min=1, help="Threads that trace (one a core).")] = None,
     overwrite: Overwrite = False,
@@ -191,10 +192,10 @@ def raytraced(
     options += [f"--area {text}" for text in area or ()]
     options += [f"--split {text}" for text in splits] or [f"--num-channels {num_channels or NUM_CHANNELS}"]
     if len(splits) > 1:
-        options.append(f"--gap-m {_exact(gap_m)}")
+        options.append(f"--block-m {_exact(block_m)} --gap-m {_exact(gap_m)}")
     recipe = f"csi-lab data generate raytraced {' '.join(options)} --seed {seed} --out {shlex.quote(out.name)}"
     counts = parse_counts(splits)
-    job = RaytracedJob(settings, out, num_channels or NUM_CHANNELS, counts, seed, gap_m, recipe, num_threads)
+    job = RaytracedJob(settings, out, num_channels or NUM_CHANNELS, counts, seed, block_m, gap_m, recipe, num_threads)
     for path in job.data_files():
         require_replaceable(path, recipe, overwrite)
     with ExitStack() as stack:

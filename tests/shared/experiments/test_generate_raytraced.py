@@ -21,7 +21,7 @@ SETTINGS = replace(settings_of("street-3g5", None), num_tx_ant=8, num_subcarrier
 
 
 def job_of(out: Path, **splits: int) -> RaytracedJob:
-    return RaytracedJob(SETTINGS, out, 60, splits, 1, 2.0, "csi-lab data generate raytraced --and so on")
+    return RaytracedJob(SETTINGS, out, 60, splits, 1, 5.0, 1.0, "csi-lab data generate raytraced --and so on")
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_the_random_splits_share_no_ue_those_by_area_no_neighbour_and_both_is_te
     assert sorted(at_random) == list(range(600))
     assert sorted(ues["ues_test"]) == list(range(120))  # the first: the test of a smaller pool is in that of a larger
     gap = np.linalg.norm(place[ues["ues_area_train"], None] - place[None, ues["ues_area_test"]], axis=-1)
-    assert gap.min() >= 2.0
+    assert gap.min() >= 1.0
     assert set(ues["ues_both_test"]) == set(ues["ues_test"]) & set(ues["ues_area_test"])
     assert len(ues["ues_both_test"]) <= MOST_IN_BOTH
 
@@ -111,7 +111,7 @@ def test_a_file_that_is_no_npz_and_splits_too_small_for_one_of_both_are_refused(
     with pytest.raises(InvalidArgumentError, match=r"`out` must end in \.npz; got 's\.mat'"):
         job_of(tmp_path / "s.mat").data_files()
     with pytest.raises(InvalidArgumentError, match="`split` must leave UEs that are test in both splits"):
-        write_pool(job_of(tmp_path / "s.npz", train=599, test=1), pool)
+        write_pool(job_of(tmp_path / "s.npz", train=595, test=5), pool)
 
 
 def test_a_map_is_drawn_where_the_paths_lie_beside_the_data(tmp_path: Path, pool: Pool) -> None:

@@ -31,7 +31,7 @@ def traceable() -> None:
 def test_splits_are_made_and_a_recipe_makes_them_again_and_a_map_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    splits = "--split train=120 --split test=40 --gap-m 1 --seed 3"
+    splits = "--split train=120 --split test=40 --block-m 4 --gap-m 1 --seed 3"
     result = CliRunner().invoke(app, [*GENERATE, *f"{SMALL} {splits}".split(), "--out", str(tmp_path / "s.npz")])
     assert result.exit_code == 0, result.output
     made = {path.name: path.read_bytes() for path in tmp_path.glob("*.npz")}
