@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from shared.channels import ChannelSet, shipped_datasets
+from shared.channels import ChannelSet, load_channels, shipped_datasets
 
 
 @pytest.mark.parametrize("name", shipped_datasets())
@@ -31,3 +31,18 @@ def test_the_indoor_set_is_centred_on_its_first_delays_and_spread_over_the_angle
     by_angle, by_delay = power.sum(dim=1) / power.sum(), power.sum(dim=0) / power.sum()
     assert float(by_delay[:8].sum()) > 0.8
     assert float(by_angle.max()) < 0.3
+
+
+@pytest.mark.parametrize(("name", "carrier_hz"), [("street-3g5", 3.5e9), ("street-28g", 28e9)])
+def test_the_streets_hold_test_channels_of_the_whole_band(name: str, carrier_hz: float) -> None:
+    street = load_channels(name)
+    assert street.shape.dims == (1, 32, 32)
+    assert len(street.h) == 1000
+    assert shipped_datasets()[name].stat().st_size <= 6 * 2**20
+    assert street.card is not None
+    assert street.card.crop_loss == 0.0
+    assert street.card.configuration["carrier_frequency_hz"] == carrier_hz
+    assert street.card.configuration["split"] == (
+        "at random, and by area too: whole blocks of about 5 m, at least 1 m between UEs of two splits; "
+        "the first 1000 at most"
+    )
