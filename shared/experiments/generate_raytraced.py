@@ -18,6 +18,7 @@ from torch import Tensor
 
 from shared.channels import DatasetCard
 from shared.channels.card import write_dataset_card
+from shared.channels.crop_loss import CropLosses
 from shared.channels.multipath import angular_delay_chunks
 from shared.channels.raytraced import Pool, Raytraced, trace_pool
 from shared.channels.raytraced.area_split import split_by_area
@@ -25,7 +26,6 @@ from shared.channels.raytraced.pool import remove_parts
 from shared.channels.stream import Configuration
 from shared.channels.writing import write_arrays, write_channels
 from shared.errors import InvalidArgumentError
-from shared.experiments.import_card import Losses
 from shared.transforms import normalize_power
 
 MOST_IN_BOTH = 1000  # channels of 32 x 32: 4 MB, small enough to ship
@@ -144,15 +144,15 @@ def _ues_of_parts(job: RaytracedJob, pool: Pool) -> dict[str, NDArray[np.int64]]
 
 
 def _write(job: RaytracedJob, pool: Pool, part: str, ues: NDArray[np.int64]) -> DatasetCard:
-    settings, path, losses = job.settings, job.path(part), Losses()
+    settings, path, losses = job.settings, job.path(part), CropLosses()
 
     def channels() -> Iterator[Tensor]:
         for x, loss in angular_delay_chunks(pool.paths_of(ues), settings.sampling):
             losses.add(loss)
             yield normalize_power(x)
 
-    digest = write_channels(path, channels(), len(ues))
-    whole = settings.num_delay_taps == settings.num_subcarriers
+    whole = settings.num_delay_taps == settings.num_subcarriers  # its card says 0, of every channel
+    digest = write_channels(path, channels(), len(ues), crop_loss=None if whole else losses.of_each)
     card = DatasetCard(
         name=path.stem,
         title=settings.title,
@@ -163,7 +163,8 @@ def _write(job: RaytracedJob, pool: Pool, part: str, ues: NDArray[np.int64]) -> 
         num_rx_ant=1,
         num_tx_ant=settings.num_tx_ant,
         num_subcarriers=settings.num_delay_taps,
-        storage="x_re_im [N, rx, angle, delay, (re, im)] float16, unit mean power per channel",
+        storage="x_re_im [N, rx, angle, delay, (re, im)] float16, unit mean power per channel"
+        + ("" if whole else "; crop_loss [N] float32"),
         time_correlation=False,
         crop_loss=0.0 if whole else losses.mean,
         generator=pool.traced_by,
