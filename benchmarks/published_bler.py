@@ -15,7 +15,9 @@ with the true LLRs, as the others had them. That scale is for the link's rates, 
 
 * LDPC: flooding sum-product, 20 iterations, float32, in both; k = 512 has base graph 2 lifted by 64, k = 20 by 4.
 * Polar, SC: no CRC, no rate matching. Ours has the exact check node, theirs the min-sum one, and decides nodes that
-  are a single parity check by Wagner's rule.
+  are a single parity check by Wagner's rule. That is the difference: with min-sum put into Sionna's decoder, aside,
+  ours lost 0.365, 0.098 and 0.0150 of the blocks at 1.5, 2 and 2.5 dB (printed: 0.370, 0.102, 0.0157; exact: 0.327,
+  0.084, 0.0128; true LLRs, 600 errors and more each).
 * PBCH: 32 bits, CRC24C and its interleaver, N = 512, of which Sionna sends 576 at most: the repetition to 864
   (clause 5.4.1.2) is done here. List of 8; theirs has the min-sum metric, ours the exact one. Neither uses the CRC
   before the last bit is decided, nor scrambles.
