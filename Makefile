@@ -5,7 +5,7 @@ PIP_INSTALL := $(PIP) install --constraint constraints.txt
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check protos bench up compose-test postgres-test clean
+.PHONY: help venv demo test check protos bench up compose-test postgres-test raytracing-test clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,8 +39,14 @@ compose-test: ## build the containers, run them and ask REST what arrived (needs
 postgres-test: $(INSTALLED) ## the store's tests on a PostgreSQL in a container
 	.venv/bin/python tests/integration/postgres.py test
 
+raytracing-test: $(INSTALLED) ## the tests that need Sionna RT and libllvm19, in an environment of their own, .venv-rt
+	test -d .venv-rt || $(PYTHON) -m venv .venv-rt
+	.venv/bin/python -c 'import site; print(site.getsitepackages()[0])' > $$(.venv-rt/bin/python -c 'import site; print(site.getsitepackages()[0])')/csilink.pth
+	.venv-rt/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt sionna-rt
+	.venv-rt/bin/python -m pytest tests/shared/channels/raytraced tests/shared/experiments/test_generate_raytraced.py $(ARGS)
+
 clean: ## remove .venv, caches and out/
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist out *.egg-info
+	rm -rf .venv .venv-rt .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist out *.egg-info
 
 # torch goes first and by plain name and version, so that a build chosen beforehand (CPU, a CUDA release) is kept.
 $(INSTALLED): pyproject.toml constraints.txt

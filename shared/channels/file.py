@@ -106,6 +106,8 @@ def load_file(path: Path, domain: Domain | None = None) -> ChannelSet:
         if crop_loss is not None:
             losses.add(crop_loss)
     known = losses.of_each() if stream.loss == "each" else None
+    if known is None and card and card.crop_loss == 0:  # a mean of 0 is that of each: nothing was cropped
+        known = torch.zeros(len(h), dtype=torch.float64)
     return ChannelSet(card.name if card else path.stem, digest, h, stream.shape, card, known)
 
 
