@@ -46,7 +46,7 @@ def plot_coverage(paths: Path, card: DatasetCard, out: Path) -> None:
     for seen, marker, size in ((True, "o", 3), (False, "x", 12)):
         shown = sight == seen
         if shown.any():
-            name = "line of sight" if seen else "none"
+            name = "line of sight" if seen else "no line of sight"
             label = f"{name}: {shown.mean():.1%}"
             x, y = ue[shown, 0], ue[shown, 1]
             dots = axes.scatter(

@@ -1,5 +1,6 @@
 """One picture of what a data set holds."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ def plot_data(info: DataInfo, path: Path) -> None:
     if info.klt_nmse_db:
         klt.semilogx([int(n) for n in info.klt_nmse_db], list(info.klt_nmse_db.values()), "o-", base=2)
     klt.set(xlabel="reals kept", ylabel="NMSE (dB), mean of ratios")
-    klt.set_title(f"Karhunen-Loeve transform, unquantised\n{info.klt_fit}", fontsize=10)
+    fit = textwrap.fill(info.klt_fit, 60)
+    klt.set_title(f"Karhunen-Loeve transform, unquantised\n{fit}", fontsize=10)
     for ax in (strongest, klt):
         ax.xaxis.set_major_formatter("{x:g}")
     for ax in (delay, angle, strongest, klt):

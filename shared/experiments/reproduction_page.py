@@ -64,8 +64,8 @@ stands beside: O1's own channels are not these.""",
     ),
     "street-3g5-area": (
         "CsiNet on a ray-traced street, 3.5 GHz, split by area",
-        """The same street, whole blocks of ground to a split. What it is worse than above is what a network learns at random
-from the test's neighbours. **Not converged** after 20 epochs.""",
+        """The same street, whole blocks of ground to a split. What it is worse than above is what a network learns at
+random from the test's neighbours. **Not converged** after 20 epochs.""",
     ),
     "street-28g": (
         "CsiNet on a ray-traced street, 28 GHz, split at random",
