@@ -1,4 +1,4 @@
-"""DeepMIMO's ray-traced files: a .mat for each base station, in a folder for each city.
+"""DeepMIMO's ray-traced files up to version 3: a .mat for each base station, in a folder for each city.
 
 `channels` is a cell array with one struct a user, whose `p` is [8, paths]: phase (degrees), time of arrival (s), power
 (dBm), arrival azimuth and elevation, departure azimuth and elevation (degrees), line-of-sight flag. Azimuth counts from
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.channels.mat5 import Cells
 from shared.channels.multipath import Paths
@@ -20,8 +21,8 @@ from shared.channels.stream import ChannelStream, Configuration, ReadOptions, in
 from shared.errors import DataFileError, InvalidArgumentError
 
 ROWS = 8
-MOST_DBM = 1000  # far beyond any link; beyond it amplitudes would overflow
-PHASE_DEG, ARRIVAL_S, POWER_DBM, DEPARTURE_AZIMUTH_DEG, DEPARTURE_ELEVATION_DEG = 0, 1, 2, 5, 6
+MOST_DB = 1000  # far beyond any link; beyond it amplitudes would overflow
+RAY_ROWS = [0, 1, 2, 5, 6]  # what `rays_stream` takes
 FILE_OF = ("BS{}_UE_*.mat", "TX{}-*_RX*.mat")  # the generator's name, and the ray tracer's
 
 
@@ -40,19 +41,42 @@ def read_deepmimo(path: Path, arrays: Mapping[str, StoredArray | Cells], options
     users = channels.items if isinstance(channels, Cells) else []
     tables = [_table(path, user) for user in users]
     counts = np.array([table.shape[1] for table in tables], dtype=np.int64)
+    tables.append(np.zeros((ROWS, 0), dtype=np.float32))  # for a file without users
+    rays = np.concatenate(tables, axis=1)[RAY_ROWS].astype(np.float64)
+    return rays_stream(path, counts, rays, options)
+
+
+def rays_stream(
+    path: Path, counts: NDArray[np.int64], rays: NDArray[np.float64], options: ReadOptions
+) -> ChannelStream:
+    """Return the channels of rays that are described as DeepMIMO does.
+
+    Args:
+        path: Their file, for sentences and the card.
+        counts: [users] paths of each user; users without any are left out and counted in the card.
+        rays: [5, paths] phase (degrees), delay (s), power (dB of any reference), azimuth from the x axis and angle from
+            the z axis of departure (degrees).
+        options: Sampling, and the axis of the array.
+
+    Raises:
+        DataFileError: If no user has a path, a power is none, or something is not finite.
+    """
     if not counts.any():
-        raise DataFileError(f"`{path}` must hold users with paths; found {len(tables)} users, none with a path.")
-    flat = np.concatenate(tables, axis=1).astype(np.float64)
-    if not (np.abs(flat[POWER_DBM]) <= MOST_DBM).all():  # so put, not-a-number is refused too
-        worst = flat[POWER_DBM][np.argmax(~(np.abs(flat[POWER_DBM]) <= MOST_DBM))]
-        raise DataFileError(f"powers of `{path}` must be in [-{MOST_DBM}, {MOST_DBM}] dBm; found {worst:.3g}.")
-    elevation, azimuth = np.radians(flat[DEPARTURE_ELEVATION_DEG]), np.radians(flat[DEPARTURE_AZIMUTH_DEG])
+        raise DataFileError(f"`{path}` must hold users with paths; found {len(counts)} users, none with a path.")
+    phase_deg, delay_s, power_db, azimuth_deg, elevation_deg = rays
+    usable = np.abs(power_db) <= MOST_DB  # so put, not-a-number is refused too
+    if not usable.all():
+        worst = power_db[np.argmin(usable)]
+        raise DataFileError(f"powers of `{path}` must be in [-{MOST_DB}, {MOST_DB}] dB; found {worst:.3g}.")
+    if not np.isfinite(rays).all():
+        raise DataFileError(f"`{path}` must hold finite paths; found some that are not.")
+    elevation, azimuth = np.radians(elevation_deg), np.radians(azimuth_deg)
     along = np.sin(elevation) * (np.sin(azimuth) if options.array_axis == "y" else np.cos(azimuth))
     paths = Paths(
         offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]),
         sine=-along,  # `Paths` counts phase as exp(-j pi n u)
-        delay_s=flat[ARRIVAL_S],
-        amplitude=10 ** (flat[POWER_DBM] / 20) * np.exp(1j * np.radians(flat[PHASE_DEG])),
+        delay_s=delay_s,
+        amplitude=10 ** (power_db / 20) * np.exp(1j * np.radians(phase_deg)),
     )
     covered = int((counts > 0).sum())
     configuration: Configuration = {
@@ -71,7 +95,9 @@ def base_station_files(folder: Path, base_stations: tuple[int, ...]) -> list[Pat
     """
     found = {number: path for number in range(1, 65) if (path := _file_of(folder, number))}
     if not found:
-        raise DataFileError(f"`{folder}` must hold DeepMIMO's files (BS1_UE_*.mat); found none.")
+        raise DataFileError(
+            f"`{folder}` must hold DeepMIMO's files (BS1_UE_*.mat, or power_t*_tx*_r*.npz); found none."
+        )
     there = ", ".join(map(str, found))
     missing = [number for number in base_stations if number not in found]
     if missing or not base_stations:

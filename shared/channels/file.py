@@ -138,18 +138,30 @@ def open_stream(path: Path, options: ReadOptions | None = None) -> ChannelStream
         DataFileError: If the file is missing, foreign or truncated. Damage further in shows when it is read.
     """
     options = options or ReadOptions()
+    arrays = open_arrays(path)
+    if isinstance(arrays.get("channels"), Cells):
+        return read_deepmimo(path, arrays, options)
+    stored = {name: array for name, array in arrays.items() if isinstance(array, StoredArray)}
+    return interpret(path, stored, options)
+
+
+def open_arrays(path: Path) -> dict[str, StoredArray | Cells]:
+    """Return what a file holds, by name; nothing large is read yet.
+
+    Args:
+        path: A file of one of `CHANNELS`.
+
+    Raises:
+        DataFileError: If the file is missing, foreign or truncated.
+    """
     if not path.is_file():
         raise DataFileError(f"`{path}` is not a file.")
     if path.suffix not in CHANNELS:
         raise DataFileError(f"`{path}` must end in {', '.join(CHANNELS)}; found {path.suffix or 'no suffix'!r}.")
     try:
-        arrays = CHANNELS[path.suffix](path)
+        return CHANNELS[path.suffix](path)
     except Exception as error:  # zipfile, zlib, HDF5 and NumPy's header parser each raise their own on a broken file
         raise cannot_read(path, error) from error
-    if isinstance(arrays.get("channels"), Cells):
-        return read_deepmimo(path, arrays, options)
-    stored = {name: array for name, array in arrays.items() if isinstance(array, StoredArray)}
-    return interpret(path, stored, options)
 
 
 def _open_mat(path: Path) -> dict[str, StoredArray | Cells]:

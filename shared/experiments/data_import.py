@@ -13,6 +13,7 @@ from shared.channels import DatasetCard
 from shared.channels.card import write_dataset_card
 from shared.channels.crop_loss import CropLosses
 from shared.channels.deepmimo import base_station_files
+from shared.channels.deepmimo_scenario import is_scenario, scenario_streams
 from shared.channels.file import open_stream, read_card_of
 from shared.channels.stream import ChannelStream, Configuration, ReadOptions, cropped, in_its_folder, joined, selected
 from shared.channels.writing import write_channels
@@ -69,8 +70,13 @@ def import_channels(job: ImportJob, progress: Callable[[int, int], None]) -> lis
     paths = {suffix: job.out.with_stem(job.out.stem + suffix) for suffix in _suffixes(job.splits)}
     for path in paths.values():
         require_replaceable(path, job.recipe, job.overwrite)
-    sources, streams, digests = [], [], Configuration()
+    sources: list[tuple[str, DatasetCard | None]] = []
+    streams, digests = [], Configuration()
     for source in job.sources:
+        if is_scenario(source):
+            sources.append((source.name, None))
+            streams += scenario_streams(source, job.options)
+            continue
         for file in _files(source, job.options):
             known, digests[f"sha256_of_{in_its_folder(file)}"] = read_card_of(file)
             options = replace(job.options, trust_layout=job.options.trust_layout or known is not None)

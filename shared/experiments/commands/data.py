@@ -28,9 +28,7 @@ app.add_typer(generate.app, name="generate")
 
 @app.command("import")
 def data_import(
-    sources: Annotated[
-        list[Path], typer.Argument(help="Files (.npz, .npy, .mat, .h5), or a folder of DeepMIMO's .mat files.")
-    ],
+    sources: Annotated[list[Path], typer.Argument(help="Files (.npz, .npy, .mat, .h5), or a folder of DeepMIMO's.")],
     out: Annotated[Path, typer.Option(help="The .npz file to write; its card goes beside it.")],
     name: Annotated[str | None, typer.Option(help="Name of the data set; that of the file unless given.")] = None,
     domain: Annotated[
@@ -44,7 +42,8 @@ def data_import(
     num_tx_ant: Annotated[int, typer.Option(min=1, max=1024, help="Paths: antennas of the BS's ULA.")] = 32,
     array_axis: Annotated[Literal["x", "y"], typer.Option(help="DeepMIMO: axis along which the ULA lies.")] = "y",
     base_station: Annotated[
-        list[int] | None, typer.Option(help="DeepMIMO folder: number of the base station; several may be given.")
+        list[int] | None,
+        typer.Option(help="DeepMIMO folder: number of the base station, from 1; several may be given."),
     ] = None,
     split: Annotated[
         list[str] | None, typer.Option(help="name=share of the environments, a file of its own; the rest is train.")
