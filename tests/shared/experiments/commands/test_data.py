@@ -12,8 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from shared.channels import ChannelSet, load_channels, shipped_datasets, writing
+from shared.digests import sha256_of
 from shared.experiments.__main__ import app, main
 from shared.transforms import to_csinet_rows
+from tests.shared.channels.test_deepmimo import USERS
+from tests.shared.channels.test_deepmimo_scenario import write_scenario
 
 
 def output_of(*arguments: object) -> str:
@@ -109,6 +112,19 @@ def test_a_folder_of_deepmimo_is_imported_by_base_station(tmp_path: Path, shared
     assert (len(channels.h), channels.shape.dims) == (718, (1, 16, 32))
     assert channels.card is not None
     assert channels.card.configuration["users_without_coverage_of_LA/TX3-1_RX4.mat"] == 4617 - 718
+
+
+def test_a_scenario_of_deepmimo_4_is_imported_by_base_station_and_the_card_has_the_digests(tmp_path: Path) -> None:
+    users = {"t001_tx000_r000": [USERS[3]], "t001_tx001_r000": USERS}
+    folder, out = write_scenario(tmp_path / "asu", users), tmp_path / "asu.npz"
+    output_of("data", "import", folder, "--base-station", 2, "--base-station", 1, "--out", out, "--num-tx-ant", 16)
+    channels = load_channels(str(out))
+    assert (len(channels.h), channels.shape.dims) == (3, (1, 16, 32))
+    assert channels.card is not None
+    assert channels.card.source == "asu"
+    found = channels.card.configuration
+    assert found["users_without_coverage_of_asu/t001_tx001"] == 2
+    assert found["sha256_of_asu/delay_t001_tx000_r000.npz"] == sha256_of(folder / "delay_t001_tx000_r000.npz")
 
 
 @pytest.mark.parametrize(
