@@ -58,9 +58,9 @@ Quantised, at equal bits and beside `klt` and `angular-topk`: [codecs.md](codecs
     ),
     "street-3g5": (
         "CsiNet on a ray-traced street, 3.5 GHz, split at random",
-        """`csi-lab data generate raytraced --preset street-3g5` ([raytracing.md](raytracing.md)), split as in the papers
-(a UE of the test stands 0.2 m beside one of the training). **Not converged** after 20 epochs. No paper's figure
-stands beside: O1's own channels are not these.""",
+        """`csi-lab data generate raytraced --preset street-3g5` ([raytracing.md](raytracing.md)), split as in the
+papers: a UE of the test stands 0.2 m beside one of the training. **Not converged** after 20 epochs. No paper's
+figure stands beside: O1's own channels are not these.""",
     ),
     "street-3g5-area": (
         "CsiNet on a ray-traced street, 3.5 GHz, split by area",
