@@ -58,9 +58,12 @@ class Randomness:
     sequence: NDArray[np.integer]
 
     def __post_init__(self) -> None:
-        """Refuse a run that Philox has no key for."""
+        """Refuse a run that Philox has no key for, and UEs that would draw the numbers of another stage."""
         if not 0 <= self.run < 2**64:
             raise InvalidArgumentError(f"`run` must be in [0, 2^64); got {self.run}.")
+        if len(self.ue_id) and not 0 <= int(self.ue_id.min()) <= int(self.ue_id.max()) < 2**32:
+            found = f"{int(self.ue_id.min())} to {int(self.ue_id.max())}"
+            raise InvalidArgumentError(f"`ue_id` must be in [0, 2^32); got {found}.")
 
     def of(self, rows: NDArray[np.integer]) -> "Randomness":
         """Return that of some reports: ``rows`` of the batch."""
@@ -107,8 +110,9 @@ class Randomness:
             count: Numbers of each report; see `words`, of which two numbers take one.
 
         Returns:
-            [batch, count] float32, each up to 7.5 in magnitude; the rounding of logarithm and cosine is that of the
-            machine.
+            [batch, count] float32: the cosines of all pairs, then their sines, so that another count gives others. None
+            is beyond 7.5, and the tail is right to 0.3 % up to 7, a probability of 1e-12; the rounding of logarithm and
+            cosine is that of the machine.
         """
         num_pairs = -(-count // 2)
         words = self.words(stage, num_pairs)

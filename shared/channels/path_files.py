@@ -5,7 +5,7 @@ Channel i is the paths ``offsets[i] : offsets[i + 1]``.
 | array | type | meaning |
 |---|---|---|
 | ``offsets`` | [N + 1] integer | first path of each channel |
-| ``aod`` | [P] float | azimuth of departure off the broadside of the BS's ULA, rad |
+| ``aod`` | [P] float | angle of departure off the broadside of the BS's ULA (elevation included), rad |
 | ``delay`` | [P] float | s |
 | ``amp`` | [P] complex | amplitude at the lowest subcarrier, carrier phase included |
 | ``env_id`` | [N] integer, optional | environment; a split must not share one |

@@ -133,8 +133,8 @@ def test_two_processes_measure_what_one_computes(
         assert [score["snr_db"] for score in group["downlink"]] == list(DOWNLINK_SNR_DB)
         assert scores.downlink is not None
         for j, score in enumerate(group["downlink"]):
-            assert score["bler"]["value"] == pytest.approx(scores.downlink.bler[:, j].mean(), rel=1e-5)
-            efficiency = scores.downlink.spectral_efficiency[:, j].mean()
+            assert score["bler"]["value"] == pytest.approx(scores.downlink.bler[:, j].mean().item(), rel=1e-5)
+            efficiency = scores.downlink.spectral_efficiency[:, j].mean().item()
             assert score["spectral_efficiency"]["value"] == pytest.approx(efficiency, rel=1e-6)
 
 

@@ -152,3 +152,9 @@ def test_a_run_beyond_the_key_is_refused() -> None:
     for run in (-1, 2**64):
         with pytest.raises(InvalidArgumentError, match="`run` must be in"):
             Randomness(run, np.array([0]), np.array([0]))
+
+
+@pytest.mark.parametrize("ue_id", [-1, 2**32])
+def test_a_ue_that_would_draw_the_numbers_of_another_stage_is_refused(ue_id: int) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"`ue_id` must be in \[0, 2\^32\); got"):
+        Randomness(1, np.array([0, ue_id]), np.array([0, 0]))
