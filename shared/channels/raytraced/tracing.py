@@ -64,7 +64,7 @@ class Tracer:
             ImportError: If Sionna RT or LLVM is not installed, or LLVM is too old.
         """
         self._settings = settings
-        self._mi, rt = _load(num_threads)
+        self._dr, self._mi, rt = _load(num_threads)
         # Merged shapes are quicker, but cannot be scaled.
         self._scene: Any = rt.load_scene(getattr(rt.scene, settings.scene), merge_shapes=settings.scale == 1.0)
         if settings.scale != 1.0:
@@ -89,8 +89,9 @@ class Tracer:
         """
         n = len(positions)
         for i in range(self.num_ues_at_once):  # always as many: another number would be compiled anew
-            place = positions[min(i, n - 1)].tolist()
-            self._scene.receivers[f"ue{i}"].position = self._mi.Point3f(*place)
+            place = self._mi.Point3f(*positions[min(i, n - 1)].tolist())
+            self._dr.make_opaque(place)  # a literal would be compiled into kernels, which are kept as long as we live
+            self._scene.receivers[f"ue{i}"].position = place
         paths = self._solver(
             self._scene,
             max_depth=self._settings.max_depth,
@@ -157,8 +158,8 @@ class Tracer:
         return near
 
 
-def _load(num_threads: int | None) -> tuple[Any, Any]:
-    """Return the modules mitsuba and sionna.rt, on the LLVM backend."""
+def _load(num_threads: int | None) -> tuple[Any, Any, Any]:
+    """Return the modules drjit, mitsuba and sionna.rt, on the LLVM backend."""
     try:
         import drjit  # noqa: PLC0415  (heavy extra, imported only in this file)
         import mitsuba  # noqa: PLC0415
@@ -176,7 +177,7 @@ def _load(num_threads: int | None) -> tuple[Any, Any]:
         drjit.set_thread_count(num_threads)
     import sionna.rt  # noqa: PLC0415  (after the variant: else it looks for a GPU)
 
-    return mitsuba, sionna.rt
+    return drjit, mitsuba, sionna.rt
 
 
 def require_llvm(version: int) -> None:

@@ -97,6 +97,20 @@ def test_a_ue_in_a_building_has_no_path(tracer: Tracer) -> None:
     assert (nothing.counts.tolist(), len(nothing.amplitude)) == ([0], 0)
 
 
+def test_other_places_are_traced_by_the_kernels_of_the_first(tracer: Tracer, street: Raytraced) -> None:
+    """What is compiled stays in memory, and on the disk in ~/.drjit: both would grow with the UEs."""
+    import drjit as dr
+
+    kernels = []
+    with dr.scoped_set_flag(dr.JitFlag.KernelHistory):
+        for seed in (5, 6):
+            dr.kernel_history_clear()
+            tracer.trace(places(street, 10, seed))
+            kernels.append({kernel["hash"] for kernel in dr.kernel_history([dr.KernelType.JIT])})
+    assert len(kernels[0]) > 20
+    assert len(kernels[1] - kernels[0]) <= 2  # two hold how many rays met a wall, which repeats
+
+
 def test_the_walls_are_those_of_the_buildings_and_scale_with_the_scene(tracer: Tracer, street: Raytraced) -> None:
     walls = tracer.walls()
     corner = np.abs(walls[:, :2] - (-15.1, 9.6)).max(axis=1) < 0.15
