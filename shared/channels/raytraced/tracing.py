@@ -92,16 +92,21 @@ class Tracer:
             place = self._mi.Point3f(*positions[min(i, n - 1)].tolist())
             self._dr.make_opaque(place)  # a literal would be compiled into kernels, which are kept as long as we live
             self._scene.receivers[f"ue{i}"].position = place
-        paths = self._solver(
-            self._scene,
-            max_depth=self._settings.max_depth,
-            samples_per_src=self._settings.num_rays,
-            specular_reflection=True,
-            diffuse_reflection=False,
-            refraction=False,
-            diffraction=False,
-            seed=RAY_SEED,
-        )
+        try:
+            paths = self._solver(
+                self._scene,
+                max_depth=self._settings.max_depth,
+                samples_per_src=self._settings.num_rays,
+                specular_reflection=True,
+                diffuse_reflection=False,
+                refraction=False,
+                diffraction=False,
+                seed=RAY_SEED,
+            )
+        except RuntimeError as error:
+            if _is_interrupt(error):
+                raise KeyboardInterrupt from error
+            raise
         return self._strongest(paths, n)
 
     def _strongest(self, paths: Any, n: int) -> Traced:
@@ -178,6 +183,11 @@ def _load(num_threads: int | None) -> tuple[Any, Any, Any]:
     import sionna.rt  # noqa: PLC0415  (after the variant: else it looks for a GPU)
 
     return drjit, mitsuba, sionna.rt
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C is behind it: what is raised inside Dr.Jit's loops comes out as the cause of others."""
+    return error is not None and (isinstance(error, KeyboardInterrupt) or _is_interrupt(error.__cause__))
 
 
 def require_llvm(version: int) -> None:

@@ -111,6 +111,28 @@ def test_other_places_are_traced_by_the_kernels_of_the_first(tracer: Tracer, str
     assert len(kernels[1] - kernels[0]) <= 2  # two hold how many rays met a wall, which repeats
 
 
+@pytest.mark.parametrize(("raised", "seen"), [(KeyboardInterrupt, KeyboardInterrupt), (ValueError, RuntimeError)])
+def test_an_interrupt_inside_the_solvers_loop_is_an_interrupt(
+    raised: type[BaseException],
+    seen: type[BaseException],
+    tracer: Tracer,
+    street: Raytraced,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import drjit as dr
+    import mitsuba as mi
+
+    def break_off(_: mi.UInt) -> None:
+        raise raised
+
+    def loops(*_: object, **__: object) -> None:
+        dr.while_loop((mi.UInt(0),), lambda i: i < 3, break_off)
+
+    monkeypatch.setattr(tracer, "_solver", loops)
+    with pytest.raises(seen):
+        tracer.trace(places(street, 1, seed=1))
+
+
 def test_the_walls_are_those_of_the_buildings_and_scale_with_the_scene(tracer: Tracer, street: Raytraced) -> None:
     walls = tracer.walls()
     corner = np.abs(walls[:, :2] - (-15.1, 9.6)).max(axis=1) < 0.15
