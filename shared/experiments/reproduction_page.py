@@ -67,6 +67,15 @@ figure stands beside: O1's own channels are not these.""",
         """The same street, whole blocks of ground to a split. What it is worse than above is what a network learns at
 random from the test's neighbours. **Not converged** after 20 epochs.""",
     ),
+    "street-3g5-narrow": (
+        "CsiNet on a ray-traced street, 3.5 GHz, 32 neighbouring subcarriers, split at random",
+        """`--preset street-3g5 --bandwidth-hz 6.25e6`: the first 32 of 512 subcarriers over 100 MHz, as DeepMIMO's own
+generator takes them unless told otherwise. The channel is nearly flat. **Not converged** after 20 epochs.""",
+    ),
+    "street-3g5-narrow-area": (
+        "CsiNet on a ray-traced street, 3.5 GHz, 32 neighbouring subcarriers, split by area",
+        """The same, whole blocks of ground to a split. **Not converged** after 20 epochs.""",
+    ),
     "street-28g": (
         "CsiNet on a ray-traced street, 28 GHz, split at random",
         """`--preset street-28g`: a street with a crossing, 89 % line of sight. **Not converged** after 20 epochs.""",
