@@ -150,11 +150,12 @@ def _require_enough(wanted: int, found: int, tried: int, settings: Raytraced) ->
 
 
 def _part(path: Path, part: NDArray[np.float32], tracer: Tracer) -> tuple[Traced, float]:
-    """Return the paths of a part and the seconds that they took, from its file where that is there."""
+    """Return the paths of a part and the seconds that they took, from its file where that holds as many places."""
     if path.exists():
         with np.load(path) as stored:
-            fields = [stored[name] for name in ("counts", "line_of_sight", "aod", "delay_s", "amplitude")]
-            return Traced(*fields), float(stored["seconds"])
+            if len(stored["counts"]) == len(part):  # the last part of a run that wanted fewer UEs is shorter
+                fields = [stored[name] for name in ("counts", "line_of_sight", "aod", "delay_s", "amplitude")]
+                return Traced(*fields), float(stored["seconds"])
     start = time.perf_counter()
     step = tracer.num_ues_at_once
     traced = _joined([tracer.trace(part[i : i + step]) for i in range(0, len(part), step)])

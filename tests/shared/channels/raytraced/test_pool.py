@@ -15,6 +15,8 @@ from shared.channels.raytraced.settings import Rectangle
 from shared.channels.raytraced.tracing import Traced, Tracer
 from shared.errors import InvalidArgumentError
 
+SPEED_OF_LIGHT = 299_792_458.0  # m/s
+
 
 def none(_: int) -> None:
     pass
@@ -73,6 +75,21 @@ def test_an_area_inside_a_building_is_refused(
     settings = replace(street, area=(Rectangle(-5.0, 5.0, 15.0, 30.0),))
     with pytest.raises(InvalidArgumentError, match="`area` must have 2 places with a path; found 0 of 40"):
         trace_pool(settings, 2, 1, tmp_path / "x.npz", none)
+
+
+def test_the_short_part_of_a_small_run_is_traced_anew_for_a_larger_one(
+    tracer: Tracer, street: Raytraced, tmp_path: Path
+) -> None:
+    settings = replace(street, area=(Rectangle(-5.0, 5.0, -5.0, 30.0),))  # a half of it lies in a building
+    out = tmp_path / "x.npz"
+    trace_pool(settings, 2, 1, out, none)
+    larger = trace_pool(settings, 60, 1, out, none)
+    assert len(larger.positions) == 60
+    first = larger.traced.delay_s[larger.offsets[:-1]]  # of the strongest path: the line of sight, where there is one
+    distance = np.linalg.norm(larger.positions - np.array(settings.bs_position_m), axis=1)
+    seen = larger.traced.line_of_sight
+    assert seen.any()
+    assert np.allclose(first[seen] * SPEED_OF_LIGHT, distance[seen], rtol=1e-5)
 
 
 KILLED = """
