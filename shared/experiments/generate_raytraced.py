@@ -70,11 +70,16 @@ class RaytracedJob:
         """Return the files of channels that will be written.
 
         Raises:
-            InvalidArgumentError: If ``out`` has another suffix.
+            InvalidArgumentError: If ``out`` has another suffix, or a split the name of a file that is made beside it.
         """
         if self.out.suffix != ".npz":
             raise InvalidArgumentError(f"`out` must end in .npz; got {self.out.name!r}.")
         names = list(self.splits)
+        for name in names:
+            if name == "paths" or name.replace("_", "-").startswith(("area-", "both-")):
+                raise InvalidArgumentError(f"`split` must not be paths, nor begin with area- or both-; got {name!r}.")
+        if len({_index_name(name) for name in names}) < len(names):  # a-b and a_b
+            raise InvalidArgumentError(f"`split` must have names that differ in more than - and _; got {names}.")
         of_both = [f"both-{names[-1]}"] if len(names) > 1 else []
         by_area = [f"area-{name}" for name in names] if len(names) > 1 else []
         return [self.path(part) for part in ([*names, *by_area, *of_both] or [""])]

@@ -114,6 +114,17 @@ def test_a_file_that_is_no_npz_and_splits_too_small_for_one_of_both_are_refused(
         write_pool(job_of(tmp_path / "s.npz", train=595, test=5), pool)
 
 
+@pytest.mark.parametrize("name", ["paths", "area-train", "area_train", "both-test", "both_test"])
+def test_a_split_with_the_name_of_another_file_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"`split` must not be paths, .*; got '{name}'"):
+        job_of(tmp_path / "s.npz", train=420, **{name: 60}).data_files()
+
+
+def test_splits_whose_ues_would_have_one_name_in_the_file_of_paths_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="`split` must have names that differ in more than - and _"):
+        job_of(tmp_path / "s.npz", **{"a-b": 420, "a_b": 60}).data_files()
+
+
 def test_a_map_is_drawn_where_the_paths_lie_beside_the_data(tmp_path: Path, pool: Pool) -> None:
     cards = write_pool(job_of(tmp_path / "s.npz", train=420, val=60, test=120), pool)
     paths = paths_beside(tmp_path / "s-test.npz", cards[2])
