@@ -1,6 +1,7 @@
 """A map of ray-traced UEs: walls, base station, and the power that each UE receives."""
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from matplotlib.collections import LineCollection
@@ -8,15 +9,26 @@ from matplotlib.figure import Figure
 
 from shared.channels import DatasetCard
 from shared.errors import DataFileError
+from shared.experiments.replacing import maker_of
 
 MARGIN_M = 15.0
 
 
 def paths_beside(path: Path, card: DatasetCard | None) -> Path | None:
-    """Return the file of paths that belongs to a data set, or None where the card names none or it is not there."""
+    """Return the file of paths that belongs to a data set.
+
+    Args:
+        path: File of the data set.
+        card: Its card.
+
+    Returns:
+        None where the card names none, it is not there, or another command made it.
+    """
     name = card.configuration.get("paths_file") if card else None
     paths = path.with_name(Path(name).name) if isinstance(name, str) else None
-    return paths if paths and paths.is_file() else None
+    if card is None or paths is None or not paths.is_file():
+        return None
+    return paths if maker_of(paths) in (None, card.recipe) else None  # None: what cannot be read is `plot_coverage`'s
 
 
 def plot_coverage(paths: Path, card: DatasetCard, out: Path) -> None:
@@ -36,7 +48,7 @@ def plot_coverage(paths: Path, card: DatasetCard, out: Path) -> None:
             ue, bs, walls = stored["ue_pos"][ues], stored["bs_pos"], stored["walls"]
             sight = stored["los"][ues]
             power = np.add.reduceat(np.abs(stored["amp"]) ** 2, stored["offsets"][:-1])[ues]
-    except (KeyError, IndexError, ValueError, OSError) as error:
+    except (LookupError, ValueError, OSError, BadZipFile) as error:
         raise DataFileError(f"`{paths}` must hold the paths of {card.name}: {error}") from error
     figure = Figure(figsize=(10, 7), layout="constrained")
     axes = figure.subplots()

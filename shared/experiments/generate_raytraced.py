@@ -249,5 +249,6 @@ def _path_arrays(job: RaytracedJob, pool: Pool, ues: dict[str, NDArray[np.int64]
         "ue_pos": pool.positions,
         "bs_pos": np.array(job.settings.bs_position_m, dtype=np.float32),
         "walls": pool.walls,
+        "recipe": np.frombuffer(job.recipe.encode(), dtype=np.uint8),  # the readers take numbers alone
         **{_index_name(part): chosen.astype(np.int32) for part, chosen in ues.items()},
     }

@@ -196,7 +196,7 @@ def raytraced(
     recipe = f"csi-lab data generate raytraced {' '.join(options)} --seed {seed} --out {shlex.quote(out.name)}"
     counts = parse_counts(splits)
     job = RaytracedJob(settings, out, num_channels or NUM_CHANNELS, counts, seed, block_m, gap_m, recipe, num_threads)
-    for path in job.data_files():
+    for path in [*job.data_files(), job.path("paths")]:
         require_replaceable(path, recipe, overwrite)
     with ExitStack() as stack:
         bar = Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True))

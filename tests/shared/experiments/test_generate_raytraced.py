@@ -134,6 +134,8 @@ def test_a_map_is_drawn_where_the_paths_lie_beside_the_data(tmp_path: Path, pool
     assert paths_beside(tmp_path / "s-test.npz", None) is None
     (tmp_path / "elsewhere").mkdir()
     assert paths_beside(tmp_path / "elsewhere/s-test.npz", cards[2]) is None
+    write_pool(replace(job_of(tmp_path / "s.npz"), num_channels=600, recipe="another"), pool)
+    assert paths_beside(tmp_path / "s-test.npz", cards[2]) is None  # it holds other UEs
     (tmp_path / "s-paths.npz").write_bytes(b"PK")
     with pytest.raises(DataFileError, match=r"s-paths\.npz` must hold the paths of s-test: "):
         plot_coverage(paths, cards[2], tmp_path / "map.png")

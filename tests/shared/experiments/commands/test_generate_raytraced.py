@@ -4,12 +4,14 @@ import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from shared.channels import load_channels
 from shared.channels.raytraced import settings_of
 from shared.channels.raytraced.tracing import Tracer
+from shared.channels.writing import write_arrays
 from shared.experiments.__main__ import app, main
 
 GENERATE = ["data", "generate", "raytraced"]
@@ -105,6 +107,17 @@ def test_another_commands_file_is_not_replaced(
         main()
     assert "x-area-test.npz` is, and no card beside it" in capsys.readouterr().err
     assert (tmp_path / "x-area-test.npz").read_bytes() == b"somebody's"
+
+
+def test_another_commands_paths_are_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = np.frombuffer(b"csi-lab data generate raytraced --of another", dtype=np.uint8)
+    write_arrays(tmp_path / "x-paths.npz", {"recipe": recipe})
+    monkeypatch.setattr(sys, "argv", ["csi-lab", *GENERATE, "--scene", "munich", "--out", str(tmp_path / "x.npz")])
+    with pytest.raises(SystemExit):
+        main()
+    assert "x-paths.npz` is, and `csi-lab data generate raytraced --of another` made it" in capsys.readouterr().err
 
 
 def test_the_help_names_the_presets_and_the_scenes() -> None:
