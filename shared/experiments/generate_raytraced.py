@@ -143,7 +143,10 @@ def _ues_of_parts(job: RaytracedJob, pool: Pool) -> dict[str, NDArray[np.int64]]
         last = list(job.splits)[-1]
         both = np.intersect1d(ues[last], ues[f"area-{last}"])[:MOST_IN_BOTH]
         if not len(both):
-            raise InvalidArgumentError(f"`split` must leave UEs that are {last} in both splits; got none of so few.")
+            raise InvalidArgumentError(
+                f"`split` must leave UEs that are {last} in both splits; got none of {job.num_ues} with --block-m "
+                f"{job.block_m:g} and --gap-m {job.gap_m:g}. Take more UEs, or smaller blocks and gaps."
+            )
         ues[f"both-{last}"] = both
     return ues
 

@@ -13,14 +13,13 @@ from rich.table import Table
 
 from shared.errors import InvalidArgumentError
 from shared.experiments.commands import generate
-from shared.experiments.commands.printing import AsJson, command_line, console, print_card
+from shared.experiments.commands.printing import AsJson, command_line, console, print_card, warn_of_crop
 from shared.experiments.replacing import Overwrite
 
 if TYPE_CHECKING:
     from shared.experiments.data_info import DataInfo
 
 MOST_ROWS = 64  # of a table
-MOST_CROP_LOSS = 0.1  # above this the crop, not the codec, would decide the error against the whole channel
 
 app = typer.Typer(no_args_is_help=True, help="Data sets of channels.")
 app.add_typer(generate.app, name="generate")
@@ -79,8 +78,7 @@ def data_import(
     for card in cards:
         print_card(card.name, card.model_dump())
         typer.echo(f"file {out.with_name(card.file)}")
-        if card.crop_loss is not None and card.crop_loss > MOST_CROP_LOSS:
-            typer.echo(f"The crop leaves out {card.crop_loss:.1%} of the energy: keep more taps?", err=True)
+        warn_of_crop(card)
 
 
 @app.command("info")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from shared.errors import InvalidArgumentError
-from shared.experiments.commands.printing import print_card
+from shared.experiments.commands.printing import print_card, warn_of_crop
 from shared.experiments.replacing import Overwrite, require_replaceable
 
 app = typer.Typer(no_args_is_help=True, help="Generate channels.")
@@ -211,6 +211,7 @@ def raytraced(
     for card in cards:
         print_card(card.name, card.model_dump())
         typer.echo(f"file {out.with_name(card.file)}")
+        warn_of_crop(card)
     typer.echo(f"file {job.path('paths')}")
 
 

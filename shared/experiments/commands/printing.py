@@ -12,7 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from shared.channels import DatasetCard
     from shared.model_files import CodecCard
+
+MOST_CROP_LOSS = 0.1  # above this the crop, not the codec, would decide the error against the whole channel
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 console = Console()
@@ -32,6 +35,12 @@ def print_model(card: "CodecCard", folder: Path) -> None:
     """Print the card of a model just made, and its file."""
     print_card(card.name, card.model_dump())
     typer.echo(f"file {folder / card.name}.safetensors")
+
+
+def warn_of_crop(card: "DatasetCard") -> None:
+    """Print a sentence to stderr where the delay taps kept lack much of the energy."""
+    if card.crop_loss is not None and card.crop_loss > MOST_CROP_LOSS:
+        typer.echo(f"The crop leaves out {card.crop_loss:.1%} of the energy: keep more taps?", err=True)
 
 
 def _lines(value: object) -> str:

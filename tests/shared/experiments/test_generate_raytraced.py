@@ -110,7 +110,9 @@ def test_one_split_has_no_split_by_area(tmp_path: Path, pool: Pool) -> None:
 def test_a_file_that_is_no_npz_and_splits_too_small_for_one_of_both_are_refused(tmp_path: Path, pool: Pool) -> None:
     with pytest.raises(InvalidArgumentError, match=r"`out` must end in \.npz; got 's\.mat'"):
         job_of(tmp_path / "s.mat").data_files()
-    with pytest.raises(InvalidArgumentError, match="`split` must leave UEs that are test in both splits"):
+    with pytest.raises(
+        InvalidArgumentError, match="test in both splits; got none of 600 with --block-m 5 and --gap-m 1"
+    ):
         write_pool(job_of(tmp_path / "s.npz", train=595, test=5), pool)
 
 

@@ -1,5 +1,6 @@
 """`csi-lab data generate raytraced`, as a user calls it."""
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -51,6 +52,14 @@ def test_splits_are_made_and_a_recipe_makes_them_again_and_a_map_is_drawn(
     assert {path.name: path.read_bytes() for path in Path().glob("*.npz")} == made
     shown = CliRunner().invoke(app, ["data", "info", "s-train.npz", "--plot", "s.png"])
     assert shown.output.endswith("plot s.png\nplot s-map.png\n")
+
+
+@pytest.mark.usefixtures("traceable")
+def test_a_large_crop_is_said(tmp_path: Path) -> None:
+    arguments = f"{SMALL} --num-delay-taps 1 --num-channels 20 --out".split()
+    result = CliRunner().invoke(app, [*GENERATE, *arguments, str(tmp_path / "x.npz")])
+    assert result.exit_code == 0, result.output
+    assert re.search(r"The crop leaves out [0-9.]+% of the energy: keep more taps\?", result.stderr)
 
 
 @pytest.mark.parametrize(
