@@ -49,6 +49,6 @@ def maker_of(path: Path) -> str | None:
         if card.exists():
             return str(json.loads(card.read_bytes())["recipe"])
         with np.load(path) as stored:
-            return stored["recipe"].tobytes().decode()
+            return str(stored["recipe"].tobytes(), "utf-8")
     except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):  # of something else
         return None

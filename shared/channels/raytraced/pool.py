@@ -25,6 +25,7 @@ from shared.channels.raytraced.tracing import Traced, Tracer
 from shared.errors import InvalidArgumentError
 
 UES_A_PART = 1000
+MOST_UES = 200_000  # their places, drawn at once, take 0.55 GB
 MOST_TRIED = 20  # places for each UE that is wanted: below 5 % coverage something is wrong with site or area
 
 
@@ -83,15 +84,15 @@ def trace_pool(
         num_ues: How many.
         seed: Seed of the places, in [0, 2^64).
         out: File that is being made: the parts lie in a folder beside it, `parts_folder`, until they are removed.
-        progress: Called with the number of UEs just covered, by this run or an earlier one.
+        progress: Called with the number of UEs just covered, by this run or an earlier one; with 0 before the first.
         num_threads: Threads that trace; None for one a core.
 
     Raises:
         InvalidArgumentError: If a number is out of its range, or the area has too few places with a path.
         ImportError: If Sionna RT or LLVM is not installed, or LLVM is too old.
     """
-    if num_ues < 1:
-        raise InvalidArgumentError(f"`num_channels` must be above 0; got {num_ues}.")
+    if not 1 <= num_ues <= MOST_UES:
+        raise InvalidArgumentError(f"`num_channels`, of all splits, must be in [1, {MOST_UES}]; got {num_ues}.")
     if not 0 <= seed < 2**64:
         raise InvalidArgumentError(f"`seed` must be in [0, 2^64); got {seed}.")
     all_places = places(settings, MOST_TRIED * num_ues, seed)
@@ -99,6 +100,7 @@ def trace_pool(
     tracer = Tracer(settings, num_threads)
     folder = parts_folder(settings, seed, out)
     folder.mkdir(parents=True, exist_ok=True)
+    progress(0)
     parts, covered, seconds = [], 0, 0.0
     for number in range(-(-len(all_places) // UES_A_PART)):
         part = all_places[number * UES_A_PART : (number + 1) * UES_A_PART]

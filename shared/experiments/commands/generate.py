@@ -116,7 +116,11 @@ def raytraced(
         float | None, typer.Option(help="Direction in which the BS's antennas follow each other, from the x axis.")
     ] = None,
     area: Annotated[
-        list[str] | None, typer.Option(help="X0,X1,Y0,Y1 of ground where UEs stand, m; repeated (the scene's site).")
+        list[str] | None,
+        typer.Option(
+            help="X0,X1,Y0,Y1 of ground where UEs stand, m; repeated (the scene's site). Where two overlap, random "
+            "places are twice as dense; a grid's are not."
+        ),
     ] = None,
     grid_spacing_m: Annotated[
         float | None, typer.Option(help="UEs on a grid of this; 0 for random places (0; presets: 0.2 and 0.4).")
@@ -134,7 +138,7 @@ def raytraced(
     max_depth: Annotated[int | None, typer.Option(help="Reflections of a path at most (4).")] = None,
     num_rays: Annotated[int | None, typer.Option(help="Rays shot to find the walls (20000).")] = None,
     num_channels: Annotated[
-        int | None, typer.Option(min=1, max=10**7, help=f"Channels to make, in one file ({NUM_CHANNELS}).")
+        int | None, typer.Option(min=1, help=f"Channels to make, in one file ({NUM_CHANNELS}).")
     ] = None,
     split: Annotated[
         list[str] | None,
@@ -198,16 +202,21 @@ def raytraced(
     job = RaytracedJob(settings, out, num_channels or NUM_CHANNELS, counts, seed, block_m, gap_m, recipe, num_threads)
     for path in [*job.data_files(), job.path("paths")]:
         require_replaceable(path, recipe, overwrite)
-    with ExitStack() as stack:
-        bar = Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True))
-        task = bar.add_task(out.name, total=job.num_ues)
+    bar = Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True))
+    task = bar.add_task(out.name, total=job.num_ues)
+    try:
+        with ExitStack() as stack:
 
-        def progress(num_ues: int) -> None:
-            if not bar.live.is_started:  # not earlier: what is not installed is one sentence alone
-                stack.enter_context(bar)
-            bar.advance(task, num_ues)
+            def progress(num_ues: int) -> None:
+                if not bar.live.is_started:  # not earlier: what is not installed is one sentence alone
+                    stack.enter_context(bar)
+                bar.advance(task, num_ues)
 
-        cards = generate_raytraced(job, progress)
+            cards = generate_raytraced(job, progress)
+    except KeyboardInterrupt:
+        if kept := int(bar.tasks[0].completed):
+            typer.echo(f"Stopped; {kept} UEs are kept, and the same command goes on from there.", err=True)
+        raise
     for card in cards:
         print_card(card.name, card.model_dump())
         typer.echo(f"file {out.with_name(card.file)}")

@@ -34,7 +34,10 @@ def test_the_paths_of_some_ues_are_theirs_in_their_order() -> None:
     assert np.allclose(np.arcsin(paths.sine), [0.3, 0.4, 0.5, 0.0, 0.1])
 
 
-@pytest.mark.parametrize(("num_ues", "seed", "sentence"), [(0, 1, "`num_channels`"), (1, -1, "`seed`")])
+@pytest.mark.parametrize(
+    ("num_ues", "seed", "sentence"),
+    [(0, 1, "`num_channels`"), (200_001, 1, "`num_channels`, of all splits, must be in"), (1, -1, "`seed`")],
+)
 def test_numbers_out_of_range_are_refused(
     num_ues: int, seed: int, sentence: str, street: Raytraced, tmp_path: Path
 ) -> None:
@@ -55,7 +58,7 @@ def test_ues_without_a_path_are_skipped_and_counted_and_fewer_are_the_first_of_m
     settings = replace(street, area=(Rectangle(0.0, 10.0, 0.0, 20.0),))  # a half of it lies in a building
     steps: list[int] = []
     many = trace_pool(settings, 30, 1, tmp_path / "x.npz", steps.append)
-    assert sum(steps) == 30
+    assert (steps[0], sum(steps)) == (0, 30)
     assert len(many.positions) == len(many.traced.counts) == 30
     assert many.traced.counts.min() >= 1
     assert (many.positions[:, 1] < 9.7).all()
@@ -101,7 +104,7 @@ pool.UES_A_PART = 20
 parts = []
 def kill(_):
     parts.append(1)
-    if len(parts) == 2:
+    if len(parts) == 3:  # 0 before the first
         os.kill(os.getpid(), signal.SIGKILL)
 trace_pool(STREET, 60, 1, Path({out!r}), kill)
 """

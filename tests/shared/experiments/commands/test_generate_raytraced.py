@@ -3,17 +3,20 @@
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from shared.channels import load_channels
+from shared.channels import DatasetCard, load_channels
 from shared.channels.raytraced import settings_of
 from shared.channels.raytraced.tracing import Tracer
 from shared.channels.writing import write_arrays
+from shared.experiments import generate_raytraced
 from shared.experiments.__main__ import app, main
+from shared.experiments.generate_raytraced import RaytracedJob
 
 GENERATE = ["data", "generate", "raytraced"]
 SMALL = (
@@ -105,6 +108,19 @@ def test_without_sionna_rt_the_sentence_says_what_to_install(
         "csi-lab: Ray tracing needs Sionna RT: pip install sionna-rt, or csilink with its extra `raytracing`.\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_says_how_many_ues_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: RaytracedJob, progress: Callable[[int], None]) -> list[DatasetCard]:
+        progress(0)
+        progress(1000)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generate_raytraced, "generate_raytraced", interrupted)
+    result = CliRunner().invoke(app, [*GENERATE, "--preset", "street-28g", "--out", str(tmp_path / "x.npz")])
+    assert result.exit_code == 130
+    assert "1000/18100" in result.stderr
+    assert "Stopped; 1000 UEs are kept, and the same command goes on from there.\n" in result.stderr
 
 
 def test_another_commands_file_is_not_replaced(
