@@ -35,15 +35,15 @@ def main(
     """Measure and write JSON."""
     command = f"python -m benchmarks.raytraced_profile {' '.join(name.name for name in names)}"
     result = {"command": command, "data": [_profile(name) for name in names]}
+    text = json.dumps(result, indent=2)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "raytraced_profile.json").write_text(json.dumps(result, indent=2) + "\n")
-    typer.echo(json.dumps(result, indent=2))
+    (out / "raytraced_profile.json").write_text(text + "\n")
+    typer.echo(text)
 
 
 def _profile(name: Path) -> dict[str, Any]:
     _, card = _read(name, "train")
-    paths = paths_beside(_file(name, "train"), card)
-    if paths is None:
+    if (paths := paths_beside(name, card)) is None:
         raise DataFileError(f"`{name}-paths.npz` must lie beside the data, made by the same command.")
     with np.load(paths) as stored:
         arrays = {key: stored[key] for key in stored}
@@ -51,7 +51,6 @@ def _profile(name: Path) -> dict[str, Any]:
         "name": name.name,
         "recipe": card.recipe,
         "generator": card.generator,
-        "num_ues": len(arrays["ue_pos"]),
         "line_of_sight_share": round(float(arrays["los"].mean()), 4),
         "mean_paths": round(float(np.diff(arrays["offsets"]).mean()), 2),
         "percentiles": PERCENTILES,
@@ -85,21 +84,18 @@ def _nearest(name: Path, arrays: Arrays, train: str, test: str) -> dict[str, Any
     return {
         "train": {"num_channels": len(g), "sha256": of_train.sha256},
         "test": {"num_channels": len(h), "sha256": of_test.sha256},
-        "distance_m": _percentiles(distance_m),
+        "distance_m": _percentiles(np.asarray(distance_m)),
         "nmse_db_best_phase": round(to_db(float((2 - 2 * rho).mean())) or 0.0, 2),
         "nmse_db_best_factor": round(to_db(float((1 - rho**2).mean())) or 0.0, 2),
     }
 
 
-def _file(name: Path, part: str) -> Path:
-    return name.with_name(f"{name.name}-{part}.npz")
-
-
 def _read(name: Path, part: str) -> tuple[Tensor, DatasetCard]:
     """Return [num_channels, entries] complex64, each of unit norm, and the card."""
-    channels = load_channels(str(_file(name, part)))
+    path = name.with_name(f"{name.name}-{part}.npz")
+    channels = load_channels(str(path))
     if channels.card is None:
-        raise DataFileError(f"`{_file(name, part)}` must have its card beside it.")
+        raise DataFileError(f"`{path}` must have its card beside it.")
     rows = channels.h.flatten(1)
     return rows / rows.norm(dim=1, keepdim=True), channels.card
 
