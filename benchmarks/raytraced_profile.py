@@ -51,6 +51,7 @@ def _profile(name: Path) -> dict[str, Any]:
         "name": name.name,
         "recipe": card.recipe,
         "generator": card.generator,
+        "num_ues": len(arrays["ue_pos"]),
         "line_of_sight_share": round(float(arrays["los"].mean()), 4),
         "mean_paths": round(float(np.diff(arrays["offsets"]).mean()), 2),
         "percentiles": PERCENTILES,
