@@ -43,7 +43,8 @@ raytracing-test: $(INSTALLED) ## the tests that need Sionna RT and libllvm19, in
 	test -d .venv-rt || $(PYTHON) -m venv .venv-rt
 	.venv/bin/python -c 'import site; print(site.getsitepackages()[0])' > $$(.venv-rt/bin/python -c 'import site; print(site.getsitepackages()[0])')/csilink.pth
 	.venv-rt/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt sionna-rt
-	.venv-rt/bin/python -m pytest tests/shared/channels/raytraced tests/shared/experiments/test_generate_raytraced.py $(ARGS)
+	.venv-rt/bin/python -m pytest tests/shared/channels/raytraced tests/shared/experiments/test_generate_raytraced.py \
+	  tests/shared/experiments/commands/test_generate_raytraced.py $(ARGS)
 
 clean: ## remove .venv, caches and out/
 	rm -rf .venv .venv-rt .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist out *.egg-info
