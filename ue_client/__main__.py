@@ -54,7 +54,7 @@ DownlinkMcs = Annotated[
     int | None,
     typer.Option(
         envvar="CSI_UE_DOWNLINK_MCS",
-        help="Score a coded downlink too: MCS 3 to 28 of TS 38.214 (base station: Sionna).",
+        help="Score a coded downlink too: MCS 3 to 27 of TS 38.214 (base station: Sionna).",
     ),
 ]
 NumSubbands = Annotated[
