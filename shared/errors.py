@@ -58,3 +58,19 @@ class CodecError(CsiError):
 
 class UnavailableError(CsiError):
     """The other side is not there, or is shutting down."""
+
+
+def require_in_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise unless a number lies in a closed range.
+
+    Args:
+        name: The argument.
+        value: What was found.
+        low: Least that is wanted.
+        high: Most that is wanted.
+
+    Raises:
+        InvalidArgumentError: Naming the argument, the wanted and the found.
+    """
+    if not low <= value <= high:
+        raise InvalidArgumentError(f"`{name}` must be in [{low:g}, {high:g}]; got {value:g}.")

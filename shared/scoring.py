@@ -41,7 +41,7 @@ class Scoring:
     def __post_init__(self) -> None:
         """Round the SNRs and refuse what cannot be scored of any channel."""
         object.__setattr__(self, "downlink_snr_db", tuple(round(snr_db, 4) + 0.0 for snr_db in self.downlink_snr_db))
-        require_downlink_snr_db(self.downlink_snr_db)
+        _require_snr_db(self.downlink_snr_db)
         if not 1 <= self.downlink_num_ue <= MAX_NUM_UE:
             raise InvalidArgumentError(f"`downlink_num_ue` must be in [1, {MAX_NUM_UE}]; got {self.downlink_num_ue}.")
         if self.downlink_mcs is not None and self.downlink_mcs not in MCS_INDICES:
@@ -100,12 +100,8 @@ def downlink_name(snr_db: float, num_ue: int, mcs: int | None) -> str:
     return f"downlink_{snr_db:g}db" + (f"_{num_ue}ue" if num_ue > 1 else "") + ("" if mcs is None else f"_mcs{mcs}")
 
 
-def require_downlink_snr_db(snr_db: tuple[float, ...]) -> None:
-    """Raise unless the list can be scored and be a key: in range, strictly increasing, not too long.
-
-    Raises:
-        InvalidArgumentError: Naming the wanted and the found.
-    """
+def _require_snr_db(snr_db: tuple[float, ...]) -> None:
+    """Raise unless the list can be scored and be a key: in range, strictly increasing, not too long."""
     low, high = DOWNLINK_SNR_DB_RANGE
     increasing = all(a < b for a, b in itertools.pairwise(snr_db))
     if len(snr_db) > MAX_DOWNLINK_SNRS or not increasing or not all(low <= snr <= high for snr in snr_db):

@@ -1,5 +1,6 @@
 """The pictures of a sweep, PNG and SVG: over SNR, over rate, the downlink, and the matrix of training and test data."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,8 @@ DOWNLINK = (
     _of_downlink("downlink BLER", "bler", "log"),
     _of_downlink("spectral efficiency (bit/s/Hz)", "spectral_efficiency", "linear"),
 )
+_NAME = re.compile(r"(?P<begin>downlink_(?P<snr_db>[^_]+)db(_(?P<num_ue>\d+)ue)?(_mcs(?P<mcs>\d+))?_)num_reports")
+CODED = _of_downlink("coded downlink BLER", "bler_coded", "log")
 
 
 def plot_sweep(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -43,9 +46,11 @@ def plot_sweep(rows: Sequence[Row], folder: Path) -> list[Path]:
             best = max(number(row["snr_db"]) for row in of_data)
             at_best = [row for row in of_data if row["snr_db"] == best]
             written += plot_lines(at_best, RATE, (NMSE,), f"{data}, SNR {best:g} dB", folder / f"rate-{data}.png")
-        downlink = [one for row in of_data for one in _by_downlink_snr(row)]
+        downlink = [one for row in of_data for one in _by_downlink(row)]
         if downlink:
-            written += plot_lines(downlink, SNR, DOWNLINK, data, folder / f"downlink-{data}.png", ("downlink",))
+            coded = any(row.get("bler_coded_value") is not None for row in downlink)
+            panels = (*DOWNLINK, CODED) if coded else DOWNLINK
+            written += plot_lines(downlink, SNR, panels, data, folder / f"downlink-{data}.png", ("downlink",))
     return written
 
 
@@ -94,16 +99,21 @@ def _described(row: Row) -> Row:
     return {**row, "model": row["codec"], "bits": f"{row['rate']} bits", "estimation": estimation}
 
 
-def _by_downlink_snr(row: Row) -> list[Row]:
-    """Return the row once for each downlink SNR, with the columns of that SNR in the place of the feedback's."""
-    ends = "db_num_reports"
-    snrs = [name.removeprefix("downlink_").removesuffix(ends) for name in row if name.endswith(ends)]
+def _by_downlink(row: Row) -> list[Row]:
+    """Return the row once for each downlink, with the columns of that one in the place of the feedback's."""
+    found = [match for name in row if (match := _NAME.fullmatch(name))]
     return [
         {
             **{name: value for name, value in row.items() if not name.startswith("downlink_")},
             **{name.removeprefix(begin): value for name, value in row.items() if name.startswith(begin)},
-            "downlink": f"downlink SNR {snr} dB",
+            "downlink": ", ".join(
+                [
+                    f"downlink SNR {match['snr_db']} dB",
+                    *([f"{match['num_ue']} UEs"] if match["num_ue"] else []),
+                    *([f"MCS {match['mcs']}"] if match["mcs"] else []),
+                ]
+            ),
         }
-        for snr in snrs
-        for begin in (f"downlink_{snr}db_",)
+        for match in found
+        for begin in (match["begin"],)
     ]

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from shared.channels.multipath import Sampling
-from shared.errors import InvalidArgumentError
+from shared.errors import InvalidArgumentError, require_in_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +116,20 @@ class Raytraced:
         if not self.area:
             raise InvalidArgumentError("`area` must hold at least one rectangle; got none.")
         for value in self.bs_position_m:
-            _in_range("bs_position_m", value, -1e4, 1e4)
-        _in_range("array_azimuth_deg", self.array_azimuth_deg, -360, 360)
-        _in_range("scale", self.scale, 0.1, 10)
-        _in_range("num_tx_ant", self.num_tx_ant, 1, 1024)
-        _in_range("carrier_frequency_hz", self.carrier_frequency_hz, 1e9, 40e9)  # of the ITU's materials
-        _in_range("bandwidth_hz", self.bandwidth_hz, 1e3, min(2e9, self.carrier_frequency_hz / 10))
-        _in_range("num_subcarriers", self.num_subcarriers, 1, 16384)
-        _in_range("num_delay_taps", self.num_delay_taps, 1, self.num_subcarriers)
-        _in_range("ue_height_m", self.ue_height_m, 0.1, 1000)
+            require_in_range("bs_position_m", value, -1e4, 1e4)
+        require_in_range("array_azimuth_deg", self.array_azimuth_deg, -360, 360)
+        require_in_range("scale", self.scale, 0.1, 10)
+        require_in_range("num_tx_ant", self.num_tx_ant, 1, 1024)
+        require_in_range("carrier_frequency_hz", self.carrier_frequency_hz, 1e9, 40e9)  # of the ITU's materials
+        require_in_range("bandwidth_hz", self.bandwidth_hz, 1e3, min(2e9, self.carrier_frequency_hz / 10))
+        require_in_range("num_subcarriers", self.num_subcarriers, 1, 16384)
+        require_in_range("num_delay_taps", self.num_delay_taps, 1, self.num_subcarriers)
+        require_in_range("ue_height_m", self.ue_height_m, 0.1, 1000)
         if self.grid_spacing_m is not None:
-            _in_range("grid_spacing_m", self.grid_spacing_m, 0.01, 100)
-        _in_range("max_paths", self.max_paths, 1, 1000)
-        _in_range("max_depth", self.max_depth, 0, 10)
-        _in_range("num_rays", self.num_rays, 100, 4_000_000)
+            require_in_range("grid_spacing_m", self.grid_spacing_m, 0.01, 100)
+        require_in_range("max_paths", self.max_paths, 1, 1000)
+        require_in_range("max_depth", self.max_depth, 0, 10)
+        require_in_range("num_rays", self.num_rays, 100, 4_000_000)
 
     @property
     def sampling(self) -> Sampling:
@@ -149,11 +149,6 @@ class Raytraced:
         )
         larger = "" if self.scale == 1.0 else f" made {self.scale:g} times larger"
         return f"ray-traced {self.scene}{larger}, {band}"
-
-
-def _in_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InvalidArgumentError(f"`{name}` must be in [{low:g}, {high:g}]; got {value:g}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@
 
 from dataclasses import dataclass
 
-from shared.errors import InvalidArgumentError
+from shared.errors import InvalidArgumentError, require_in_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +114,15 @@ class Tr38901:
             raise InvalidArgumentError(f"`los` must be one of {', '.join(LOS)}; got {self.los!r}.")
         place = SCENARIOS[self.scenario]
         highest = place.max_carrier_hz if isinstance(place, Cell) else 100e9
-        _in_range("num_tx_ant", self.num_tx_ant, 1, 1024)
-        _in_range("num_rx_ant", self.num_rx_ant, 1, 64)
-        _in_range("carrier_frequency_hz", self.carrier_frequency_hz, 0.5e9, highest)
-        _in_range("bandwidth_hz", self.bandwidth_hz, 1e3, min(2e9, self.carrier_frequency_hz / 10))
-        _in_range("num_subcarriers", self.num_subcarriers, 1, 16384)
-        _in_range("num_delay_taps", self.num_delay_taps, 1, self.num_subcarriers)
-        _in_range("speed_m_s", self.speed_m_s, 0, 140)  # 500 km/h, clause 7.1
-        _in_range("reports_per_drop", self.reports_per_drop, 1, 1000)
-        _in_range("report_interval_ms", self.report_interval_ms, 0.01, 1000)
+        require_in_range("num_tx_ant", self.num_tx_ant, 1, 1024)
+        require_in_range("num_rx_ant", self.num_rx_ant, 1, 64)
+        require_in_range("carrier_frequency_hz", self.carrier_frequency_hz, 0.5e9, highest)
+        require_in_range("bandwidth_hz", self.bandwidth_hz, 1e3, min(2e9, self.carrier_frequency_hz / 10))
+        require_in_range("num_subcarriers", self.num_subcarriers, 1, 16384)
+        require_in_range("num_delay_taps", self.num_delay_taps, 1, self.num_subcarriers)
+        require_in_range("speed_m_s", self.speed_m_s, 0, 140)  # 500 km/h, clause 7.1
+        require_in_range("reports_per_drop", self.reports_per_drop, 1, 1000)
+        require_in_range("report_interval_ms", self.report_interval_ms, 0.01, 1000)
         if isinstance(place, Profile):
             self._check_profile()
         elif self.delay_spread_s is not None:
@@ -143,7 +143,7 @@ class Tr38901:
     def _check_profile(self) -> None:
         if self.delay_spread_s is None:
             raise InvalidArgumentError(f"`delay_spread_s` must be given for {self.scenario}; got none.")
-        _in_range("delay_spread_s", self.delay_spread_s, 1e-9, 1e-4)
+        require_in_range("delay_spread_s", self.delay_spread_s, 1e-9, 1e-4)
         if self.los != "auto":
             raise InvalidArgumentError(
                 f"`los` must be auto for {self.scenario}, whose table decides it (D and E have one); got {self.los}."
@@ -179,11 +179,6 @@ class Tr38901:
     def is_tdl(self) -> bool:
         """Whether the antennas have no geometry."""
         return self.scenario.startswith("tdl-")
-
-
-def _in_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InvalidArgumentError(f"`{name}` must be in [{low:g}, {high:g}]; got {value:g}.")
 
 
 # The two scenarios by which the feedback literature tells an easy channel from a hard one.

@@ -67,6 +67,23 @@ def test_each_kind_is_a_png_and_an_svg_and_the_legend_names_what_differs(
     assert "downlink SNR 10 dB" in drawn["downlink-data.png"].get_suptitle()
 
 
+def test_zero_forcing_and_the_coded_downlink_are_drawn_and_named(tmp_path: Path, drawn: dict[str, Figure]) -> None:
+    coded = dict(zip((f"downlink_10db_bler_coded_{end}" for end in ENDS), (0.3, 0.2, 0.4, 0.1), strict=True))
+    rows = [
+        {name.replace("downlink_10db_", "downlink_10db_4ue_mcs9_"): value for name, value in (row | coded).items()}
+        for row in rows_of(1, [64], 1, [None])
+    ]
+    plot_sweep(rows, tmp_path)
+    figure = drawn["downlink-data.png"]
+    assert "downlink SNR 10 dB, 4 UEs, MCS 9" in figure.get_suptitle()
+    assert [ax.get_ylabel() for ax in figure.axes][-1] == "coded downlink BLER"
+    plot_sweep(rows_of(1, [64], 1, [None]), tmp_path)
+    assert len(drawn["downlink-data.png"].axes) == len(figure.axes) - 1
+
+
+ENDS = ("value", "ci95_low", "ci95_high", "perfect")
+
+
 def test_a_zero_is_left_out_of_a_logarithmic_axis(tmp_path: Path, drawn: dict[str, Figure]) -> None:
     plot_sweep(rows_of(1, [64], 1, [None]), tmp_path)
     nmse, bler = drawn["snr-data.png"].axes
