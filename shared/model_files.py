@@ -7,7 +7,7 @@ klt.card.json     what the codec is, what a report costs, what was measured
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import safetensors
 import safetensors.torch
@@ -42,6 +42,49 @@ class NetworkSettings(BaseModel):
     quantizer: Literal["uniform", "mu-law"] = Field(description="Of the latents, 1 to 8 bits each.")
     norm_axis: Literal["channel", "delay"] = Field(default="channel", description="What batch norm has a mean for.")
     final_norm: bool = Field(default=True, description="Whether batch norm follows csinet's last convolution.")
+
+
+class UNetSettings(BaseModel):
+    """Size of a U-Net, see `shared.networks.unet`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(ge=8, le=512, multiple_of=8, description="Channels of the first level.")
+    multipliers: tuple[Annotated[int, Field(ge=1, le=16)], ...] = Field(min_length=1, max_length=6)
+    num_blocks: int = Field(ge=1, le=8, description="Blocks of a level on each way.")
+
+
+class JsccSettings(BaseModel):
+    """What a network of joint source-channel coding needs beside its weights, see `shared.codecs.jscc.network`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_symbols: int = Field(ge=1, le=1024, description="Complex symbols of the longest report; 2 latents each.")
+    prefixes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(), description="Symbols of each rate it was trained for, increasing; empty: num_symbols alone."
+    )
+    encoder_layers: Literal[2, 4] = 4
+    snr_adaptation: bool = True
+    num_blocks: int = Field(default=5, ge=1, le=64, description="Residual blocks of the decoder.")
+    block_channels: tuple[Annotated[int, Field(ge=1, le=1024)], Annotated[int, Field(ge=1, le=1024)]] = (16, 24)
+    unet: UNetSettings | None = Field(default=None, description="U-Net behind the decoder, trained end to end.")
+    snr_db: tuple[float, float] = Field(
+        default=(-10.0, 10.0), description="Es/N0 per antenna that it was trained for; beyond, it sees the nearest."
+    )
+    bits_per_real: int | None = Field(
+        default=None, ge=2, le=8, description="Of the mu-law quantiser of each latent; None: symbols, not bits."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "JsccSettings":
+        """Refuse prefixes that are no nested rates, bits that have several, and a range of SNRs that is none."""
+        if not -100 <= self.snr_db[0] <= self.snr_db[1] <= 100:
+            raise ValueError(f"`snr_db` must be a lowest and a highest in [-100, 100]; got {list(self.snr_db)}.")
+        if self.prefixes and (list(self.prefixes) != sorted(set(self.prefixes)) or self.prefixes[-1] != self.num_symbols):
+            raise ValueError(f"`prefixes` must increase to num_symbols, {self.num_symbols}; got {list(self.prefixes)}.")
+        if self.prefixes and self.bits_per_real is not None:
+            raise ValueError("`prefixes` must be empty with `bits_per_real`.")
+        return self
 
 
 class TrainingRecord(BaseModel):
@@ -88,6 +131,7 @@ class CodecCard(BaseModel):
     test_data: str
     measured: list[MeasuredNmse] = Field(description="On `test_data`, ideal link; symbols over AWGN at 80 dB.")
     network: NetworkSettings | None = Field(default=None, description="Settings of a codec that is a network.")
+    jscc: JsccSettings | None = Field(default=None, description="Settings of a network of joint coding.")
     training: TrainingRecord | None = Field(default=None, description="Training of a codec that is a network.")
 
     @model_validator(mode="after")

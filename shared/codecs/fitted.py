@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from shared.errors import InvalidArgumentError
-from shared.model_files import CodecCard, ModelFile, NetworkSettings, TrainingRecord, count_parameters
+from shared.model_files import (
+    CodecCard,
+    JsccSettings,
+    ModelFile,
+    NetworkSettings,
+    TrainingRecord,
+    count_parameters,
+)
 from shared.types import CsiShape
 
 DIGITAL = ("ideal", "digital")
@@ -27,6 +34,7 @@ class Fitted:
         encoder_macs: Multiply-accumulates of a report.
         decoder_macs: Likewise.
         network: Settings, where it is a network.
+        jscc: Settings, where it is a network of joint source-channel coding.
         training: How its weights came to be, where it is a network.
     """
 
@@ -38,6 +46,7 @@ class Fitted:
     encoder_macs: int = 0
     decoder_macs: int = 0
     network: NetworkSettings | None = None
+    jscc: JsccSettings | None = None
     training: TrainingRecord | None = None
 
 
@@ -94,6 +103,7 @@ def make_model(
         test_data=test_data,
         measured=[],
         network=fitted.network,
+        jscc=fitted.jscc,
         training=fitted.training,
     )
     return ModelFile(card, fitted.tensors)

@@ -81,7 +81,7 @@ class Epoch:
 def train_network(
     network: nn.Module,
     h: Tensor,
-    loss: Callable[[nn.Module, Tensor], Tensor],
+    loss: Callable[[nn.Module, Tensor, torch.Generator], Tensor],
     measure: Callable[[nn.Module], float],
     schedule: Schedule,
     checkpoint: Path,
@@ -94,7 +94,7 @@ def train_network(
     Args:
         network: With its initial weights.
         h: [num_channels, ...] complex64, training split, on the host.
-        loss: Of a network on a batch; a scalar.
+        loss: Of a network on a batch, a scalar; the generator, on the host, is for what it draws.
         measure: NMSE in dB of a network in evaluation mode. Told, not used: no epoch is chosen by it.
         schedule: How long and how fast.
         checkpoint: Where the state after each epoch goes.
@@ -123,14 +123,15 @@ def train_network(
     dtype = torch.bfloat16 if bfloat16 else None
     for epoch in range(len(history), schedule.epochs):
         start_s, total = time.monotonic(), 0.0
-        order = torch.randperm(len(h), generator=torch.Generator().manual_seed((schedule.seed << 20) + epoch))
+        generator = torch.Generator().manual_seed((schedule.seed << 20) + epoch)
+        order = torch.randperm(len(h), generator=generator)
         network.train()
         for step in range(steps_per_epoch):
             done = epoch * steps_per_epoch + step
             optimizer.param_groups[0]["lr"] = learning_rate(schedule, done, num_steps)
             rows = order[step * schedule.batch_size : (step + 1) * schedule.batch_size]
             with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-                value = loss(network, h[rows].to(device))
+                value = loss(network, h[rows].to(device), generator)
             optimizer.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

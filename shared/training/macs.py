@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def count_macs(network: nn.Module, example: Tensor) -> int:
+def count_macs(network: nn.Module, *example: Tensor) -> int:
     """Return the real multiply-accumulates of one pass; norms, activations and biases are not counted.
 
     Args:
         network: Its convolutions and linear layers are counted.
-        example: A batch of one.
+        example: Its arguments, a batch of one.
 
     Example:
         >>> count_macs(nn.Conv2d(2, 3, 5, padding=2), torch.zeros(1, 2, 8, 8)) == 8 * 8 * 2 * 3 * 25
@@ -27,7 +27,7 @@ def count_macs(network: nn.Module, example: Tensor) -> int:
     hooks = [layer.register_forward_hook(add) for layer in layers]
     was_training = network.training
     try:
-        network.eval()(example)
+        network.eval()(*example)
     finally:
         network.train(was_training)
         for hook in hooks:

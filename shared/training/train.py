@@ -22,7 +22,9 @@ from shared.training.autoencoder import (
     unquantized_nmse_db,
 )
 from shared.training.fit import require_splits, save_codec
-from shared.training.loop import Epoch
+from shared.training.jscc import JsccOptions, as_jscc_codec, require_jscc_shape, train_jscc, uplink_nmse_db
+from shared.training.jscc_presets import JSCC_NETWORKS
+from shared.training.loop import Epoch, Schedule
 from shared.training.macs import count_macs
 from shared.training.manifest import run_manifest
 
@@ -77,18 +79,80 @@ def train_codec(
     identity = {"training_data": train.sha256, "test_data": test.sha256}
     checkpoint = folder / f"{name}.checkpoint.pt"
     network, history = train_autoencoder(codec, train.h, test.h, options, checkpoint, identity, report)
-    seen = len(history) * (len(train.h) // options.schedule.batch_size) * options.schedule.batch_size
     record = TrainingRecord(
         loss=options.loss,
         epochs=len(history),
-        samples_seen=seen,
+        samples_seen=_samples_seen(train, options.schedule, history),
         unquantized_nmse_db=round(unquantized_nmse_db(network, test.h), 3),
     )
     fitted = as_codec(codec, network, options.settings, train.h, record)
+    return _save(codec, fitted, train, test, options, history, folder, command, name)
+
+
+def train_jscc_codec(
+    codec: str,
+    train: ChannelSet,
+    test: ChannelSet,
+    options: JsccOptions,
+    folder: Path,
+    command: str,
+    name: str | None,
+    report: Callable[[int, int, Epoch | None], None],
+) -> ModelFile:
+    """Train a network of joint source-channel coding, measure it without noise, and save it; as `train_codec`.
+
+    Args:
+        codec: Key of `JSCC_NETWORKS`.
+        train: Training split.
+        test: Test split.
+        options: Network, schedule, estimation error.
+        folder: Where model file, card, manifest and checkpoint go.
+        command: The command line, for card and manifest.
+        name: Name of the model; None for the codec's.
+        report: See `shared.training.loop.train_network`.
+
+    Raises:
+        InvalidArgumentError: If the splits do not fit.
+        DataFileError: If the checkpoint is of another training.
+    """
+    require_splits(train, test)
+    require_jscc_shape(train.shape, codec)
+    name = name or codec
+    identity = {"codec": codec, "training_data": train.sha256, "test_data": test.sha256}
+    network, history = train_jscc(
+        train.h, test.h, options, folder / f"{name}.checkpoint.pt", identity, report
+    )
+    record = TrainingRecord(
+        loss="nmse" if options.cnr_db is None else f"nmse, CNR {options.cnr_db[0]:g} ... {options.cnr_db[1]:g} dB",
+        epochs=len(history),
+        samples_seen=_samples_seen(train, options.schedule, history),
+        unquantized_nmse_db=round(uplink_nmse_db(network, options.settings, test.h, snr_db=80.0), 3),
+    )
+    preset = JSCC_NETWORKS[codec]
+    fitted = as_jscc_codec(preset.title, preset.source, network, options.settings, train.h, record)
+    return _save(codec, fitted, train, test, options, history, folder, command, name)
+
+
+def _samples_seen(train: ChannelSet, schedule: Schedule, history: list[Epoch]) -> int:
+    return len(history) * (len(train.h) // schedule.batch_size) * schedule.batch_size
+
+
+def _save(
+    codec: str,
+    fitted: Fitted,
+    train: ChannelSet,
+    test: ChannelSet,
+    options: NetworkOptions | JsccOptions,
+    history: list[Epoch],
+    folder: Path,
+    command: str,
+    name: str,
+) -> ModelFile:
+    """Save a trained codec and the manifest of its training; the checkpoint is no longer needed."""
     model = save_codec(codec, fitted, train.identity, test, folder, command, name)
     manifest = run_manifest(command, train.identity, test.identity, options, history)
     (folder / f"{name}.manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    checkpoint.unlink()  # what it is for is done; the model file has the weights
+    (folder / f"{name}.checkpoint.pt").unlink()
     return model
 
 

@@ -1,25 +1,21 @@
 """`csi-lab train`: fit or train a codec."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import command_line, print_model
 from shared.experiments.replacing import Overwrite, require_replaceable
 
-NETWORK_OPTIONS = (
-    "num_latents",
-    "loss",
-    "quantizer",
+OF_LATENTS = ("num_latents", "loss", "quantizer")  # options of csinet and crnet
+OF_SYMBOLS = ("num_symbols", "prefixes", "size", "encoder_layers", "snr_db", "cnr_db", "bits_per_real")  # of JSCC
+OF_TRAINING = (
     "epochs",
     "batch_size",
     "learning_rate",
+    "ema_decay",
     "seed",
     "precision",
     "device",
@@ -29,7 +25,11 @@ NETWORK_OPTIONS = (
 def train(
     context: typer.Context,
     codec: Annotated[
-        str, typer.Argument(help="klt, klt-analog, angular-topk, float; networks: csinet, crnet; package.module:ENTRY.")
+        str,
+        typer.Argument(
+            help="klt, klt-analog, angular-topk, float; networks: csinet, crnet; networks over the analog link: rd-jscc, "
+            "adjscc, djscc-csinet-plus, unet-jscc; package.module:ENTRY."
+        ),
     ],
     data: Annotated[str, typer.Option(help="Training split: a file.")],
     test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
@@ -37,17 +37,33 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="Name of the model; the codec's unless given. Your own must be named.")
     ] = None,
-    num_latents: Annotated[int, typer.Option(min=1, max=2048, help="Networks: codeword size in reals.")] = 64,
+    num_latents: Annotated[int, typer.Option(min=1, max=2048, help="csinet, crnet: codeword size in reals.")] = 64,
     loss: Annotated[
-        Literal["nmse", "mse"], typer.Option(help="Networks: error relative to each report, or CsiNet's MSE.")
+        Literal["nmse", "mse"], typer.Option(help="csinet, crnet: error relative to each report, or CsiNet's MSE.")
     ] = "nmse",
     quantizer: Annotated[
-        Literal["uniform", "mu-law"], typer.Option(help="Networks: quantiser of the latents, 1 to 8 bits each.")
+        Literal["uniform", "mu-law"], typer.Option(help="csinet, crnet: quantiser of the latents, 1 to 8 bits each.")
     ] = "uniform",
+    num_symbols: Annotated[int, typer.Option(min=1, max=1024, help="Analog: complex symbols of a report.")] = 16,
+    prefixes: Annotated[
+        str, typer.Option(help="Analog: several rates in one model (Matryoshka), as 4,8,12,16; empty: one.")
+    ] = "",
+    size: Annotated[
+        Literal["small", "large"], typer.Option(help="Analog: as in the paper's tables; rd-jscc is small.")
+    ] = "small",
+    encoder_layers: Annotated[int, typer.Option(help="Analog: convolutions of the encoder, 4 or 2.")] = 4,
+    snr_db: Annotated[str, typer.Option(help="Analog: SNR per antenna in training, lowest:highest.")] = "-10:10",
+    cnr_db: Annotated[
+        str, typer.Option(help="Analog: SNR of the pilots in training, lowest:highest; empty: perfect.")
+    ] = "",
+    bits_per_real: Annotated[
+        int | None, typer.Option(min=2, max=8, help="Analog networks over a digital link: bits of each latent, mu-law.")
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Networks: passes over the training split.")] = 20,
     batch_size: Annotated[int, typer.Option(min=2, help="Networks: reports a step.")] = 100,
     learning_rate: Annotated[float, typer.Option(help="Networks: Adam's, before the cosine.")] = 5e-3,
-    seed: Annotated[int, typer.Option(min=0, help="Networks: initial weights and order of the reports.")] = 1,
+    ema_decay: Annotated[float, typer.Option(help="Networks: share of the averaged weights that a step keeps.")] = 0.999,
+    seed: Annotated[int, typer.Option(min=0, help="Networks: initial weights, order of the reports, noise.")] = 1,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="Networks: auto is bfloat16 where hardware has it.")
     ] = "auto",
@@ -56,71 +72,100 @@ def train(
 ) -> None:
     """Fit or train a codec on a training split and measure it on a test split.
 
-    The options of networks are refused with any other codec. A training that was interrupted goes on after its
+    Options that a codec does not heed are refused with it. A training that was interrupted goes on after its
     last whole epoch when the same command runs again.
     """
     from shared.channels import load_channels  # noqa: PLC0415  (keeps `csi-lab --help` quick)
     from shared.codecs.reference import is_reference  # noqa: PLC0415
+    from shared.experiments.commands.training_progress import training_progress  # noqa: PLC0415
     from shared.training.autoencoder import NetworkOptions  # noqa: PLC0415
     from shared.training.fit import CLOSED_FORM, fit_codec  # noqa: PLC0415
-    from shared.training.loop import Epoch, Schedule  # noqa: PLC0415
-    from shared.training.train import NETWORKS, train_codec  # noqa: PLC0415
+    from shared.training.jscc import JsccOptions, require_device  # noqa: PLC0415
+    from shared.training.jscc_presets import JSCC_NETWORKS, jscc_settings  # noqa: PLC0415
+    from shared.training.loop import Schedule  # noqa: PLC0415
+    from shared.training.train import NETWORKS, train_codec, train_jscc_codec  # noqa: PLC0415
 
     command = command_line()
-    if codec not in (*CLOSED_FORM, *NETWORKS) and not is_reference(codec):
-        names = ", ".join((*CLOSED_FORM, *NETWORKS))
+    if codec not in (*CLOSED_FORM, *NETWORKS, *JSCC_NETWORKS) and not is_reference(codec):
+        names = ", ".join((*CLOSED_FORM, *NETWORKS, *JSCC_NETWORKS))
         raise InvalidArgumentError(f"`codec` must be one of {names}, or package.module:ENTRY; got {codec!r}.")
     require_replaceable(out / f"{name or codec}.safetensors", command, overwrite)
     if codec not in NETWORKS:
-        _refuse_network_options(context, codec)
+        _refuse_options(context, codec, OF_LATENTS, ", ".join(NETWORKS))
+    if codec not in JSCC_NETWORKS:
+        _refuse_options(context, codec, OF_SYMBOLS, ", ".join(JSCC_NETWORKS))
+    if codec not in (*NETWORKS, *JSCC_NETWORKS):
+        _refuse_options(context, codec, OF_TRAINING, "a network")
         model = fit_codec(codec, load_channels(data), load_channels(test, option="test"), out, command, name)
         print_model(model.card, out)
         return
+    require_device(device)
     schedule = Schedule(
-        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed, precision=precision
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        ema_decay=ema_decay,
+        seed=seed,
+        precision=precision,
     )
-    options = NetworkOptions(num_latents, loss, quantizer, schedule, device)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with _telling_what_is_kept(out / f"{name or codec}.checkpoint.pt"), ExitStack() as stack:
-        bar = Progress(*columns, console=console)
-        task = bar.add_task("steps", total=None)
-
-        def report(done: int, total: int, epoch: Epoch | None) -> None:
-            if not bar.live.is_started:  # not earlier: what is wrong before the first step is one sentence alone
-                stack.enter_context(bar)
-            bar.update(task, completed=done, total=total)
-            if epoch:
-                bar.console.print(
-                    f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.5f}  "
-                    f"NMSE on the test split {epoch.nmse_db:.2f} dB  {epoch.seconds:.0f} s"
-                )
-
-        splits = load_channels(data), load_channels(test, option="test")
-        model = train_codec(codec, *splits, options, out, command, name, report)
+    with training_progress(epochs, out / f"{name or codec}.checkpoint.pt") as report:
+        if codec in NETWORKS:
+            options = NetworkOptions(num_latents, loss, quantizer, schedule, device)
+            splits = load_channels(data), load_channels(test, option="test")
+            model = train_codec(codec, *splits, options, out, command, name, report)
+        else:
+            if encoder_layers not in (2, 4):
+                raise InvalidArgumentError(f"`encoder_layers` must be 2 or 4; got {encoder_layers}.")
+            layers: Literal[2, 4] = 2 if encoder_layers == 2 else 4
+            lengths = parse_prefixes(prefixes)
+            settings = jscc_settings(
+                codec, size, num_symbols, lengths, layers, parse_range(snr_db, "snr_db"), bits_per_real
+            )
+            of_symbols = JsccOptions(settings, schedule, parse_range(cnr_db, "cnr_db") if cnr_db else None, device)
+            splits = load_channels(data), load_channels(test, option="test")
+            model = train_jscc_codec(codec, *splits, of_symbols, out, command, name, report)
     print_model(model.card, out)
 
 
-@contextmanager
-def _telling_what_is_kept(checkpoint: Path) -> Iterator[None]:
-    """Say, where a training is interrupted, what becomes of it."""
+def parse_range(text: str, name: str) -> tuple[float, float]:
+    """Return the two numbers of ``lowest:highest``, or one number twice.
+
+    Raises:
+        InvalidArgumentError: If the text is no such range.
+
+    Example:
+        >>> parse_range("-10:10", "snr_db"), parse_range("5", "snr_db")
+        ((-10.0, 10.0), (5.0, 5.0))
+    """
     try:
-        yield
-    except KeyboardInterrupt:
-        kept = f"the same command goes on after the last whole epoch, from {checkpoint}"
-        nothing = "nothing is kept before the first epoch's end"
-        typer.echo(f"csi-lab: stopped; {kept if checkpoint.is_file() else nothing}.", err=True)
-        raise
+        low, high = (float(part) for part in (text.split(":") if ":" in text else (text, text)))
+    except ValueError:
+        raise InvalidArgumentError(f"`{name}` must be lowest:highest, as -10:10; got {text!r}.") from None
+    if not -100 <= low <= high <= 100:
+        raise InvalidArgumentError(f"`{name}` must be lowest:highest in [-100, 100]; got {text!r}.")
+    return low, high
 
 
-def _refuse_network_options(context: typer.Context, codec: str) -> None:
-    """Raise if an option was given that a codec other than a network would not heed.
+def parse_prefixes(text: str) -> tuple[int, ...]:
+    """Return the numbers of ``4,8,12,16``.
+
+    Raises:
+        InvalidArgumentError: If they are no whole numbers.
+    """
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise InvalidArgumentError(f"`prefixes` must be whole numbers, as 4,8,12,16; got {text!r}.") from None
+
+
+def _refuse_options(context: typer.Context, codec: str, names: tuple[str, ...], whose: str) -> None:
+    """Raise if an option was given that the codec would not heed.
 
     Raises:
         InvalidArgumentError: Naming the options.
     """
-    sources = {name: context.get_parameter_source(name) for name in NETWORK_OPTIONS}
+    sources = {name: context.get_parameter_source(name) for name in names}
     given = [name for name, source in sources.items() if source and source.name != "DEFAULT"]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise InvalidArgumentError(f"`codec` must be a network for {options}; got {codec}, which is none.")
+        raise InvalidArgumentError(f"`codec` must be {whose} for {options}; got {codec}.")

@@ -1,0 +1,222 @@
+r"""A network of joint source-channel coding as a codec: `rd-jscc`, `adjscc`, `djscc-csinet-plus`, `unet-jscc`.
+
+    h_est -> network -> z -> its first `rate` symbols ~ analog link ~ y, zeros beyond -> network -> h_hat
+    h_est -> network -> z -> mu-law, B bits a real -> bits ~ digital link ~ bits -> z_hat -> network -> h_hat
+
+Symbol i is z[2 i] + j z[2 i + 1]. The link brings a report to unit power after it was cut to its rate; the decoder gets
+what arrives, and the mean SNR after combining. A model trained for several prefixes (Matryoshka) takes every number of
+symbols between the shortest and the longest; another one its own alone. The quantised variant is a model of its own,
+trained with its quantiser, for B bits a real: a report has 2 B k bits.
+
+Source: Ankireddy et al., RD-JSCC, sections II, III, VI (eq. 12), VII-C.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shared.codecs.autoencoder.scaling import from_planes, to_planes
+from shared.codecs.base import DecodeContext, EncodeContext, Encoder, refuse_bits, require_length, require_symbols
+from shared.codecs.jscc.network import SIDE, JsccDecoderNetwork, JsccEncoderNetwork
+from shared.coding.bits import bits_to_fields, fields_to_bits
+from shared.errors import DataFileError
+from shared.model_files import JsccSettings, ModelFile
+from shared.types import CsiShape, Payload, Received, Reconstruction, Symbols
+
+SHAPE = CsiShape("angular-delay", 1, SIDE, SIDE)
+DTYPES = (torch.float32, torch.complex64, torch.int64)  # of the tensors in a model file
+MU = 255.0  # of the mu-law; the paper's was lost, this is G.711's
+
+
+def compand(z: Tensor, num_bits: int) -> Tensor:
+    """Return the index of each latent: mu-law, then 2^num_bits even steps.
+
+    Args:
+        z: [...] float32 in [-1, 1].
+        num_bits: Bits of an index.
+
+    Returns:
+        [...] int64 in [0, 2^num_bits).
+    """
+    companded = z.sign() * torch.log1p(MU * z.abs()) / math.log1p(MU)
+    return ((companded + 1) / 2 * 2**num_bits).floor().long().clamp(0, 2**num_bits - 1)
+
+
+def expand(index: Tensor, num_bits: int) -> Tensor:
+    """Invert `compand` to the middle of each step, float32."""
+    companded = (index + 0.5) / 2**num_bits * 2 - 1
+    return companded.sign() * torch.expm1(companded.abs() * math.log1p(MU)) / MU
+
+
+def to_symbols(z: Tensor) -> Tensor:
+    """Return [batch, num_symbols] complex64 of latents ``[batch, 2 num_symbols]`` float32."""
+    return torch.view_as_complex(z.unflatten(1, (-1, 2)).contiguous())
+
+
+def to_latents(symbols: Tensor, num_symbols: int) -> Tensor:
+    """Invert `to_symbols`; latents beyond what was sent are zero."""
+    z = torch.view_as_real(symbols).flatten(1)
+    return nn.functional.pad(z, (0, 2 * num_symbols - z.shape[1]))
+
+
+def mean_snr_db(no_eff: Tensor) -> Tensor:
+    """Return [batch] float32, the SNR after combining by the mean noise of a report's symbols.
+
+    Args:
+        no_eff: [batch, num_symbols] float32, noise variance of each symbol.
+    """
+    return -10 * torch.log10(no_eff.mean(dim=1))
+
+
+class _Half:
+    """What both sides have: card, settings, and their half of the network in evaluation mode."""
+
+    def __init__(self, model: ModelFile, device: torch.device, half: str) -> None:
+        card = model.card
+        if card.jscc is None or card.shape != SHAPE:
+            raise DataFileError(f"model {card.name} must be a network of joint coding for {SHAPE}; its card says not.")
+        self.card, self.settings, self.device = card, card.jscc, device
+        low, high = rate_range(self.settings)
+        if (card.min_rate, card.max_rate) != (low, high):
+            found = f"{card.min_rate} ... {card.max_rate}"
+            raise DataFileError(f"rates of model {card.name} must be {low} ... {high}; its card says {found}.")
+        for name, tensor in model.tensors.items():
+            if tensor.dtype not in DTYPES or not torch.isfinite(tensor).all():
+                wanted = " or ".join(str(dtype) for dtype in DTYPES)
+                raise DataFileError(f"tensor {name} of model {card.name} must be finite {wanted}; it is not.")
+        self.network = load_half(model, half).to(device)
+
+    def snr_db(self, snr_db: NDArray[np.float32]) -> Tensor:
+        """Move the SNR of each report to the device."""
+        return torch.from_numpy(np.asarray(snr_db, dtype=np.float32)).to(self.device)
+
+
+class JsccSymbolEncoder(_Half):
+    """The UE side, over an analog link."""
+
+    def __init__(self, model: ModelFile, device: torch.device) -> None:
+        super().__init__(model, device, "encoder")
+
+    def encode(self, h_est: Tensor, context: EncodeContext) -> Payload:
+        """Refuse to make bits."""
+        raise refuse_bits(self.card)
+
+    @torch.no_grad()
+    def encode_symbols(self, h_est: Tensor, context: EncodeContext) -> Symbols:
+        """See `shared.codecs.base.SymbolEncoder.encode_symbols`."""
+        self.card.shape.require(h_est, "h_est")
+        self.card.require_rate(context.rate)
+        z = self.network(to_planes(h_est.to(self.device)), self.snr_db(context.snr_db))
+        return Symbols(to_symbols(z[:, : 2 * context.rate]).cpu().numpy())
+
+
+class JsccSymbolDecoder(_Half):
+    """The base-station side, over an analog link."""
+
+    def __init__(self, model: ModelFile, device: torch.device) -> None:
+        super().__init__(model, device, "decoder")
+        self.mean_csi = _mean_csi(model, device)
+
+    def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
+        """Refuse bits."""
+        raise refuse_bits(self.card)
+
+    @torch.no_grad()
+    def decode_symbols(self, received: Received, context: DecodeContext) -> Reconstruction:
+        """See `shared.codecs.base.SymbolDecoder.decode_symbols`."""
+        self.card.require_rate(context.rate)
+        no_eff = torch.from_numpy(require_symbols(received, context.rate)).to(self.device)
+        y = torch.from_numpy(received.values.astype(np.complex64)).to(self.device)
+        z = to_latents(y, self.settings.num_symbols)
+        h_hat = from_planes(self.network(z, mean_snr_db(no_eff)))
+        return Reconstruction(h_hat, np.ones(len(h_hat), dtype=np.bool_))
+
+
+class JsccBitEncoder(_Half):
+    """The UE side, quantised."""
+
+    def __init__(self, model: ModelFile, device: torch.device) -> None:
+        super().__init__(model, device, "encoder")
+
+    @torch.no_grad()
+    def encode(self, h_est: Tensor, context: EncodeContext) -> Payload:
+        """See `shared.codecs.base.Encoder.encode`."""
+        self.card.shape.require(h_est, "h_est")
+        self.card.require_rate(context.rate)
+        z = self.network(to_planes(h_est.to(self.device)), self.snr_db(context.snr_db))
+        widths = _widths(self.settings)
+        fields = compand(z, int(widths[0])).cpu().numpy()
+        return Payload.of_equal_length(fields_to_bits(fields, widths))
+
+
+class JsccBitDecoder(_Half):
+    """The base-station side, quantised."""
+
+    def __init__(self, model: ModelFile, device: torch.device) -> None:
+        super().__init__(model, device, "decoder")
+        self.mean_csi = _mean_csi(model, device)
+
+    @torch.no_grad()
+    def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
+        """See `shared.codecs.base.Decoder.decode`."""
+        self.card.require_rate(context.rate)
+        require_length(payload, context.rate)
+        widths = _widths(self.settings)
+        index = torch.from_numpy(bits_to_fields(payload.bits, widths)).to(self.device)
+        h_hat = from_planes(self.network(expand(index, int(widths[0])), self.snr_db(context.snr_db)))
+        return Reconstruction(h_hat, np.ones(len(h_hat), dtype=np.bool_))
+
+
+def make_jscc_encoder(model: ModelFile, device: torch.device) -> Encoder:
+    """Build the UE side of a model, of symbols or of bits as its card says."""
+    return (JsccSymbolEncoder if model.card.payload == "symbols" else JsccBitEncoder)(model, device)
+
+
+def make_jscc_decoder(model: ModelFile, device: torch.device) -> JsccSymbolDecoder | JsccBitDecoder:
+    """Build the base-station side of a model, of symbols or of bits as its card says."""
+    return (JsccSymbolDecoder if model.card.payload == "symbols" else JsccBitDecoder)(model, device)
+
+
+def rate_range(settings: JsccSettings) -> tuple[int, int]:
+    """Return the least and the most symbols of a report, or its bits."""
+    if settings.bits_per_real is not None:
+        return (2 * settings.num_symbols * settings.bits_per_real,) * 2
+    return min(settings.prefixes, default=settings.num_symbols), settings.num_symbols
+
+
+def load_half(model: ModelFile, half: str) -> nn.Module:
+    """Make one half of a network, in evaluation mode, from the tensors ``network.<half>.*`` of a model file.
+
+    Raises:
+        DataFileError: If they are not exactly the network's.
+    """
+    settings = model.card.jscc
+    if settings is None:
+        raise DataFileError(f"model {model.card.name} must be a network of joint coding; its card says not.")
+    with torch.device("meta"):  # initial weights would cost time and draws of torch's global generator
+        network: nn.Module = JsccEncoderNetwork(settings) if half == "encoder" else JsccDecoderNetwork(settings)
+    network = network.to_empty(device="cpu")
+    prefix = f"network.{half}."
+    state = {name.removeprefix(prefix): value for name, value in model.tensors.items() if name.startswith(prefix)}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        what = f"model {model.card.name} is no {half} of its card's settings"
+        raise DataFileError(f"{what}: {' '.join(str(error).split())}") from error  # torch's message has many lines
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def _widths(settings: JsccSettings) -> NDArray[np.int64]:
+    """Return the bits of each latent of a quantised model."""
+    return np.full(2 * settings.num_symbols, settings.bits_per_real or 0, dtype=np.int64)
+
+
+def _mean_csi(model: ModelFile, device: torch.device) -> Tensor:
+    mean = model.tensors["mean"]
+    if tuple(mean.shape) != SHAPE.dims or mean.dtype != torch.complex64:
+        found = f"{list(mean.shape)} {mean.dtype}"
+        raise DataFileError(f"`mean` of model {model.card.name} must be {list(SHAPE.dims)} complex64; got {found}.")
+    return mean.to(device)
