@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,10 @@ from shared.channels import ChannelSet, load_channels
 from shared.channels.card import write_dataset_card
 from shared.channels.writing import write_channels
 from shared.experiments.demo import BaseStationProcess, start_base_station
+from shared.model_files import CodecCard, TrainingRecord, UNetSettings
+from shared.refinement import RefinerCard, RefinerFile
+from shared.refinement.card import MeasuredGain
+from shared.refinement.diffusion import make_unet
 
 settings.register_profile("csilink", deadline=None)  # a slow core is no failure
 settings.load_profile("csilink")
@@ -79,6 +83,50 @@ def moving(indoor: ChannelSet, tmp_path_factory: pytest.TempPathFactory) -> Path
     changes = {"name": "moving", "file": path.name, "sha256": digest, "num_channels": len(h), "time_correlation": True}
     write_dataset_card(path, indoor.card.model_copy(update=changes))
     return path
+
+
+@pytest.fixture(scope="session")
+def untrained_refiner() -> Callable[..., RefinerFile]:
+    """Return what makes a small refiner behind a model: it changes what it refines, and nothing is trained."""
+
+    def make(
+        model: CodecCard, name: str = "small", measured: Sequence[MeasuredGain] = (), seed: int = 0
+    ) -> RefinerFile:
+        card = RefinerCard(
+            name=name,
+            kind="residual",
+            title="Small",
+            source="tests",
+            sha256="0" * 64,
+            codec=model.name,
+            codec_sha256=model.sha256,
+            domain=model.domain,
+            num_rx_ant=model.num_rx_ant,
+            num_tx_ant=model.num_tx_ant,
+            num_subcarriers=model.num_subcarriers,
+            rate=model.max_rate,
+            link="ideal",
+            snr_db=(-10.0, 20.0),
+            schedule="stopped",
+            num_train_steps=20,
+            final_abar=0.4,
+            unet=UNetSettings(width=8, multipliers=(1, 2), num_blocks=1),
+            num_parameters=0,
+            macs_per_step=0,
+            recipe="",
+            training_data="",
+            test_data="",
+            training=TrainingRecord(loss="mse", epochs=None, samples_seen=None, unquantized_nmse_db=0.0),
+            measured=list(measured),
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            unet = make_unet(card)
+            last = unet.last[-1].get_parameter("weight")  # zero: it would return the coarse channel
+            torch.nn.init.normal_(last, std=0.05)
+        return RefinerFile(card, {f"network.unet.{key}": value.clone() for key, value in unet.state_dict().items()})
+
+    return make
 
 
 @pytest.fixture
