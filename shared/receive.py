@@ -1,12 +1,14 @@
-"""From what the front end hands on to a channel: channel decoding, decoder, fallback.
+"""From what the front end hands on to a channel: channel decoding, decoder, refinement, fallback.
 
-Received -> ChannelCode.decode -> Payload, CRC -> Decoder -> no CRC, no report, no finite value: the codec's mean channel -> h_hat
-Received, symbols ---------------------> SymbolDecoder ------^
+Received -> ChannelCode.decode -> Payload, CRC -> Decoder -> CRC, report and finite values? -> Refiner -> finite? -> h_hat
+Received, symbols ---------------------> SymbolDecoder ------^   '- no: the codec's mean channel <---------- no -'
 
+Only what can be used is refined: a mean channel that went through the refiner would be a guess that looks like a report.
 The base station's worker and an offline run share this file; `shared/transmit.py` is the other side. The worker runs
 `decode_channel` and `reconstruct` in threads of their own, where the channel code is expensive.
 """  # noqa: E501  (a drawing)
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,10 @@ from torch import Tensor
 from shared.codecs import DecodeContext, Decoder, SymbolDecoder
 from shared.coding.channel_code import ChannelCode, DecodedBits
 from shared.errors import CodecError
+from shared.refinement import Refiner
+from shared.refinement.label import RefinementLabel
+from shared.refinement.policy import steps_of_reports
+from shared.rng import Randomness
 from shared.types import Payload, Received, ReceivedKind, Reconstruction, no_bits
 
 
@@ -31,6 +37,7 @@ class Reception:
         erased: [batch] bool, True where nothing arrived.
         crc_ok: [batch] bool, whether the CRC holds, False where nothing arrived; None where the link has no CRC.
         held: [batch] bool, True where `shared.fallback` put the UE's last good CSI in the mean channel's place.
+        num_steps: [batch] int64, steps of the refiner's sampler; 0 where ``h_hat`` is not refined.
     """
 
     h_hat: Tensor
@@ -39,9 +46,31 @@ class Reception:
     erased: NDArray[np.bool_]
     crc_ok: NDArray[np.bool_] | None
     held: NDArray[np.bool_]
+    num_steps: NDArray[np.int64]
 
 
-def receive(received: Received, code: ChannelCode, decoder: Decoder, context: DecodeContext) -> Reception:
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """How the reports of a batch are refined.
+
+    Attributes:
+        refiner: On the decoder's device.
+        label: Which of them, in how many steps.
+        streams: Randomness of the reports, in their order; several where they are of different runs.
+    """
+
+    refiner: Refiner
+    label: RefinementLabel
+    streams: Sequence[Randomness]
+
+
+def receive(
+    received: Received,
+    code: ChannelCode,
+    decoder: Decoder,
+    context: DecodeContext,
+    refinement: Refinement | None = None,
+) -> Reception:
     """Decode a batch of reports of one codec, channel code and rate.
 
     Args:
@@ -49,13 +78,14 @@ def receive(received: Received, code: ChannelCode, decoder: Decoder, context: De
         code: Channel code of the link.
         decoder: Base-station side of the codec.
         context: Rate and SNR.
+        refinement: How the reports are refined; None for not.
 
     Raises:
         CodecError: If the batch cannot belong to the codec.
     """
     of_symbols = received.kind is ReceivedKind.SYMBOLS
     decoded = None if of_symbols else decode_channel(received, code, context.rate)
-    return reconstruct(received, decoded, decoder, context)
+    return reconstruct(received, decoded, decoder, context, refinement)
 
 
 def decode_channel(received: Received, code: ChannelCode, num_info_bits: int) -> DecodedBits:
@@ -64,7 +94,13 @@ def decode_channel(received: Received, code: ChannelCode, num_info_bits: int) ->
     return code.decode(values if received.kind is ReceivedKind.LLRS else 2 * values - 1, num_info_bits)
 
 
-def reconstruct(received: Received, decoded: DecodedBits | None, decoder: Decoder, context: DecodeContext) -> Reception:
+def reconstruct(
+    received: Received,
+    decoded: DecodedBits | None,
+    decoder: Decoder,
+    context: DecodeContext,
+    refinement: Refinement | None = None,
+) -> Reception:
     """Make channels of a batch whose channel code is decoded.
 
     Args:
@@ -72,6 +108,7 @@ def reconstruct(received: Received, decoded: DecodedBits | None, decoder: Decode
         decoded: What `decode_channel` made of it; None of symbols.
         decoder: Base-station side of the codec.
         context: Rate and SNR.
+        refinement: How the reports are refined; None for not.
 
     Raises:
         CodecError: If the batch cannot belong to the codec.
@@ -87,10 +124,41 @@ def reconstruct(received: Received, decoded: DecodedBits | None, decoder: Decode
     fallback = ~reconstruction.valid | ~_finite(h_hat).cpu().numpy() | erased
     if crc_ok is not None:
         fallback |= ~crc_ok
+    num_steps = np.zeros(len(erased), dtype=np.int64)
+    if refinement is not None:
+        num_steps = np.where(fallback, 0, steps_of_reports(refinement.label, refinement.refiner.card, context.snr_db))
+        h_hat = _refine(h_hat, num_steps, context, refinement)
+        fallback |= ~_finite(h_hat).cpu().numpy()
+        num_steps[fallback] = 0
     if fallback.any():
         chosen = torch.from_numpy(fallback).to(h_hat.device)
         h_hat = torch.where(chosen[:, None, None, None], decoder.mean_csi, h_hat)
-    return Reception(h_hat, payload, fallback, erased, crc_ok, np.zeros_like(fallback))
+    return Reception(h_hat, payload, fallback, erased, crc_ok, np.zeros_like(fallback), num_steps)
+
+
+def _refine(h_hat: Tensor, num_steps: NDArray[np.int64], context: DecodeContext, refinement: Refinement) -> Tensor:
+    """Return the batch with the reports refined whose number of steps is not 0; one call for each number and run."""
+    if not num_steps.any():
+        return h_hat
+    h_hat = h_hat.clone()
+    for randomness, rows in _by_run(refinement.streams):
+        of_run = num_steps[rows]
+        for steps in np.unique(of_run[of_run > 0]).tolist():
+            chosen = np.flatnonzero(of_run == steps)
+            at = torch.from_numpy(rows[chosen]).to(h_hat.device)
+            snr_db = context.snr_db[rows[chosen]]
+            h_hat[at] = refinement.refiner.refine(h_hat[at], snr_db, steps, randomness.of(chosen)).to(h_hat.device)
+    return h_hat
+
+
+def _by_run(streams: Sequence[Randomness]) -> Iterator[tuple[Randomness, NDArray[np.int64]]]:
+    """Yield the randomness of the reports of each run, and their rows in the batch."""
+    runs = np.concatenate([np.full(len(one.sequence), one.run, dtype=np.uint64) for one in streams])
+    ue_id = np.concatenate([one.ue_id for one in streams])
+    sequence = np.concatenate([one.sequence for one in streams])
+    for run in np.unique(runs).tolist():
+        rows = np.flatnonzero(runs == run)
+        yield Randomness(run, ue_id[rows], sequence[rows]), rows
 
 
 def _finite(h_hat: Tensor) -> Tensor:

@@ -1,3 +1,5 @@
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,9 @@ from shared.channels import ChannelSet
 from shared.codecs import DecodeContext, Decoder, EncodeContext, make_decoder, make_encoder
 from shared.coding.channel_code import DecodedBits, Uncoded
 from shared.model_files import load_model
-from shared.receive import Reception, decode_channel, receive
+from shared.receive import Reception, Refinement, decode_channel, receive
+from shared.refinement import Refiner, RefinerFile, make_refiner
+from shared.refinement.label import parse_refinement
 from shared.rng import Randomness
 from shared.types import Payload, Received, ReceivedKind, Reconstruction
 
@@ -176,3 +180,105 @@ def test_nothing_at_all_arrived(decoder: Decoder, indoor: ChannelSet, payload: P
         assert_mean_or_channel(
             receive(received, code, decoder, DecodeContext(RATE, SNR_DB)), indoor, decoder, [True] * 4
         )
+
+
+@pytest.fixture
+def refiner(decoder: Decoder, untrained_refiner: Callable[..., RefinerFile]) -> Refiner:
+    return make_refiner(untrained_refiner(decoder.card), CPU)
+
+
+def stream(sequence: Sequence[int], run: int = 3, ue_id: int = 7) -> Randomness:
+    return Randomness(run, np.full(len(sequence), ue_id), np.array(sequence, dtype=np.int64))
+
+
+def test_a_batch_is_refined_in_the_steps_that_the_policy_gives_each_report(
+    indoor: ChannelSet, decoder: Decoder, payload: Payload, refiner: Refiner
+) -> None:
+    snr_db = np.array([-3, 5, 12, 5], dtype=np.float32)
+    refinement = Refinement(refiner, parse_refinement("snr:from-5:steps-3"), [stream([10, 11, 12, 13])])
+    reception = receive(hard(payload.bits), Uncoded(), decoder, DecodeContext(RATE, snr_db), refinement)
+    assert reception.num_steps.tolist() == [0, 3, 3, 3]
+    assert not reception.fallback.any()
+    assert torch.equal(reception.h_hat[0], indoor.h[0])
+    rows = [1, 2, 3]
+    wanted = refiner.refine(indoor.h[rows], snr_db[rows], 3, stream([11, 12, 13]))
+    torch.testing.assert_close(reception.h_hat[1:], wanted, rtol=1e-4, atol=1e-5)
+    assert ((wanted - indoor.h[rows]).abs().square().mean(dim=(1, 2, 3)) > 1e-3).all()
+
+
+def test_reports_of_several_runs_are_refined_each_by_its_own_noise_whatever_the_batch(
+    indoor: ChannelSet, decoder: Decoder, payload: Payload, refiner: Refiner
+) -> None:
+    """The order of the runs in the batch, and who else is there, do not matter."""
+    label = parse_refinement("always:steps-2")
+    of_report = [stream([0], run=5), stream([9], run=1), stream([1], run=5), stream([4], run=1, ue_id=8)]
+
+    def refined(rows: list[int]) -> torch.Tensor:
+        refinement = Refinement(refiner, label, [of_report[row] for row in rows])
+        reception = receive(hard(payload.bits[rows]), Uncoded(), decoder, DecodeContext(RATE, SNR_DB[rows]), refinement)
+        assert reception.num_steps.tolist() == [2] * len(rows)
+        return reception.h_hat
+
+    together = refined([0, 1, 2, 3])
+    in_two = torch.cat([refined([0, 1, 2]), refined([3])])
+    turned = refined([3, 1, 0, 2])[[2, 1, 3, 0]]
+    for other in (in_two, turned):
+        error = (other - together).abs().square().sum(dim=(1, 2, 3)) / together.abs().square().sum(dim=(1, 2, 3))
+        assert (error.sqrt() < 1e-4).all()
+    assert torch.equal(refined([0, 1, 2, 3]), together)
+    for row, randomness in enumerate(of_report):
+        wanted = refiner.refine(indoor.h[[row]], SNR_DB[:1], 2, randomness)[0]
+        torch.testing.assert_close(together[row], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_what_cannot_be_used_is_not_refined(
+    indoor: ChannelSet, decoder: Decoder, payload: Payload, refiner: Refiner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coded = Parity().encode(payload.bits)
+    coded[1, -1] ^= 1
+    decode = decoder.decode
+
+    def decode_all_but_the_last(payload: Payload, context: DecodeContext) -> Reconstruction:
+        decoded = decode(payload, context)
+        return Reconstruction(decoded.h_hat, np.array([True, True, True, False]))
+
+    monkeypatch.setattr(decoder, "decode", decode_all_but_the_last)
+    refinement = Refinement(refiner, parse_refinement("always"), [stream([0, 1, 2, 3])])
+    received = hard(coded, erased=(2,))
+    reception = receive(received, Parity(), decoder, DecodeContext(RATE, SNR_DB), refinement)
+    assert reception.fallback.tolist() == [False, True, True, True]
+    assert reception.num_steps.tolist() == [2, 0, 0, 0]
+    assert all(torch.equal(h_hat, decoder.mean_csi) for h_hat in reception.h_hat[1:])
+    assert not torch.allclose(reception.h_hat[0], indoor.h[0], atol=1e-2)
+
+
+def test_a_refiner_is_asked_for_nothing_where_nothing_can_be_used(
+    decoder: Decoder, payload: Payload, refiner: Refiner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(type(refiner), "refine")
+    received = hard(payload.bits, erased=(0, 1, 2, 3))
+    refinement = Refinement(refiner, parse_refinement("always"), [stream([0, 1, 2, 3])])
+    assert receive(received, Uncoded(), decoder, DecodeContext(RATE, SNR_DB), refinement).fallback.all()
+
+
+def test_what_a_refiner_makes_that_is_not_finite_falls_back_to_the_mean_channel(
+    indoor: ChannelSet, decoder: Decoder, payload: Payload, untrained_refiner: Callable[..., RefinerFile]
+) -> None:
+    broken = make_refiner(untrained_refiner(decoder.card), CPU)
+    refine = broken.refine
+
+    class OneIsNan:
+        card = broken.card
+
+        def refine(
+            self, h_coarse: torch.Tensor, snr_db: NDArray[np.float32], num_steps: int, randomness: Randomness
+        ) -> torch.Tensor:
+            h_hat = refine(h_coarse, snr_db, num_steps, randomness)
+            h_hat[1, 0, 3, 4] = torch.nan
+            return h_hat
+
+    refinement = Refinement(OneIsNan(), parse_refinement("always"), [stream([0, 1, 2, 3])])
+    reception = receive(hard(payload.bits), Uncoded(), decoder, DecodeContext(RATE, SNR_DB), refinement)
+    assert reception.fallback.tolist() == [False, True, False, False]
+    assert reception.num_steps.tolist() == [2, 0, 2, 2]
+    assert torch.equal(reception.h_hat[1], decoder.mean_csi)
