@@ -18,8 +18,9 @@ from shared.errors import InvalidArgumentError
 from shared.scoring import DEFAULT_SCORING, Scoring
 from shared.types import CsiShape, Fallback, ReceivedKind
 
-PROTOCOL_VERSION = 2  # brought `estimator`, `cnr_db`, `scoring` and `fallback`
-FIRST_PROTOCOL_VERSION = 1  # knows perfect estimates, plain scores and the mean channel, and skips those fields
+FIRST_PROTOCOL_VERSION = 1  # knows perfect estimates, plain scores and the mean channel, and skips what came later
+SECOND_PROTOCOL_VERSION = 2  # brought `estimator`, `cnr_db`, `scoring` and `fallback`
+PROTOCOL_VERSION = 3  # brought `refinement` and `run`
 SNR_DB_RANGE = (-40.0, 80.0)
 MAX_POINTS = 1000  # of a range of SNRs
 SYMBOL_BYTES, NO_EFF_BYTES = 8, 4  # complex64, float32
@@ -41,6 +42,8 @@ class SessionRequest:
         cnr_db: SNR of its pilots; None for a perfect estimate.
         scoring: What the base station scores besides what it always does.
         fallback: What stands for a report that cannot be used.
+        refinement: Label of how reports are refined, see `shared.refinement.label`.
+        run: With a refinement, seed of the UE's run; else 0.
     """
 
     protocol_version: int
@@ -54,13 +57,17 @@ class SessionRequest:
     cnr_db: float | None = None
     scoring: Scoring = DEFAULT_SCORING
     fallback: Fallback = "mean"
+    refinement: str = "never"
+    run: int = 0
 
     @property
     def needs_version(self) -> int:
         """The lowest protocol version that says all of the request."""
+        if self.refinement != "never" or self.run:
+            return PROTOCOL_VERSION
         of_link = self.estimator != "perfect" or self.cnr_db is not None
         newer = of_link or self.scoring != DEFAULT_SCORING or self.fallback != "mean"
-        return PROTOCOL_VERSION if newer else FIRST_PROTOCOL_VERSION
+        return SECOND_PROTOCOL_VERSION if newer else FIRST_PROTOCOL_VERSION
 
 
 def points_of_range(text: str) -> list[float]:
@@ -233,6 +240,7 @@ class FrameAck:
         decode_ms: [num_reports] float32.
         total_ms: Arrival to commit.
         batch_size: [num_reports] int64.
+        num_steps: [num_reports] int64, steps of the refiner; 0 where the reconstruction is not refined.
     """
 
     session_id: str
@@ -251,6 +259,12 @@ class FrameAck:
     decode_ms: NDArray[np.float32]
     total_ms: float
     batch_size: NDArray[np.int64]
+    num_steps: NDArray[np.int64]
+
+    @property
+    def refined(self) -> NDArray[np.bool_]:
+        """[num_reports] bool, whether each reconstruction was refined."""
+        return self.num_steps > 0
 
     @classmethod
     def refused(cls, session_id: str, frame_id: int, code: int, message: str, retry_delay_ms: int = 0) -> "FrameAck":
@@ -260,5 +274,5 @@ class FrameAck:
         return cls(
             session_id, frame_id, code, message, retry_delay_ms,
             duplicate=flags, fallback=flags, erased=flags, crc_failed=flags, nmse=none, sgcs=none, bit_errors=counts,
-            queue_ms=times, decode_ms=times, total_ms=0.0, batch_size=counts,
+            queue_ms=times, decode_ms=times, total_ms=0.0, batch_size=counts, num_steps=counts,
         )  # fmt: skip

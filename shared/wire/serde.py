@@ -12,7 +12,7 @@ from shared.frame import Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
 from shared.scoring import MAX_DOWNLINK_SNRS, Scoring
 from shared.types import CsiShape, Domain, Fallback, ReceivedKind
 
-MAX_SEQUENCE = 2**63 - 1  # the store keeps signed 64-bit integers
+MAX_SEQUENCE = MAX_RUN = 2**63 - 1  # the store keeps signed 64-bit integers
 MAX_REPORTS = 65536  # of a frame, whatever its receiver takes: a column is measured before it is converted
 
 
@@ -37,6 +37,8 @@ def session_request_to_proto(request: SessionRequest) -> feedback_pb2.OpenSessio
         downlink_mcs=request.scoring.downlink_mcs,
         num_subbands=request.scoring.num_subbands,
         fallback="" if request.fallback == "mean" else request.fallback,
+        refinement="" if request.refinement == "never" else request.refinement,
+        run=request.run,
     )
 
 
@@ -44,7 +46,7 @@ def session_request_from_proto(message: feedback_pb2.OpenSessionRequest) -> Sess
     """Convert back.
 
     Raises:
-        InvalidArgumentError: If domain, scoring or fallback are none of ours.
+        InvalidArgumentError: If domain, scoring, fallback or run are none of ours.
     """
     domains: dict[str, Domain] = {domain: domain for domain in get_args(Domain)}
     if message.domain not in domains:
@@ -54,6 +56,8 @@ def session_request_from_proto(message: feedback_pb2.OpenSessionRequest) -> Sess
     if message.fallback not in fallbacks:
         wanted = " or ".join(get_args(Fallback))
         raise InvalidArgumentError(f"`fallback` must be {wanted}; got {message.fallback[:64]!r}.")
+    if message.run > MAX_RUN:
+        raise InvalidArgumentError(f"`run` must be at most {MAX_RUN}; got {message.run}.")
     return SessionRequest(
         protocol_version=message.protocol_version,
         session_id=message.session_id,
@@ -71,6 +75,8 @@ def session_request_from_proto(message: feedback_pb2.OpenSessionRequest) -> Sess
             num_subbands=message.num_subbands,
         ),
         fallback=fallbacks[message.fallback],
+        refinement=message.refinement or "never",  # UEs before 0.2.0 name none
+        run=message.run,
     )
 
 
@@ -179,6 +185,7 @@ def frame_ack_to_proto(ack: FrameAck) -> frame_pb2.FrameAck:
         decode_ms=ack.decode_ms.tolist(),
         total_ms=ack.total_ms,
         batch_size=ack.batch_size.tolist(),
+        num_steps=ack.num_steps.tolist() if ack.refined.any() else [],
     )
 
 
@@ -201,6 +208,7 @@ def frame_ack_from_proto(message: frame_pb2.FrameAck) -> FrameAck:
         decode_ms=np.array(message.decode_ms, dtype=np.float32),
         total_ms=message.total_ms,
         batch_size=np.array(message.batch_size, dtype=np.int64),
+        num_steps=np.array(message.num_steps or [0] * len(message.fallback), dtype=np.int64),
     )
 
 

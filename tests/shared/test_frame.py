@@ -96,6 +96,9 @@ def test_erased_reports_have_no_values_and_keep_their_rate() -> None:
         ({"cnr_db": 0.0}, 2),
         ({"scoring": Scoring((0.0,))}, 2),
         ({"estimator": "ls", "cnr_db": 3.0, "scoring": Scoring((-5.0, 0.0))}, 2),
+        ({"refinement": "always"}, 3),
+        ({"estimator": "ls", "cnr_db": 3.0, "refinement": "gain", "run": 7}, 3),
+        ({"run": 7}, 3),
     ],
 )
 def test_a_request_needs_the_lowest_version_that_says_all_of_it(changes: dict[str, Any], version: int) -> None:

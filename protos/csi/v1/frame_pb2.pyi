@@ -59,7 +59,7 @@ class SimTruth(_message.Message):
     def __init__(self, dataset_index: _Optional[_Iterable[int]] = ..., h: _Optional[bytes] = ..., sent_bits: _Optional[bytes] = ..., crop_loss: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class FrameAck(_message.Message):
-    __slots__ = ("session_id", "frame_id", "code", "message", "retry_delay_ms", "duplicate", "fallback", "erased", "crc_failed", "nmse", "sgcs", "bit_errors", "queue_ms", "decode_ms", "total_ms", "batch_size")
+    __slots__ = ("session_id", "frame_id", "code", "message", "retry_delay_ms", "duplicate", "fallback", "erased", "crc_failed", "num_steps", "nmse", "sgcs", "bit_errors", "queue_ms", "decode_ms", "total_ms", "batch_size")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     FRAME_ID_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,7 @@ class FrameAck(_message.Message):
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     ERASED_FIELD_NUMBER: _ClassVar[int]
     CRC_FAILED_FIELD_NUMBER: _ClassVar[int]
+    NUM_STEPS_FIELD_NUMBER: _ClassVar[int]
     NMSE_FIELD_NUMBER: _ClassVar[int]
     SGCS_FIELD_NUMBER: _ClassVar[int]
     BIT_ERRORS_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +86,7 @@ class FrameAck(_message.Message):
     fallback: _containers.RepeatedScalarFieldContainer[bool]
     erased: _containers.RepeatedScalarFieldContainer[bool]
     crc_failed: _containers.RepeatedScalarFieldContainer[bool]
+    num_steps: _containers.RepeatedScalarFieldContainer[int]
     nmse: _containers.RepeatedScalarFieldContainer[float]
     sgcs: _containers.RepeatedScalarFieldContainer[float]
     bit_errors: _containers.RepeatedScalarFieldContainer[int]
@@ -92,4 +94,4 @@ class FrameAck(_message.Message):
     decode_ms: _containers.RepeatedScalarFieldContainer[float]
     total_ms: float
     batch_size: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, session_id: _Optional[str] = ..., frame_id: _Optional[int] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., retry_delay_ms: _Optional[int] = ..., duplicate: _Optional[_Iterable[bool]] = ..., fallback: _Optional[_Iterable[bool]] = ..., erased: _Optional[_Iterable[bool]] = ..., crc_failed: _Optional[_Iterable[bool]] = ..., nmse: _Optional[_Iterable[float]] = ..., sgcs: _Optional[_Iterable[float]] = ..., bit_errors: _Optional[_Iterable[int]] = ..., queue_ms: _Optional[_Iterable[float]] = ..., decode_ms: _Optional[_Iterable[float]] = ..., total_ms: _Optional[float] = ..., batch_size: _Optional[_Iterable[int]] = ...) -> None: ...
+    def __init__(self, session_id: _Optional[str] = ..., frame_id: _Optional[int] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., retry_delay_ms: _Optional[int] = ..., duplicate: _Optional[_Iterable[bool]] = ..., fallback: _Optional[_Iterable[bool]] = ..., erased: _Optional[_Iterable[bool]] = ..., crc_failed: _Optional[_Iterable[bool]] = ..., num_steps: _Optional[_Iterable[int]] = ..., nmse: _Optional[_Iterable[float]] = ..., sgcs: _Optional[_Iterable[float]] = ..., bit_errors: _Optional[_Iterable[int]] = ..., queue_ms: _Optional[_Iterable[float]] = ..., decode_ms: _Optional[_Iterable[float]] = ..., total_ms: _Optional[float] = ..., batch_size: _Optional[_Iterable[int]] = ...) -> None: ...

@@ -1,6 +1,6 @@
 """Every message there and back, over everything that hypothesis can think of."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, get_args
 
 import numpy as np
@@ -98,6 +98,7 @@ def acks(draw: st.DrawFn) -> FrameAck:
         fallback=(fallback := column(st.booleans(), np.bool_)),
         erased=flags(len(fallback)),
         crc_failed=flags(len(fallback)),
+        num_steps=np.array(draw(st.lists(uint32, min_size=len(fallback), max_size=len(fallback))), dtype=np.int64),
         nmse=column(st.floats(allow_nan=False), np.float64),
         sgcs=column(st.floats(allow_nan=False), np.float64),
         bit_errors=column(uint32, np.int64),
@@ -139,6 +140,8 @@ scorings = st.builds(
         SessionRequest,
         *(uint32, text, text, text, shapes, text, text, estimators, st.none() | finite, scorings),
         st.sampled_from(get_args(Fallback)),
+        st.text(min_size=1, max_size=8),
+        int63,
     )
 )
 def test_a_session_request_comes_back_from_the_wire(request: SessionRequest) -> None:
@@ -210,6 +213,28 @@ def test_a_fallback_that_is_not_ours_is_refused() -> None:
 def test_a_ue_that_names_no_estimator_estimates_perfectly() -> None:
     request = serde.session_request_from_proto(feedback_pb2.OpenSessionRequest(domain="angular-delay"))
     assert (request.estimator, request.cnr_db, request.fallback) == ("perfect", None, "mean")
+    assert (request.refinement, request.run) == ("never", 0)
+
+
+def test_what_is_not_refined_takes_no_byte_of_request_and_acknowledgement() -> None:
+    shape = CsiShape("angular-delay", 1, 32, 32)
+    never = SessionRequest(1, "s", "klt", "a", shape, "ideal", "")
+    message = serde.session_request_to_proto(never)
+    assert {field.name for field, _ in message.ListFields()}.isdisjoint({"refinement", "run"})
+    ack = FrameAck.refused("s", 1, 8, "full")
+    flags, steps = np.zeros(2, dtype=np.bool_), np.array([0, 0])
+    for num_steps, sent in ((steps, []), (np.array([0, 3]), [0, 3])):
+        told = replace(ack, fallback=flags, erased=flags, crc_failed=flags, num_steps=num_steps)
+        assert list(serde.frame_ack_to_proto(told).num_steps) == sent
+        assert told.refined.tolist() == [False, bool(sent)]
+
+
+def test_a_run_that_the_store_cannot_keep_is_refused() -> None:
+    message = feedback_pb2.OpenSessionRequest(domain="angular-delay", refinement="always", run=2**63)
+    with pytest.raises(
+        InvalidArgumentError, match="`run` must be at most 9223372036854775807; got 9223372036854775808"
+    ):
+        serde.session_request_from_proto(message)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +256,6 @@ def test_a_request_of_what_cannot_be_scored_is_refused(fields: dict[str, Any], s
 @pytest.mark.parametrize("fallback", [[], [False, True, True]])
 def test_a_base_station_that_knows_no_erasure_and_no_crc_flags_nothing(fallback: list[bool]) -> None:
     ack = serde.frame_ack_from_proto(frame_pb2.FrameAck(fallback=fallback))
-    for flags in (ack.erased, ack.crc_failed):
+    for flags in (ack.erased, ack.crc_failed, ack.refined):
         assert flags.dtype == np.bool_
         assert flags.tolist() == [False] * len(fallback)
