@@ -59,6 +59,10 @@ def serve(
     model: Annotated[
         list[str] | None, typer.Option(envvar="CSI_BS_MODEL", help="Model file or package.module:ENTRY; repeatable.")
     ] = None,
+    refiner: Annotated[
+        list[str] | None,
+        typer.Option(envvar="CSI_BS_REFINER", help="Refiner file, beside those shipped for its models; repeatable."),
+    ] = None,
     data: Annotated[
         list[str],
         typer.Option(envvar="CSI_BS_DATA", help="Data set for truth by index, a name or a file; may be repeated."),
@@ -82,6 +86,15 @@ def serve(
             help="Reports with a channel code that may wait, and others as many.",
         ),
     ] = _default.queue_reports,
+    refine_queue_reports: Annotated[
+        int,
+        typer.Option(
+            envvar="CSI_BS_REFINE_QUEUE_REPORTS",
+            min=0,
+            max=10_000_000,
+            help="While so many reports wait, nothing is refined; 0: nothing ever is.",
+        ),
+    ] = _default.refine_queue_reports,
     max_reports_per_frame: Annotated[
         int, typer.Option(envvar="CSI_BS_MAX_REPORTS_PER_FRAME", min=1, max=65536, help="Largest frame.")
     ] = _default.max_reports_per_frame,
@@ -110,11 +123,13 @@ def serve(
         device=device.value,
         threads=threads,
         models=tuple(model or ()),
+        refiners=tuple(refiner or ()),
         data=tuple(data),
         database_url=database_url,
         max_batch=max_batch,
         max_wait_ms=max_wait_ms,
         queue_reports=queue_reports,
+        refine_queue_reports=refine_queue_reports,
         max_reports_per_frame=max_reports_per_frame,
         max_frame_bytes=max_frame_bytes,
         keep_every=keep_every,

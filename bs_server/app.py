@@ -31,6 +31,8 @@ from shared.channels import load_channels
 from shared.codecs import load_codec
 from shared.errors import DataFileError, UnavailableError
 from shared.model_files import ModelFile, zoo_names
+from shared.refinement import RefinerFile
+from shared.refinement.held import load_refiners
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +91,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="channel") as channel_thread,
     ):
         models = _load_models(settings.models)
-        worker = await asyncio.get_running_loop().run_in_executor(device_thread, _make_worker, settings, models)
+        refiners = load_refiners(settings.refiners, {model.card.sha256: model.card.shape for model in models})
+        loop = asyncio.get_running_loop()
+        worker = await loop.run_in_executor(device_thread, _make_worker, settings, models, refiners)
         await store.open()
         try:
             threads = channel_thread, device_thread
@@ -109,17 +113,20 @@ async def _serving(
     threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor],
     rest_socket: socket.socket,
 ) -> AsyncIterator[Running]:
-    lanes = Lanes(settings.queue_reports, settings.max_batch, settings.max_wait_ms / 1000)
+    wait_s = settings.max_wait_ms / 1000
+    lanes = Lanes(settings.queue_reports, settings.max_batch, wait_s, settings.refine_queue_reports)
     metrics.queued.set_function(lambda: lanes.num_reports)
     writer = GroupWriter(store)
     datasets = {channels.sha256: channels for channels in map(load_channels, settings.data)}
     cards = {model.card.sha256: model.card for model in models}
-    station = BaseStation(settings, cards, datasets, lanes, store, writer, metrics, version("csilink"))
+    refiners = [refiner.card for refiner in worker.refiners.values()]
+    station = BaseStation(settings, cards, refiners, datasets, lanes, store, writer, metrics, version("csilink"))
     feed = SummaryFeed(store, writer)
     metrics.listeners.set_function(lambda: feed.num_listeners)
     context = Context(
         store,
         station.cards,
+        station.refiners,
         metrics,
         is_ready=lambda: not station.draining,
         queued_reports=lambda: lanes.num_reports,
@@ -192,8 +199,8 @@ def _load_models(further: tuple[str, ...]) -> list[ModelFile]:
     return models
 
 
-def _make_worker(settings: Settings, models: list[ModelFile]) -> Worker:
-    return make_worker(models, make_device(settings.device, settings.threads))
+def _make_worker(settings: Settings, models: list[ModelFile], refiners: list[RefinerFile]) -> Worker:
+    return make_worker(models, make_device(settings.device, settings.threads), refiners)
 
 
 def _observer(metrics: Observability) -> Callable[[list[Entry], list[Decoded]], None]:

@@ -19,12 +19,15 @@ class Settings:
         device: ``cpu`` or ``cuda``.
         threads: Torch threads of each of the two decoding threads, on the CPU.
         models: Model files (.safetensors) and codecs of the user's own (package.module:ENTRY) beside the zoo.
+        refiners: Refiner files (.safetensors) beside those that ship for the models held.
         data: Data sets that truth may refer to by index: shipped names or files.
         database_url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
         max_batch: Most reports decoded together.
         max_wait_ms: Longest time that a report waits for others to join its batch.
         queue_reports: Reports with a channel code that may wait, and others as many; beyond it a frame is refused with
             RESOURCE_EXHAUSTED.
+        refine_queue_reports: While so many reports wait in both queues, batches that start are not refined; 0 turns
+            refinement off.
         max_reports_per_frame: Largest frame.
         max_frame_bytes: Largest gRPC message.
         keep_every: Keep the reconstruction of every n-th report of a UE; 0 keeps none.
@@ -39,11 +42,13 @@ class Settings:
     device: str = "cpu"
     threads: int = 1
     models: tuple[str, ...] = ()
+    refiners: tuple[str, ...] = ()
     data: tuple[str, ...] = ("indoor-open-office",)
     database_url: str = "sqlite:///csilink.db"
     max_batch: int = 64
     max_wait_ms: float = 2.0
     queue_reports: int = 4096
+    refine_queue_reports: int = 256
     max_reports_per_frame: int = 256
     max_frame_bytes: int = 16 * 1024 * 1024
     keep_every: int = 20

@@ -37,11 +37,18 @@ from shared.frame import (
 from shared.links import make_link
 from shared.metrics.phy_abstraction import load_abstraction
 from shared.model_files import CodecCard
+from shared.refinement import RefinerCard
+from shared.refinement.held import choose_refiner
+from shared.refinement.label import parse_refinement
 from shared.scoring import Scoring
 
 log = logging.getLogger(__name__)
 
 SHOWN_DIGITS = 12  # of a SHA-256, in sentences
+_BROUGHT = {  # by a protocol version
+    2: "an estimator other than perfect, a `cnr_db`, a `downlink_snr_db`, `num_subbands` or `fallback` last",
+    3: "a `refinement` other than never, or a `run`",
+}
 MAX_SESSIONS_IN_MEMORY = 10_000  # the one that was quiet longest is dropped; the store knows how to resume it
 
 
@@ -51,6 +58,7 @@ class BaseStation:
     Args:
         settings: Settings of the service.
         models: Model digest -> card, of every model that it holds.
+        refiners: Cards of the refiners that it holds.
         datasets: Data set digest -> data set.
         lanes: Queues to the threads that decode.
         store: Where sessions and reports are kept.
@@ -64,6 +72,7 @@ class BaseStation:
         self,
         settings: Settings,
         models: dict[str, CodecCard],
+        refiners: list[RefinerCard],
         datasets: dict[str, ChannelSet],
         lanes: Lanes,
         store: Store,
@@ -75,6 +84,7 @@ class BaseStation:
         self.draining = False
         self._settings = settings
         self._models = models
+        self.refiners = refiners
         self._datasets = datasets
         self._lanes = lanes
         self._store = store
@@ -95,12 +105,14 @@ class BaseStation:
 
         Raises:
             InvalidArgumentError: If the request is malformed.
-            ModelMismatchError: If protocol, model, shape or an earlier opening do not agree.
+            ModelMismatchError: If protocol, model, refiner, shape or an earlier opening do not agree.
             UnavailableError: If the service is shutting down.
         """
         if self.draining:
             raise UnavailableError("The base station is shutting down.")
         card = self._paired(request)
+        refinement = parse_refinement(request.refinement)
+        choose_refiner(refinement, self.refiners, card.name, card.sha256)
         await _prepare(request.scoring)
         dataset = self._datasets.get(request.dataset_sha256)
         link = make_link(request.link)
@@ -113,6 +125,8 @@ class BaseStation:
             cnr_db=request.cnr_db,
             scoring=request.scoring,
             fallback=request.fallback,
+            refinement=refinement,
+            run=request.run,
         )
         if dataset is not None:
             require_fallback(request.fallback, dataset)
@@ -131,6 +145,8 @@ class BaseStation:
                     cnr_db=request.cnr_db,
                     scoring=request.scoring,
                     fallback=request.fallback,
+                    refinement=str(refinement),
+                    run=request.run,
                 )
                 await self._store.add_session(row)
             elif _parameters(known) != _parameters(asked):
@@ -212,12 +228,10 @@ class BaseStation:
         """Return the card of the model that both sides hold."""
         first, last, version = FIRST_PROTOCOL_VERSION, PROTOCOL_VERSION, request.protocol_version
         if not first <= version <= last:
-            raise ModelMismatchError(f"`protocol_version` must be {first} or {last}; got {version}.")
-        if version == first and request.needs_version > first:
-            raise InvalidArgumentError(
-                f"`protocol_version` must be {last} with an estimator other than perfect, a `cnr_db`, a "
-                f"`downlink_snr_db`, `num_subbands` or `fallback` last; got {version}."
-            )
+            raise ModelMismatchError(f"`protocol_version` must be {first} to {last}; got {version}.")
+        if version < (needed := request.needs_version):
+            brought = _BROUGHT[needed]
+            raise InvalidArgumentError(f"`protocol_version` must be {needed} with {brought}; got {version}.")
         if not _is_uuid(request.session_id):
             raise InvalidArgumentError(f"`session_id` must be a UUID; got {request.session_id[:64]!r}.")
         if not re.fullmatch("([0-9a-f]{64})?", request.dataset_sha256):
@@ -249,6 +263,7 @@ class BaseStation:
 
         Raises:
             NotFoundError: If there is none.
+            ModelMismatchError: If its refiner is not held any more.
         """
         if session_id in self._sessions:
             self._sessions.move_to_end(session_id)
@@ -258,6 +273,7 @@ class BaseStation:
             row = await self._store.session(session_id) if session else None
             if session is None or row is None or row.closed_at is not None:
                 raise NotFoundError(f"`session_id` must be an open session; got {session_id[:64]!r}.")
+            choose_refiner(session.refinement, self.refiners, session.card.name, session.card.sha256)
             self._add(session)
             return session
 
@@ -282,6 +298,8 @@ class BaseStation:
             row.cnr_db,
             row.scoring,
             row.fallback,
+            parse_refinement(row.refinement),
+            row.run,
         )
 
     def _add(self, session: Session) -> None:
@@ -318,6 +336,7 @@ class BaseStation:
         wrong = [report.coded_bits > 0 and (bool(report.bit_errors) or report.erased) for report in reports]
         self._metrics.block_errors.labels(name).inc(sum(wrong))
         self._metrics.fallbacks.labels(name).inc(sum(report.fallback for report in reports))
+        self._metrics.refined.labels(name).inc(sum(report.num_steps > 0 for report in reports))
 
 
 async def _prepare(scoring: Scoring) -> None:
@@ -329,7 +348,7 @@ async def _prepare(scoring: Scoring) -> None:
 def _parameters(session: Session) -> tuple[object, ...]:
     """Return what a session may not change when it goes on."""
     fixed = (session.card.sha256, session.link.label, session.dataset, session.estimator, session.cnr_db)
-    return (*fixed, session.scoring, session.fallback)
+    return (*fixed, session.scoring, session.fallback, session.refinement, session.run)
 
 
 def _is_uuid(text: str) -> bool:

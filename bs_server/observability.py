@@ -23,6 +23,7 @@ class Observability:
         self.fallbacks = Counter(
             "csi_fallbacks", "Reports that took the mean channel.", ["codec"], registry=self.registry
         )
+        self.refined = Counter("csi_refined", "Reports that were refined.", ["codec"], registry=self.registry)
         self.refused = Counter("csi_refused_frames", "Frames not accepted.", ["reason"], registry=self.registry)
         self.queued = Gauge("csi_queued_reports", "Reports waiting in both lanes.", registry=self.registry)
         self.sessions = Gauge("csi_open_sessions", "Sessions in memory.", registry=self.registry)

@@ -19,6 +19,7 @@ from shared.evaluation import Scores
 from shared.fallback import ReportIdentity
 from shared.frame import Frame, FrameAck
 from shared.links import Link
+from shared.rng import Randomness
 from shared.scoring import Scoring
 from shared.types import ReceivedKind
 from shared.wire.payload import unpack_received, unpack_sent
@@ -109,7 +110,7 @@ def cut(
         for start in range(0, len(of_rate), size):
             chosen = of_rate[start : start + size]
             entry = Entry(
-                key=BatchKey(session.card.sha256, rate, frame.kind, code.label, session.scoring),
+                key=BatchKey(session.card.sha256, rate, frame.kind, code.label, session.scoring, session.refinement),
                 received=unpack_received(frame, chosen, code.num_coded_bits(rate)),
                 snr_db=frame.snr_db[chosen],
                 h=_truth(frame, session, chosen),
@@ -119,6 +120,7 @@ def cut(
                 deadline_s=deadline_s,
                 result=loop.create_future(),
                 reports=_identities(frame, chosen) if session.fallback == "last" else None,
+                randomness=_randomness(frame, session, chosen),
             )
             parts.append(Part(chosen, entry))
     return parts
@@ -128,6 +130,13 @@ def _identities(frame: Frame, rows: NDArray[np.int64]) -> list[ReportIdentity]:
     """Return session, UE and sequence of some reports."""
     ues, sequences = frame.ue_id[rows].tolist(), frame.sequence[rows].tolist()
     return [(frame.session_id, ue_id, sequence) for ue_id, sequence in zip(ues, sequences, strict=True)]
+
+
+def _randomness(frame: Frame, session: Session, rows: NDArray[np.int64]) -> Randomness | None:
+    """Return what a refiner draws for some reports from, or None where it draws nothing."""
+    if session.refinement.policy == "never":
+        return None
+    return Randomness(session.run, frame.ue_id[rows], frame.sequence[rows])
 
 
 def _truth(frame: Frame, session: Session, rows: NDArray[np.int64]) -> torch.Tensor | None:
@@ -188,6 +197,7 @@ def _report_row(frame: Frame, session: Session, row: int, result: Decoded, i: in
         downlink=_downlink_rows(session, scores, i),
         held=bool(result.held[i]),
         sgcs_subbands=_subbands(scores, i),
+        num_steps=int(result.num_steps[i]),
     )
 
 
@@ -274,4 +284,5 @@ def acknowledge(
         decode_ms=np.array([row.decode_ms for row in rows], dtype=np.float32),
         total_ms=total_ms,
         batch_size=np.array([row.batch_size for row in rows], dtype=np.int64),
+        num_steps=np.array([row.num_steps for row in rows], dtype=np.int64),
     )

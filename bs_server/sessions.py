@@ -11,6 +11,7 @@ from operator import itemgetter
 from shared.channels import ChannelSet
 from shared.links import Link
 from shared.model_files import CodecCard
+from shared.refinement.label import NEVER, RefinementLabel
 from shared.scoring import DEFAULT_SCORING, Scoring
 from shared.types import Fallback
 
@@ -104,6 +105,8 @@ class Session:
         cnr_db: SNR of its pilots; None for a perfect estimate.
         scoring: What is scored besides what always is.
         fallback: What stands for a report that cannot be used.
+        refinement: How reports are refined.
+        run: Seed of the UE's run, with a refinement.
     """
 
     session_id: str
@@ -115,3 +118,5 @@ class Session:
     cnr_db: float | None = None
     scoring: Scoring = DEFAULT_SCORING
     fallback: Fallback = "mean"
+    refinement: RefinementLabel = NEVER
+    run: int = 0

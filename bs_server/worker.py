@@ -1,6 +1,7 @@
 """What runs in the threads that decode: a batch of entries in, one result an entry out."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,10 @@ from shared.errors import DataFileError, InvalidArgumentError
 from shared.evaluation import Scores, evaluate
 from shared.fallback import LastGood, ReportIdentity
 from shared.model_files import ModelFile
-from shared.receive import Reception, decode_channel, reconstruct
+from shared.receive import Reception, Refinement, decode_channel, reconstruct
+from shared.refinement import Refiner, RefinerFile, make_refiner
+from shared.refinement.held import choose_refiner
+from shared.rng import Randomness
 from shared.types import Payload, Received, ReceivedKind
 
 
@@ -26,19 +30,21 @@ class Worker:
         decoders: Model digest -> decoder.
         codes: Label -> channel code, those that were asked for.
         last_good: What it remembers of the UEs of sessions that ask for their last good CSI.
+        refiners: Name -> refiner.
     """
 
     decoders: dict[str, Decoder]
     codes: dict[str, ChannelCode] = field(default_factory=dict)
     last_good: LastGood = field(default_factory=LastGood)
+    refiners: dict[str, Refiner] = field(default_factory=dict)
 
-    def decode(self, batch: list[Entry]) -> list[Decoded]:
+    def decode(self, batch: list[Entry], *, refine: bool = True) -> list[Decoded]:
         """Decode and score entries of one key: both halves below.
 
         Raises:
             CodecError: If the batch cannot belong to its codec.
         """
-        return self.reconstruct(batch, self.decode_channel(batch))
+        return self.reconstruct(batch, self.decode_channel(batch), refine)
 
     def decode_channel(self, batch: list[Entry]) -> ChannelDecoded:
         """Decode the channel code of entries of one key; touches neither device nor decoders.
@@ -60,8 +66,13 @@ class Worker:
         bits = None if of_symbols else decode_channel(received, self.codes[key.code], key.rate)
         return ChannelDecoded(received, bits, time.monotonic() - start_s)
 
-    def reconstruct(self, batch: list[Entry], decided: ChannelDecoded) -> list[Decoded]:
+    def reconstruct(self, batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
         """Make channels of entries of one key whose channel code is decoded, and score them; on the device.
+
+        Args:
+            batch: The entries.
+            decided: What `decode_channel` made of them.
+            refine: Whether there is time to refine what their sessions want refined.
 
         Raises:
             CodecError: If the batch cannot belong to its codec.
@@ -70,7 +81,8 @@ class Worker:
         key = batch[0].key
         decoder = self.decoders[key.model_sha256]
         snr_db = np.concatenate([entry.snr_db for entry in batch])
-        reception = reconstruct(decided.received, decided.bits, decoder, DecodeContext(key.rate, snr_db))
+        context, refinement = DecodeContext(key.rate, snr_db), self._refinement(batch, decoder) if refine else None
+        reception = reconstruct(decided.received, decided.bits, decoder, context, refinement)
         reports: list[ReportIdentity | None] = []
         for entry in batch:
             reports += entry.reports or [None] * entry.num_reports
@@ -87,6 +99,7 @@ class Worker:
                 held=reception.held[row],
                 erased=reception.erased[row],
                 crc_ok=None if reception.crc_ok is None else reception.crc_ok[row],
+                num_steps=reception.num_steps[row],
                 scores=score,
                 queue_ms=max(0.0, 1000 * (start_s - decided.seconds - entry.arrival_s)),
                 decode_ms=decode_ms,
@@ -94,6 +107,13 @@ class Worker:
             )
             for entry, row, score in zip(batch, rows, scores, strict=True)
         ]
+
+    def _refinement(self, batch: list[Entry], decoder: Decoder) -> Refinement | None:
+        """Return how a batch is refined: by the refiner that its label means behind its model."""
+        label, cards = batch[0].key.refinement, [refiner.card for refiner in self.refiners.values()]
+        card = choose_refiner(label, cards, decoder.card.name, decoder.card.sha256)
+        streams = [entry.randomness for entry in batch if entry.randomness is not None]
+        return None if card is None else Refinement(self.refiners[card.name], label, streams)
 
     @staticmethod
     def _scores(
@@ -120,11 +140,11 @@ class Worker:
         return [by_entry.get(i) for i in range(len(batch))]
 
 
-def make_worker(models: list[ModelFile], device: torch.device) -> Worker:
-    """Build the decoders and run each once, so that the first report does not pay for it.
+def make_worker(models: list[ModelFile], device: torch.device, refiners: Sequence[RefinerFile] = ()) -> Worker:
+    """Build decoders and refiners and run each once, so that the first report does not pay for it.
 
     Raises:
-        DataFileError: If a model cannot be built or does not decode, or its mean channel is not finite.
+        DataFileError: If a model or refiner cannot be built or does not work, or a mean channel is not finite.
     """
     decoders = {}
     for model in models:
@@ -138,7 +158,16 @@ def make_worker(models: list[ModelFile], device: torch.device) -> Worker:
         if not torch.isfinite(decoder.mean_csi).all():  # what is not finite falls back to it
             raise DataFileError(f"`mean_csi` of model {model.card.name} must be finite; it is not.")
         decoders[model.card.sha256] = decoder
-    return Worker(decoders)
+    built = {file.card.name: make_refiner(file, device) for file in refiners}
+    for refiner in built.values():
+        _refine_zeros(refiner, device)
+    return Worker(decoders, refiners=built)
+
+
+def _refine_zeros(refiner: Refiner, device: torch.device) -> None:
+    """Refine one report of zeros, in one step."""
+    zeros, none = torch.zeros(1, *refiner.card.shape.dims, dtype=torch.complex64, device=device), np.zeros(1, np.int64)
+    refiner.refine(zeros, np.zeros(1, dtype=np.float32), 1, Randomness(0, none, none))
 
 
 def _decode_zeros(decoder: Decoder, rate: int) -> None:

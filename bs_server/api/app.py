@@ -5,7 +5,7 @@ from fastapi.responses import RedirectResponse
 
 from bs_server.api.deps import Context, only_known_parameters
 from bs_server.api.problems import add_problem_handlers
-from bs_server.api.routes import codecs, exports, health, metrics, reports, sessions
+from bs_server.api.routes import codecs, exports, health, metrics, refiners, reports, sessions
 from bs_server.api.schemas import Problem
 
 # Not `model`, by which FastAPI would document application/json.
@@ -22,7 +22,7 @@ def make_app(context: Context) -> FastAPI:
     )
     app.state.context = context
     add_problem_handlers(app)
-    for routes in (health, codecs, sessions, metrics, reports, exports):
+    for routes in (health, codecs, refiners, sessions, metrics, reports, exports):
         app.include_router(routes.router, dependencies=[Depends(only_known_parameters)])
 
     @app.get("/", include_in_schema=False)

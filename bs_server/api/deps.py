@@ -11,6 +11,7 @@ from bs_server.observability import Observability
 from bs_server.store import ReportFilter, Store
 from shared.errors import InvalidArgumentError
 from shared.model_files import CodecCard
+from shared.refinement import RefinerCard
 from shared.summary import GroupColumn
 
 
@@ -21,6 +22,7 @@ class Context:
     Attributes:
         store: Sessions and reports.
         cards: Cards of the models held.
+        refiners: Cards of the refiners held.
         metrics: Prometheus metrics.
         is_ready: Whether the service takes reports.
         queued_reports: Reports waiting for the device.
@@ -31,6 +33,7 @@ class Context:
 
     store: Store
     cards: list[CodecCard]
+    refiners: list[RefinerCard]
     metrics: Observability
     is_ready: Callable[[], bool]
     queued_reports: Callable[[], int]
@@ -53,8 +56,9 @@ def _report_filter(
     snr_db: Annotated[float | None, Query(description="Es/N0 of the feedback link.")] = None,
     estimator: Annotated[str | None, Query(examples=["ls"])] = None,
     cnr_db: Annotated[float | None, Query(description="SNR of the estimator's pilots.")] = None,
+    refinement: Annotated[str | None, Query(examples=["never"])] = None,
 ) -> ReportFilter:
-    return ReportFilter(session, codec, link, ue_id, rate, snr_db, estimator, cnr_db)
+    return ReportFilter(session, codec, link, ue_id, rate, snr_db, estimator, cnr_db, refinement)
 
 
 def _group_by(
@@ -65,6 +69,7 @@ def _group_by(
         "link",
         "estimator",
         "cnr_db",
+        "refinement",
     ],
 ) -> list[GroupColumn]:
     return list(dict.fromkeys(group_by))

@@ -62,6 +62,7 @@ class Session(Answer):
     fallback: Fallback = Field(
         description="What stands for a report that is lost: `mean` or `last`.", examples=["mean"]
     )
+    refinement: str = Field(description="How reports are refined.", examples=["snr:from-5"])
     opened_at: float = Field(description="Unix time.", examples=[1795174463.77])
     closed_at: float | None
     num_reports: int = Field(examples=[11000])
@@ -83,6 +84,7 @@ class Session(Answer):
             downlink_mcs=row.scoring.downlink_mcs,
             num_subbands=row.scoring.num_subbands,
             fallback=row.fallback,
+            refinement=row.refinement,
             opened_at=row.opened_at,
             closed_at=row.closed_at,
             num_reports=row.num_reports,
@@ -107,6 +109,7 @@ class Report(Answer):
     link: str = Field(examples=["digital:bsc"])
     estimator: str = Field(examples=["ls"])
     cnr_db: float | None = Field(description="SNR of its pilots; null for a perfect estimate.", examples=[10.0])
+    refinement: str = Field(description="How reports of its session are refined.", examples=["snr:from-5"])
     received_at: float = Field(description="Unix time.", examples=[1795174463.77])
     rate: int = Field(description="Information bits, or symbols of an analog link.", examples=[128])
     snr_db: float = Field(description="Es/N0 of the feedback link.", examples=[10.0])
@@ -130,6 +133,8 @@ class Report(Answer):
     erased: bool = Field(description="Nothing arrived over the link.")
     crc_ok: bool | None = Field(description="Whether the CRC holds; null without one, or where nothing arrived.")
     held: bool = Field(description="Of a fallback: it took the UE's last good CSI.")
+    refined: bool = Field(description="The reconstruction is what a refiner made of the decoder's.")
+    num_steps: int = Field(description="Of its sampler; 0: not refined.", examples=[2])
 
     @classmethod
     def of(cls, row: ReportRow) -> "Report":
@@ -143,6 +148,7 @@ class Report(Answer):
             link=row.link,
             estimator=row.estimator,
             cnr_db=row.cnr_db,
+            refinement=row.refinement,
             received_at=row.received_at,
             rate=row.rate,
             snr_db=row.snr_db,
@@ -162,6 +168,8 @@ class Report(Answer):
             erased=row.erased,
             crc_ok=row.crc_ok,
             held=row.held,
+            refined=row.num_steps > 0,
+            num_steps=row.num_steps,
         )
 
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from shared.coding.channel_code import DecodedBits
 from shared.evaluation import Scores
 from shared.fallback import ReportIdentity
+from shared.refinement.label import NEVER, RefinementLabel
+from shared.rng import Randomness
 from shared.scoring import Scoring
 from shared.types import Payload, Received, ReceivedKind
 
@@ -24,6 +26,7 @@ class BatchKey:
         kind: What the front end handed on.
         code: Label of the channel code.
         scoring: What is scored besides what always is.
+        refinement: How reports are refined; the label is canonical, and so one for all that are refined alike.
     """
 
     model_sha256: str
@@ -31,6 +34,7 @@ class BatchKey:
     kind: ReceivedKind
     code: str
     scoring: Scoring
+    refinement: RefinementLabel = NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,11 @@ class Decoded:
         held: [n] bool, those of the fallbacks that took the UE's last good CSI.
         erased: [n] bool.
         crc_ok: [n] bool; None where the link has no CRC.
+        num_steps: [n] int64, steps of the refiner; 0 where a report was not refined.
         scores: Or None without truth.
         queue_ms: Time waited: in the queue, and for the device.
-        decode_ms: Time worked, on the whole batch: channel decoding and decoder, without the scores.
+        decode_ms: Time worked, on the whole batch: channel decoding, decoder and refiner, without the
+            scores.
         batch_size: Reports decoded together.
     """
 
@@ -69,6 +75,7 @@ class Decoded:
     held: NDArray[np.bool_]
     erased: NDArray[np.bool_]
     crc_ok: NDArray[np.bool_] | None
+    num_steps: NDArray[np.int64]
     scores: Scores | None
     queue_ms: float
     decode_ms: float
@@ -90,6 +97,7 @@ class Entry:
         deadline_s: Loop time after which its decoding must not begin; infinite for none.
         result: Where the result goes; cancelled when nobody waits for it any more.
         reports: [n] whose they are, where a lost one takes its UE's last good CSI; None: the mean channel.
+        randomness: [n] what the refiner draws from; None where nothing is refined.
     """
 
     key: BatchKey
@@ -102,6 +110,7 @@ class Entry:
     result: asyncio.Future[Decoded]
     reports: list[ReportIdentity] | None = None
     crop_loss: NDArray[np.float64] | None = None
+    randomness: Randomness | None = None
 
     @property
     def num_reports(self) -> int:

@@ -4,6 +4,9 @@
              '--> coded --> channel thread: channel decoding, CRC check ----^
 
 Each queue holds at most ``max_reports`` for itself: coded reports that pile up take no room of the others.
+
+Refinement costs many times what decoding does, so it is what goes first when reports pile up: with
+``refine_queue_reports`` of them waiting in both queues, a batch that starts is decoded and not refined.
 """
 
 from bs_server.batching.entry import BatchKey, Entry
@@ -25,13 +28,16 @@ class Lanes:
         max_reports: Reports that may wait in each.
         max_batch: Most reports of a batch.
         max_wait_s: Longest wait of a batch for more reports.
+        refine_queue_reports: Reports that wait when there is no time to refine any more; 0: there never is.
 
     Example:
-        >>> Lanes(max_reports=100, max_batch=8, max_wait_s=0.002).num_reports
-        0
+        >>> lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0.002, refine_queue_reports=50)
+        >>> lanes.num_reports, lanes.has_time_to_refine
+        (0, True)
     """
 
-    def __init__(self, max_reports: int, max_batch: int, max_wait_s: float) -> None:
+    def __init__(self, max_reports: int, max_batch: int, max_wait_s: float, refine_queue_reports: int) -> None:
+        self._refine_queue_reports = refine_queue_reports
         self.plain = BatchQueue(max_reports, max_batch, max_wait_s)
         self.coded = BatchQueue(max_reports, max_batch, max_wait_s)
 
@@ -39,6 +45,11 @@ class Lanes:
     def num_reports(self) -> int:
         """Reports that wait."""
         return self.plain.num_reports + self.coded.num_reports
+
+    @property
+    def has_time_to_refine(self) -> bool:
+        """Whether few enough reports wait for a batch that starts now to be refined."""
+        return self.num_reports < self._refine_queue_reports
 
     def append(self, entries: list[Entry]) -> None:
         """Add all entries of a frame, or none; they are of one session, whose link has one channel code.

@@ -3,7 +3,8 @@
     plain: next_batch -> device thread: decode_channel, reconstruct -------------------> results
     coded: next_batch -> channel thread: decode_channel -> device thread: reconstruct -> results
 
-Each lane has one batch under way: for the device, a batch waits no longer than one of the other lane takes.
+Each lane has one batch under way: for the device, a batch waits no longer than one of the other lane takes. Whether a
+batch is refined is decided here, on the event loop, when it leaves its queue: the threads never look at the queues.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 async def run_batches(
     lanes: Lanes,
     decode_channel: Callable[[list[Entry]], ChannelDecoded],
-    reconstruct: Callable[[list[Entry], ChannelDecoded], list[Decoded]],
+    reconstruct: Callable[[list[Entry], ChannelDecoded, bool], list[Decoded]],
     channel_thread: Executor,
     device_thread: Executor,
     observe: Callable[[list[Entry], list[Decoded]], None],
@@ -31,7 +32,7 @@ async def run_batches(
     Args:
         lanes: Where entries wait.
         decode_channel: Runs in ``channel_thread`` or, for the plain lane, in ``device_thread``.
-        reconstruct: Runs in ``device_thread``; one result an entry.
+        reconstruct: Runs in ``device_thread``; told whether there is time to refine; one result an entry.
         channel_thread: An executor of one thread, which never touches the device.
         device_thread: An executor of one thread, the only one that touches the device.
         observe: Called with each finished batch, on the event loop.
@@ -39,11 +40,13 @@ async def run_batches(
     loop = asyncio.get_running_loop()
 
     async def plain(batch: list[Entry]) -> list[Decoded]:
-        return await loop.run_in_executor(device_thread, lambda: reconstruct(batch, decode_channel(batch)))
+        refine = lanes.has_time_to_refine
+        return await loop.run_in_executor(device_thread, lambda: reconstruct(batch, decode_channel(batch), refine))
 
     async def coded(batch: list[Entry]) -> list[Decoded]:
+        refine = lanes.has_time_to_refine
         decided = await loop.run_in_executor(channel_thread, decode_channel, batch)
-        return await loop.run_in_executor(device_thread, reconstruct, batch, decided)
+        return await loop.run_in_executor(device_thread, reconstruct, batch, decided, refine)
 
     async with asyncio.TaskGroup() as both:
         both.create_task(_run_lane(lanes.plain, plain, observe))

@@ -35,6 +35,8 @@ class SessionRow:
         cnr_db: SNR of its pilots; None for a perfect estimate.
         scoring: What is scored besides what always is.
         fallback: What stands for a report that cannot be used.
+        refinement: Canonical label of how reports are refined.
+        run: Seed of the UE's run, which keys the refiner's noise.
     """
 
     session_id: str
@@ -50,6 +52,8 @@ class SessionRow:
     cnr_db: float | None = None
     scoring: Scoring = DEFAULT_SCORING
     fallback: Fallback = "mean"
+    refinement: str = "never"
+    run: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +106,14 @@ class ReportRow:
         nmse_full: NMSE against the uncropped channel, linear, or None without truth or its crop loss.
         sgcs_subbands: [layer][subband], empty unless the session asks for it. Of `Store.report` alone.
         held: Whether the fallback is the UE's last good CSI.
+        num_steps: Steps of the refiner; 0 where the reconstruction is not refined.
         codec: Of the session; filled in on reading.
         link: Of the session; filled in on reading.
         report_id: Filled in on reading.
         has_reconstruction: Filled in on reading.
         estimator: Of the session; filled in on reading.
         cnr_db: Of the session; filled in on reading.
+        refinement: Of the session; filled in on reading.
     """
 
     session_id: str
@@ -132,12 +138,14 @@ class ReportRow:
     nmse_full: float | None = None
     sgcs_subbands: tuple[tuple[float, ...], ...] = ()
     held: bool = False
+    num_steps: int = 0
     codec: str = ""
     link: str = ""
     report_id: int = 0
     has_reconstruction: bool = False
     estimator: str = ""
     cnr_db: float | None = None
+    refinement: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +179,7 @@ class ReportFilter:
     snr_db: float | None = None
     estimator: str | None = None
     cnr_db: float | None = None
+    refinement: str | None = None
 
 
 class Store(Protocol):

@@ -24,6 +24,7 @@ GROUPS: dict[GroupColumn, ColumnElement[Any]] = {
     "link": SESSION.link,
     "estimator": SESSION.estimator,
     "cnr_db": SESSION.cnr_db,
+    "refinement": SESSION.refinement,
     "session": REPORT.session_id,
 }
 _REPORT_FIELDS = [
@@ -66,7 +67,7 @@ def select_sessions() -> Select[Any]:
 def select_reports() -> Select[Any]:
     """Select reports with what they take from their session, and whether their reconstruction was kept."""
     kept = select(KEPT.reconstruction_id).where(of_report(KEPT)).exists()
-    of_session = (SESSION.codec, SESSION.link, SESSION.estimator, SESSION.cnr_db)
+    of_session = (SESSION.codec, SESSION.link, SESSION.estimator, SESSION.cnr_db, SESSION.refinement)
     stored = [column for column in REPORT if column.name not in ("coded_bits", "channel_uses")]
     columns = (*stored, _on_the_air("coded_bits"), _on_the_air("channel_uses"), *of_session)
     return select(*columns, kept.label("has_reconstruction")).join(
@@ -124,6 +125,8 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
             func.count(REPORT.nmse).filter(not_(of_bits)).label("num_symbol_scored"),
             func.count().filter(REPORT.fallback).label("fallbacks"),
             func.count().filter(REPORT.held).label("held"),
+            func.count().filter(REPORT.num_steps > 0).label("num_refined"),
+            func.sum(REPORT.num_steps).label("sum_num_steps"),
             func.avg(REPORT.queue_ms).label("mean_queue_ms"),
             func.avg(REPORT.decode_ms).label("mean_decode_ms"),
             func.avg(cast(REPORT.batch_size, Float(53))).label("mean_batch_size"),
@@ -222,6 +225,7 @@ def condition(where: ReportFilter, *, scan: bool = False) -> ColumnElement[bool]
         REPORT.snr_db: where.snr_db,
         SESSION.estimator: where.estimator,
         SESSION.cnr_db: where.cnr_db,
+        SESSION.refinement: where.refinement,
     }
     return and_(true(), *(equals(column, value) for column, value in wanted.items() if value is not None))
 
@@ -252,6 +256,8 @@ def session_row(row: Row[Any]) -> SessionRow:
             row.num_subbands,
         ),
         fallback=row.fallback,
+        refinement=row.refinement,
+        run=row.run,
     )
 
 

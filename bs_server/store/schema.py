@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 4
+VERSION = 5
 
 # Version -> the columns that it brought: table, column, definition. An older database gets them, and the tables that
 # it lacks (version 3: downlink; 4: subbands), when it is opened.
@@ -40,6 +40,11 @@ ADDED = {
         ("reports", "nmse_full", "DOUBLE PRECISION"),
         ("downlink", "bler_coded", "DOUBLE PRECISION"),
         ("downlink", "bler_coded_perfect", "DOUBLE PRECISION"),
+    ),
+    5: (
+        ("sessions", "refinement", "VARCHAR(200) DEFAULT 'never' NOT NULL"),
+        ("sessions", "run", "BIGINT DEFAULT 0 NOT NULL"),
+        ("reports", "num_steps", "INTEGER DEFAULT 0 NOT NULL"),
     ),
 }
 
@@ -69,6 +74,8 @@ sessions = Table(
     Column("downlink_mcs", Integer),
     Column("num_subbands", Integer, nullable=False),
     Column("fallback", String(20), nullable=False),
+    Column("refinement", String(200), nullable=False),
+    Column("run", BigInteger, nullable=False),
 )
 
 reports = Table(
@@ -95,6 +102,7 @@ reports = Table(
     Column("coded_bits", Integer),  # NULL before version 3: as many as `rate`, and as many symbols; 0: no bits, symbols
     Column("channel_uses", Integer),
     Column("held", Boolean, nullable=False),
+    Column("num_steps", Integer, nullable=False),
     UniqueConstraint("session_id", "ue_id", "sequence"),
     sqlite_autoincrement=True,
 )

@@ -68,8 +68,7 @@ _KEYS_PER_QUERY = 200  # of find(); SQLite bounds the variables of a statement
 _STORED_FIELDS = [
     field.name
     for field in dataclasses.fields(ReportRow)
-    if field.name
-    not in ("codec", "link", "estimator", "cnr_db", "report_id", "has_reconstruction", "downlink", "sgcs_subbands")
+    if field.name in schema.reports.c and field.name != "report_id"
 ]
 
 
@@ -198,6 +197,8 @@ class SqlStore:
                     downlink_mcs=session.scoring.downlink_mcs,
                     num_subbands=session.scoring.num_subbands,
                     fallback=session.fallback,
+                    refinement=session.refinement,
+                    run=session.run,
                 )
             )
 

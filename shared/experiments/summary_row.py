@@ -33,6 +33,7 @@ class PointKey:
         link: Label of the link.
         estimator: Name of the UE's channel estimator.
         cnr_db: SNR of its pilots; None for a perfect estimate.
+        refinement: Canonical label of how reports are refined.
         of_symbols: Whether it is of symbols, and has no bits.
         coded_bits: Bits of a report on the air, or its symbols.
         channel_uses: Symbols of a report on the air.
@@ -45,6 +46,7 @@ class PointKey:
     link: str
     estimator: str
     cnr_db: float | None
+    refinement: str
     of_symbols: bool
     coded_bits: int
     channel_uses: int
@@ -61,6 +63,7 @@ class Reports:
         crc_ok: [num_reports] bool, False where nothing arrived; None where the link has no CRC.
         fallback: [num_reports] bool, True where the reconstruction is the codec's mean channel, or is held.
         held: [num_reports] bool, True where it is the UE's last good CSI.
+        num_steps: [num_reports] int64, steps of the refiner; 0 where it is not refined.
     """
 
     scores: Scores
@@ -68,6 +71,7 @@ class Reports:
     crc_ok: NDArray[np.bool_] | None
     fallback: NDArray[np.bool_]
     held: NDArray[np.bool_]
+    num_steps: NDArray[np.int64]
 
 
 def join_reports(chunks: Sequence[tuple[Scores, Reception]]) -> Reports:
@@ -80,6 +84,7 @@ def join_reports(chunks: Sequence[tuple[Scores, Reception]]) -> Reports:
         crc_ok=np.concatenate(crc_ok) if crc_ok else None,
         fallback=np.concatenate([part.fallback for part in receptions]),
         held=np.concatenate([part.held for part in receptions]),
+        num_steps=np.concatenate([part.num_steps for part in receptions]),
     )
 
 
@@ -109,7 +114,7 @@ def totals_of(key: PointKey, reports: Reports) -> GroupTotals:
     full = scores.nmse_full[~np.isnan(scores.nmse_full)]
     rho = np.zeros(0) if scores.rho is None else scores.rho
     return GroupTotals(
-        key=(key.codec, key.rate, key.snr_db, key.link, key.estimator, key.cnr_db),
+        key=(key.codec, key.rate, key.snr_db, key.link, key.estimator, key.cnr_db, key.refinement),
         num_reports=n,
         num_scored=n,
         sum_nmse=_sum(scores.nmse),
@@ -140,6 +145,8 @@ def totals_of(key: PointKey, reports: Reports) -> GroupTotals:
         channel_uses=n * key.channel_uses,
         fallbacks=int(reports.fallback.sum()),
         held=int(reports.held.sum()),
+        num_refined=int((reports.num_steps > 0).sum()),
+        sum_num_steps=int(reports.num_steps.sum()),
         mean_queue_ms=0.0,
         mean_decode_ms=0.0,
         mean_batch_size=0.0,

@@ -97,6 +97,9 @@ class RefinementLabel:
         return ":".join(words)
 
 
+NEVER = RefinementLabel("never")
+
+
 def parse_refinement(label: str) -> RefinementLabel:
     """Read the label of a refinement.
 

@@ -132,6 +132,7 @@ class Group(Figures):
     link: str | None = Field(None, examples=["digital:bsc"])
     estimator: str | None = Field(None, examples=["ls"])
     cnr_db: float | None = Field(None, examples=[10.0])
+    refinement: str | None = Field(None, examples=["always"])
     session: str | None = None
     num_reports: int = Field(examples=[1000])
     num_scored: int = Field(description="Reports with truth; all metrics below are over these.")
@@ -167,6 +168,8 @@ class Group(Figures):
     )
     fallbacks: int
     held: int = Field(description="Of the fallbacks, those that took the UE's last good CSI.")
+    refined_rate: Proportion | None = Field(description="Share of reports that were refined.")
+    mean_num_steps: float = Field(description="Steps of the refiner a report, 0 of those that were not refined.")
     mean_queue_ms: float
     mean_decode_ms: float
     mean_batch_size: float
@@ -204,6 +207,8 @@ class Group(Figures):
             combined_snr_db=_combined_snr_db(key.get("link"), key.get("snr_db")),
             fallbacks=totals.fallbacks,
             held=totals.held,
+            refined_rate=_proportion(totals.num_refined, totals.num_reports),
+            mean_num_steps=totals.sum_num_steps / totals.num_reports,
             mean_queue_ms=totals.mean_queue_ms,
             mean_decode_ms=totals.mean_decode_ms,
             mean_batch_size=totals.mean_batch_size,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-GroupColumn = Literal["codec", "rate", "snr_db", "link", "estimator", "cnr_db", "session"]
+GroupColumn = Literal["codec", "rate", "snr_db", "link", "estimator", "cnr_db", "refinement", "session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,10 @@ class GroupTotals:
         channel_uses: Symbols on the air of all reports.
         fallbacks: Reports that could not be used: their reconstruction is the mean channel, or held CSI.
         held: Of the fallbacks, those that took the UE's last good CSI.
+        num_refined: Reports that were refined.
+        sum_num_steps: Steps of the refiner of all reports.
         mean_queue_ms: Mean time in the queue.
-        mean_decode_ms: Mean time of channel decoding and decoder.
+        mean_decode_ms: Mean time of channel decoding, decoder and refiner.
         mean_batch_size: Mean over reports.
         downlink: Sums with each downlink, by SNR, UEs and MCS, increasing.
         subbands: Sums of the SGCS by number of subbands, layer and subband, increasing.
@@ -138,6 +140,8 @@ class GroupTotals:
     channel_uses: int
     fallbacks: int
     held: int
+    num_refined: int
+    sum_num_steps: int
     mean_queue_ms: float
     mean_decode_ms: float
     mean_batch_size: float

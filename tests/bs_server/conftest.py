@@ -1,7 +1,7 @@
 """A base station without its transports: lanes, their threads, store and group commits are the real ones."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -17,6 +17,7 @@ from bs_server.worker import Worker, make_worker
 from shared.channels import ChannelSet
 from shared.estimation.ls import LsEstimator
 from shared.model_files import ModelFile, load_model, zoo_names
+from shared.refinement import RefinerCard
 from shared.scoring import DEFAULT_SCORING, Scoring
 from ue_client.pipeline import Pipeline, make_pipeline
 
@@ -43,9 +44,13 @@ def make_ue(models: dict[str, ModelFile], indoor: ChannelSet) -> Callable[..., P
         rate: int | None = None,
         ls_cnr_db: float | None = None,
         scoring: Scoring = DEFAULT_SCORING,
+        refinement: str = "never",
+        run: int = 1,
     ) -> Pipeline:
         estimator = None if ls_cnr_db is None else LsEstimator(indoor.shape)
-        return make_pipeline(models[codec], indoor, link, rate, 1, estimator, ls_cnr_db, scoring)
+        return make_pipeline(
+            models[codec], indoor, link, rate, run, estimator, ls_cnr_db, scoring, refinement=refinement
+        )
 
     return make
 
@@ -60,16 +65,17 @@ def start_station(local: Settings, models: dict[str, ModelFile], worker: Worker,
         store: Store | None = None,
         metrics: Observability | None = None,
         decode_channel: Callable[[list[Entry]], ChannelDecoded] = worker.decode_channel,
-        reconstruct: Callable[[list[Entry], ChannelDecoded], list[Decoded]] = worker.reconstruct,
+        reconstruct: Callable[[list[Entry], ChannelDecoded, bool], list[Decoded]] = worker.reconstruct,
+        refiners: Sequence[RefinerCard] = (),
     ) -> AsyncIterator[BaseStation]:
         store = store or make_store(settings.database_url, settings.keep_reconstructions)
         await store.open()
-        lanes = Lanes(settings.queue_reports, settings.max_batch, settings.max_wait_ms / 1000)
+        wait_s = settings.max_wait_ms / 1000
+        lanes = Lanes(settings.queue_reports, settings.max_batch, wait_s, settings.refine_queue_reports)
         writer = GroupWriter(store)
         cards = {model.card.sha256: model.card for model in models.values()}
-        station = BaseStation(
-            settings, cards, {indoor.sha256: indoor}, lanes, store, writer, metrics or Observability(), "test"
-        )
+        datasets, metrics = {indoor.sha256: indoor}, metrics or Observability()
+        station = BaseStation(settings, cards, list(refiners), datasets, lanes, store, writer, metrics, "test")
         with ThreadPoolExecutor(1) as channel_thread, ThreadPoolExecutor(1) as device_thread:
             tasks = [
                 asyncio.create_task(writer.run()),

@@ -121,8 +121,8 @@ class TestOpening:
     @pytest.mark.parametrize(
         ("changes", "kind", "sentence"),
         [
-            ({"protocol_version": 0}, ModelMismatchError, "`protocol_version` must be 1 or 2; got 0"),
-            ({"protocol_version": 3}, ModelMismatchError, "`protocol_version` must be 1 or 2; got 3"),
+            ({"protocol_version": 0}, ModelMismatchError, "`protocol_version` must be 1 to 3; got 0"),
+            ({"protocol_version": 4}, ModelMismatchError, "`protocol_version` must be 1 to 3; got 4"),
             (
                 {"protocol_version": 1, "estimator": "ls", "cnr_db": 3.0},
                 InvalidArgumentError,
@@ -538,8 +538,8 @@ class TestReports:
     ) -> None:
         """The checks stand in for those of a channel code: every third report fails, and every erased one."""
 
-        def reconstruct(batch: list[Entry], decided: ChannelDecoded) -> list[Decoded]:
-            (decoded,) = worker.reconstruct(batch, decided)
+        def reconstruct(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+            (decoded,) = worker.reconstruct(batch, decided, refine)
             crc_ok = (np.arange(len(decoded.erased)) % 3 != 0) & ~decoded.erased
             return [replace(decoded, crc_ok=crc_ok, fallback=~crc_ok)]
 
@@ -787,11 +787,11 @@ class TestFailures:
     ) -> None:
         decoded: list[tuple[int, int]] = []
 
-        def reconstruct(batch: list[Entry], decided: ChannelDecoded) -> list[Decoded]:
+        def reconstruct(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
             decoded.append((batch[0].key.rate, sum(entry.num_reports for entry in batch)))
             if batch[0].key.rate == 64 and len(decoded) == 1:
                 raise MemoryError("of the device")
-            return worker.reconstruct(batch, decided)
+            return worker.reconstruct(batch, decided, refine)
 
         ues = {rate: make_ue("klt", "digital:bsc", rate) for rate in (64, 512)}
         async with start_station(replace(local, max_batch=2, max_wait_ms=300.0), reconstruct=reconstruct) as station:

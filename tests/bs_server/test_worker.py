@@ -199,7 +199,7 @@ async def test_in_two_halves_a_batch_is_decoded_as_in_one_and_its_time_is_waited
     assert decided.bits is not None
     assert decided.bits.bits.shape == (8, ue.transmitter.rate)
     start_s = time.monotonic()
-    halves = worker.reconstruct(batch, replace(decided, seconds=4.0))
+    halves = worker.reconstruct(batch, replace(decided, seconds=4.0), refine=True)
     device_s = time.monotonic() - start_s
     for ours, whole in zip(halves, worker.decode(batch), strict=True):
         np.testing.assert_allclose(ours.h_hat, whole.h_hat, atol=1e-5)

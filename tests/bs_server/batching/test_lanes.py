@@ -45,7 +45,7 @@ def test_the_channel_code_alone_decides_on_the_lane(rate: int, kind: ReceivedKin
 
 @given(st.lists(st.tuples(st.sampled_from(list(CHANNEL_CODES)), st.lists(st.integers(1, 5), max_size=3)), max_size=20))
 async def test_a_lane_is_full_by_its_own_reports_alone(frames: list[tuple[str, list[int]]]) -> None:
-    lanes, waiting = Lanes(MAX_REPORTS, max_batch=4, max_wait_s=0), {False: 0, True: 0}
+    lanes, waiting = Lanes(MAX_REPORTS, max_batch=4, max_wait_s=0, refine_queue_reports=5), {False: 0, True: 0}
     for code, sizes in frames:
         entries = [entry(code, size, model) for size, model in zip(sizes, itertools.cycle("ab"), strict=False)]
         lane = code not in CHEAP_CODES
@@ -58,10 +58,15 @@ async def test_a_lane_is_full_by_its_own_reports_alone(frames: list[tuple[str, l
             assert waiting[lane] <= MAX_REPORTS
         assert (lanes.plain.num_reports, lanes.coded.num_reports) == (waiting[False], waiting[True])
         assert lanes.num_reports == sum(waiting.values())
+        assert lanes.has_time_to_refine == (lanes.num_reports < 5)
+
+
+async def test_there_is_no_time_to_refine_where_refinement_is_turned_off() -> None:
+    assert not Lanes(MAX_REPORTS, max_batch=4, max_wait_s=0, refine_queue_reports=0).has_time_to_refine
 
 
 async def test_the_delay_after_a_refusal_is_that_of_the_lane() -> None:
-    lanes = Lanes(MAX_REPORTS, max_batch=4, max_wait_s=0)
+    lanes = Lanes(MAX_REPORTS, max_batch=4, max_wait_s=0, refine_queue_reports=5)
     delays = []
     for code, queue, seconds in (("uncoded", lanes.plain, 0.1), ("ldpc-1/5", lanes.coded, 1.0)):
         for _ in range(200):

@@ -17,7 +17,7 @@ GOOD, BAD, WRONG = (BatchKey(name * 64, 8, ReceivedKind.HARD_BITS, "uncoded", DE
 CODES = ["uncoded", "ldpc-1/5"]  # one of each lane
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 DecodeChannel = Callable[[list[Entry]], ChannelDecoded]
-Reconstruct = Callable[[list[Entry], ChannelDecoded], list[Decoded]]
+Reconstruct = Callable[[list[Entry], ChannelDecoded, bool], list[Decoded]]
 
 
 def entry(key: BatchKey, snr_db: float, code: str = "uncoded") -> Entry:
@@ -35,12 +35,12 @@ def decode_channel(batch: list[Entry]) -> ChannelDecoded:
     return ChannelDecoded(Received(batch[0].key.kind, snr_db[:, None], np.ones(len(batch), dtype=np.int64)), None, 0.0)
 
 
-def reconstruct(batch: list[Entry], decided: ChannelDecoded) -> list[Decoded]:
+def reconstruct(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
     if batch[0].key.model_sha256 == BAD.model_sha256:
         raise RuntimeError("out of memory")
-    none = np.zeros(1, dtype=np.bool_)
+    none, num_steps = np.zeros(1, dtype=np.bool_), np.full(1, 2 if refine else 0)
     return [
-        Decoded(value.reshape(1, 1, 1, 1), none, none, none, None, None, 0.0, 0.0, len(batch))
+        Decoded(value.reshape(1, 1, 1, 1), none, none, none, None, num_steps, None, 0.0, 0.0, len(batch))
         for value in decided.received.values
     ]
 
@@ -69,7 +69,7 @@ async def running(
 
 @pytest.mark.parametrize("code", CODES)
 async def test_each_result_reaches_its_own_entry(code: str) -> None:
-    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0)
+    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0, refine_queue_reports=3)
     entries = [entry(GOOD, snr_db, code) for snr_db in (1, 2, 3)]
     async with running(lanes) as observed:
         lanes.append(entries)
@@ -80,7 +80,7 @@ async def test_each_result_reaches_its_own_entry(code: str) -> None:
 
 @pytest.mark.parametrize("code", CODES)
 async def test_a_failing_batch_fails_its_own_entries_and_the_next_is_served(code: str) -> None:
-    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0)
+    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0, refine_queue_reports=3)
     bad, wrong, good = [entry(BAD, 1, code), entry(BAD, 2, code)], entry(WRONG, 3, code), entry(GOOD, 4, code)
     async with running(lanes) as observed:
         lanes.append([*bad, wrong, good])
@@ -98,7 +98,7 @@ async def test_a_failing_batch_fails_its_own_entries_and_the_next_is_served(code
 async def test_who_left_while_a_thread_was_at_work_gets_nothing_and_disturbs_nobody(
     code: str, half: str, eventually: Eventually
 ) -> None:
-    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0)
+    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0, refine_queue_reports=3)
     started, go = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -110,10 +110,10 @@ async def test_who_left_while_a_thread_was_at_work_gets_nothing_and_disturbs_nob
             wait()
         return decode_channel(batch)
 
-    def slow_device(batch: list[Entry], decided: ChannelDecoded) -> list[Decoded]:
+    def slow_device(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
         if half == "device":
             wait()
-        return reconstruct(batch, decided)
+        return reconstruct(batch, decided, refine)
 
     for key in (GOOD, BAD):
         gone, waits = entry(key, 1, code), entry(key, 2, code)
@@ -132,7 +132,7 @@ async def test_who_left_while_a_thread_was_at_work_gets_nothing_and_disturbs_nob
 
 
 async def test_a_plain_batch_is_answered_while_a_channel_code_is_being_decoded(eventually: Eventually) -> None:
-    lanes = Lanes(max_reports=1, max_batch=8, max_wait_s=0)
+    lanes = Lanes(max_reports=1, max_batch=8, max_wait_s=0, refine_queue_reports=3)
     started, go = threading.Event(), threading.Event()
 
     def slow(batch: list[Entry]) -> ChannelDecoded:
@@ -158,7 +158,7 @@ async def test_a_plain_batch_is_answered_while_a_channel_code_is_being_decoded(e
 
 
 async def test_only_channel_codes_that_are_expensive_are_decoded_off_the_device_thread() -> None:
-    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0)
+    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0, refine_queue_reports=3)
     seen: list[tuple[str, str, str]] = []
 
     def note(what: str, batch: list[Entry]) -> None:
@@ -168,9 +168,9 @@ async def test_only_channel_codes_that_are_expensive_are_decoded_off_the_device_
         note("decode_channel", batch)
         return decode_channel(batch)
 
-    def noted_device(batch: list[Entry], decided: ChannelDecoded) -> list[Decoded]:
+    def noted_device(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
         note("reconstruct", batch)
-        return reconstruct(batch, decided)
+        return reconstruct(batch, decided, refine)
 
     async with running(lanes, noted_channel, noted_device):
         for code in ("crc", "conv-1/2"):
@@ -186,7 +186,7 @@ async def test_only_channel_codes_that_are_expensive_are_decoded_off_the_device_
 
 
 async def test_who_is_too_late_reaches_no_thread_of_either_lane(eventually: Eventually) -> None:
-    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0)
+    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0, refine_queue_reports=3)
     for code in CODES:
         late, in_time = replace(entry(GOOD, 1, code), deadline_s=0.0), entry(GOOD, 2, code)
         async with running(lanes) as observed:
@@ -194,3 +194,21 @@ async def test_who_is_too_late_reaches_no_thread_of_either_lane(eventually: Even
             assert (await in_time.result).batch_size == 1
             assert late.result.exception() is not None
         assert [batch for batch, _ in observed] == [[in_time]]
+
+
+@pytest.mark.parametrize("code", CODES)
+async def test_nothing_is_refined_while_too_many_reports_wait_behind_a_batch_in_either_lane(code: str) -> None:
+    """One report a batch: 4 wait behind the first, 3 behind the second; those of the other lane count alike."""
+    lanes = Lanes(max_reports=100, max_batch=1, max_wait_s=0, refine_queue_reports=3)
+    entries = [entry(GOOD, snr_db, code) for snr_db in range(5)]
+    lanes.append(entries)
+    async with running(lanes):
+        results = await asyncio.gather(*(e.result for e in entries))
+    assert [result.num_steps.item() for result in results] == [0, 0, 2, 2, 2]
+    (other,) = set(CODES) - {code}
+    alone, many = entry(GOOD, 1, code), [entry(GOOD, 2, other) for _ in range(4)]
+    lanes.append([alone])
+    lanes.append(many)
+    async with running(lanes):
+        assert (await alone.result).num_steps.item() == 0
+        assert (await many[-1].result).num_steps.item() == 2

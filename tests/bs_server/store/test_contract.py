@@ -84,6 +84,7 @@ def session_row(
     estimator: str = "perfect",
     cnr_db: float | None = None,
     scoring: Scoring = DEFAULT_SCORING,
+    refinement: str = "never",
 ) -> SessionRow:
     return SessionRow(
         session_id=str(uuid.uuid4()),
@@ -96,6 +97,8 @@ def session_row(
         estimator=estimator,
         cnr_db=cnr_db,
         scoring=scoring,
+        refinement=refinement,
+        run=0 if refinement == "never" else 2**63 - 1,
     )
 
 
@@ -143,6 +146,7 @@ class TestSessions:
         rows = (
             session_row(),
             session_row(estimator="ls", cnr_db=-2.3),
+            session_row(refinement="snr:from--2.5:steps-3:by-rd-umi-nlos"),
             session_row(scoring=Scoring((10.0,), 4, 9)),
             session_row(scoring=Scoring(num_subbands=8)),
             session_row(scoring=Scoring(many, 64, 27, 32)),
@@ -177,12 +181,14 @@ class TestSessions:
 
 class TestAppending:
     async def test_a_report_comes_back_as_it_was_added(self, store: Store) -> None:
-        session = session_row(codec="angular-topk", link="digital:bsc", estimator="ls", cnr_db=10.1)
+        of_session: dict[str, Any] = {"codec": "angular-topk", "link": "digital:bsc", "estimator": "ls"}
+        of_session |= {"cnr_db": 10.1, "refinement": "always"}
+        session = session_row(**of_session)
         await store.add_session(session)
         largest = report_row(session, sequence=2**63 - 1, ue_id=2**32 - 1, nmse=None)
         await store.append([report_row(session, 0), largest], [])
         found = await everything(store)
-        names = partial(replace, codec="angular-topk", link="digital:bsc", estimator="ls", cnr_db=10.1)
+        names = partial(replace, **of_session)
         assert found == [
             names(report_row(session, 0), report_id=found[0].report_id),
             names(largest, report_id=found[1].report_id),
@@ -197,6 +203,7 @@ class TestAppending:
             {"rho": 0.25, "erased": False, "crc_ok": True, "coded_bits": 2**31 - 1, "channel_uses": 2**31 - 1},
             {"rho": None, "erased": False, "crc_ok": False, "coded_bits": 1, "channel_uses": 1},
             {"rho": 0.5, "erased": True, "crc_ok": None, "bit_errors": None},
+            {"num_steps": 1000, "fallback": False},
         ],
     )
     async def test_what_became_of_a_report_on_the_link_comes_back(self, store: Store, changes: dict[str, Any]) -> None:
@@ -205,7 +212,8 @@ class TestAppending:
         row = replace(report_row(session, 0), **changes)
         await store.append([row], [])
         (found,) = await everything(store)
-        assert found == replace(row, report_id=found.report_id, codec="klt", link="ideal", estimator="perfect")
+        names = partial(replace, codec="klt", link="ideal", estimator="perfect", refinement="never")
+        assert found == names(row, report_id=found.report_id)
         assert {name: type(getattr(found, name)) for name in changes} == {
             name: type(value) for name, value in changes.items()
         }
@@ -319,7 +327,7 @@ class TestReading:
             assert await store.newest_report_id() == (await everything(store))[-1].report_id
 
     async def test_a_filter_means_its_column_and_nothing_else(self, store: Store) -> None:
-        one, two = session_row("klt", "ideal"), session_row("float", "digital:bsc", estimator="ls", cnr_db=10.1)
+        one, two = session_row("klt", "ideal"), session_row("float", "digital:bsc", 1.5, "ls", 10.1, refinement="gain")
         await store.add_session(one)
         await store.add_session(two)
         rows = [
@@ -342,6 +350,8 @@ class TestReading:
             ReportFilter(estimator="ls"): {1},
             ReportFilter(estimator="perfect"): {0, 2, 3, 4},
             ReportFilter(cnr_db=10.1): {1},
+            ReportFilter(refinement="gain"): {1},
+            ReportFilter(refinement="never"): {0, 2, 3, 4},
             ReportFilter(estimator="perfect", cnr_db=10.1): set(),
             ReportFilter(codec="klt", link="digital:bsc"): set(),
             ReportFilter(session_id="\0", codec="\0"): set(),
@@ -390,14 +400,31 @@ class TestOpening:
         await administer(
             url, "CREATE TABLE schema_info (version INTEGER PRIMARY KEY)", "INSERT INTO schema_info VALUES (99)"
         )
-        with pytest.raises(DataFileError, match="must hold schema version 1 to 4; found 99"):
+        with pytest.raises(DataFileError, match="must hold schema version 1 to 5; found 99"):
             await make_store(url, KEEP).open()
         with pytest.raises(Exception, match="sessions"):
             await administer(url, "SELECT * FROM sessions")
 
     @pytest.mark.parametrize(
         ("version", "num_already"),
-        [(1, 0), (1, 1), (1, 2), (1, 11), (1, 18), (2, 0), (2, 1), (2, 4), (2, 9), (2, 16), (3, 0), (3, 2), (3, 7)],
+        [
+            (1, 0),
+            (1, 1),
+            (1, 2),
+            (1, 11),
+            (1, 20),
+            (2, 0),
+            (2, 1),
+            (2, 4),
+            (2, 9),
+            (2, 16),
+            (3, 0),
+            (3, 2),
+            (3, 7),
+            (4, 0),
+            (4, 1),
+            (4, 3),
+        ],
     )
     async def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_holds(
         self, url: str, version: int, num_already: int
@@ -415,22 +442,27 @@ class TestOpening:
             assert await store.session(session.session_id) == replace(session, num_reports=1 + time)
             first = (await everything(store))[0]
             assert (first.estimator, first.nmse, first.bit_errors, first.erased) == ("perfect", 0.5, 3, False)
-            assert not first.held
+            assert (first.held, first.num_steps, first.refinement) == (False, 0, "never")
             if num_already == 0 and version < 3:  # what it holds is from before version 3
                 assert (first.rho, first.crc_ok, first.coded_bits, first.channel_uses) == (None, None, 128, 128)
                 total = (await store.totals(ReportFilter(), []))[0]
                 assert (total.coded_bits, total.channel_uses) == (128 + time * 300, 128 + time * 150)
                 assert (total.num_decided, total.decided_bits, total.num_rho) == (1 + time, (1 + time) * 128, time)
             row = replace(
-                report_row(session, 1 + time), downlink=(downlink_row(5.0),), held=True, sgcs_subbands=SUBBANDS
+                report_row(session, 1 + time),
+                downlink=(downlink_row(5.0),),
+                held=True,
+                sgcs_subbands=SUBBANDS,
+                num_steps=3,
             )
             await store.append([row], [])
             added = await store.report((await everything(store))[-1].report_id)
             assert added is not None
             assert (added.rho, added.coded_bits, added.downlink, added.held) == (0.9, 300, row.downlink, True)
-            assert added.sgcs_subbands == SUBBANDS
+            assert (added.sgcs_subbands, added.num_steps) == (SUBBANDS, 3)
             other = replace(
-                session_row(estimator="ls", cnr_db=3.0, scoring=Scoring((5.0, 10.0), 2, 3, 4)), fallback="last"
+                session_row(estimator="ls", cnr_db=3.0, scoring=Scoring((5.0, 10.0), 2, 3, 4), refinement="always"),
+                fallback="last",
             )
             await store.add_session(other)
             assert await store.session(other.session_id) == other
@@ -454,14 +486,18 @@ CAME_WITH = {
         "ALTER TABLE reports DROP COLUMN nmse_full",
         *(f"ALTER TABLE downlink DROP COLUMN {name}" for name in ("bler_coded", "bler_coded_perfect")),
     ),
+    5: (
+        *(f"ALTER TABLE sessions DROP COLUMN {name}" for name in ("refinement", "run")),
+        "ALTER TABLE reports DROP COLUMN num_steps",
+    ),
 }
 
 COLUMNS: tuple[GroupColumn, ...] = get_args(GroupColumn)
 DOWNLINK_SNR_DB = (-5.0, 0.0, 10.1)
-SESSIONS: tuple[tuple[str, str, str, float | None, Scoring], ...] = (
-    ("klt", "ideal", "perfect", None, Scoring(DOWNLINK_SNR_DB)),
-    ("klt", "digital:bsc", "ls", -3.0, Scoring(DOWNLINK_SNR_DB, 4, 9, 2)),
-    ("float", "ideal", "ls", 10.1, Scoring(DOWNLINK_SNR_DB, 4, num_subbands=2)),
+SESSIONS: tuple[tuple[str, str, str, float | None, Scoring, str], ...] = (
+    ("klt", "ideal", "perfect", None, Scoring(DOWNLINK_SNR_DB), "never"),
+    ("klt", "digital:bsc", "ls", -3.0, Scoring(DOWNLINK_SNR_DB, 4, 9, 2), "always"),
+    ("float", "ideal", "ls", 10.1, Scoring(DOWNLINK_SNR_DB, 4, num_subbands=2), "never"),
 )
 positive = st.floats(0, 1e6) | st.floats(0, 1e-100)  # whose squares may underflow, which PostgreSQL refuses
 
@@ -488,6 +524,7 @@ class DrawnReport:
     downlink: tuple[DownlinkRow, ...]
     nmse_full: float | None
     sgcs_subbands: tuple[tuple[float, ...], ...]
+    num_steps: int
 
     def row(self, session: SessionRow, ue_id: int, sequence: int) -> ReportRow:
         """Return it as the store holds it."""
@@ -519,6 +556,8 @@ class DrawnReport:
             link=session.link,
             estimator=session.estimator,
             cnr_db=session.cnr_db,
+            num_steps=self.num_steps,
+            refinement=session.refinement,
         )
 
     @staticmethod
@@ -552,6 +591,7 @@ drawn_reports = st.builds(
     ).map(tuple),
     nmse_full=st.none() | positive,
     sgcs_subbands=st.just(()) | st.tuples(*[st.tuples(*[st.floats(0, 1)] * 2)] * 2),
+    num_steps=st.integers(0, 2) | st.integers(0, 1000),
 )
 
 
@@ -604,6 +644,7 @@ class TestTotals:
                     downlink=tuple(DownlinkRow(snr_db, *rng.random(6).tolist()) for snr_db in snrs),
                     nmse_full=float(rng.random()) if rng.random() < 0.5 else None,
                     sgcs_subbands=tuple(map(tuple, rng.random((2, 2)).tolist())),
+                    num_steps=int(rng.integers(3)),
                 )
             )
         rows = await self.add(store, drawn)
@@ -617,8 +658,8 @@ class TestTotals:
 
     async def add(self, store: Store, drawn: list[DrawnReport], ue_id: int = 0) -> list[ReportRow]:
         sessions = [
-            session_row(codec, link, 1.5, estimator, cnr_db, scoring)
-            for codec, link, estimator, cnr_db, scoring in SESSIONS
+            session_row(codec, link, 1.5, estimator, cnr_db, scoring, refinement)
+            for codec, link, estimator, cnr_db, scoring, refinement in SESSIONS
         ]
         for session in sessions:
             await store.add_session(session)
@@ -679,6 +720,8 @@ def reference(
                 channel_uses=sum(row.channel_uses for row in members),
                 fallbacks=sum(row.fallback for row in members),
                 held=sum(row.held for row in members),
+                num_refined=sum(row.num_steps > 0 for row in members),
+                sum_num_steps=sum(row.num_steps for row in members),
                 mean_queue_ms=float(np.mean([row.queue_ms for row in members])),
                 mean_decode_ms=float(np.mean([row.decode_ms for row in members])),
                 mean_batch_size=float(np.mean([row.batch_size for row in members])),

@@ -20,7 +20,7 @@ from shared.summary import group_table
 from shared.types import CsiShape
 
 SCORING = Scoring((0.0, 12.5), downlink_num_ue=2, downlink_mcs=9, num_subbands=4)
-KEY = PointKey("klt", 64, 5.0, "digital:bsc:crc", "ls", 10.0, False, 75, 38, SCORING)
+KEY = PointKey("klt", 64, 5.0, "digital:bsc:crc", "ls", 10.0, "always", False, 75, 38, SCORING)
 SHAPE = CsiShape("angular-delay", 1, 32, 32)
 
 
@@ -34,7 +34,9 @@ def reports_of(seed: int, num_reports: int, with_crc: bool, erasure: float) -> R
     fallback = erased if crc_ok is None else ~crc_ok
     nmse, sgcs, rho = rng.random((3, num_reports))
     scores = Scores(nmse, sgcs, rho, errors, nmse_full, downlink, rng.random((num_reports, 2, 4)))
-    return Reports(scores, erased, crc_ok, fallback, fallback & (rng.random(num_reports) < 0.5))
+    return Reports(
+        scores, erased, crc_ok, fallback, fallback & (rng.random(num_reports) < 0.5), rng.integers(0, 3, num_reports)
+    )
 
 
 async def through_the_store(reports: Reports, url: str) -> dict[str, object]:
@@ -42,7 +44,8 @@ async def through_the_store(reports: Reports, url: str) -> dict[str, object]:
     await store.open()
     try:
         session = SessionRow("s", KEY.codec, "0" * 64, SHAPE, KEY.link, "", 0.0)
-        session = replace(session, estimator=KEY.estimator, cnr_db=KEY.cnr_db, scoring=KEY.scoring)
+        session = replace(session, estimator=KEY.estimator, cnr_db=KEY.cnr_db, refinement=KEY.refinement)
+        session = replace(session, scoring=KEY.scoring)
         await store.add_session(session)
         await store.append([report_row(reports, i) for i in range(len(reports.erased))], [])
         columns, (row,) = group_table((await summarise(store, ReportFilter(), list(GROUP_BY))).groups, GROUP_BY)
@@ -83,6 +86,7 @@ def report_row(reports: Reports, i: int) -> ReportRow:
         ),
         nmse_full=None if np.isnan(scores.nmse_full[i]) else float(scores.nmse_full[i]),
         sgcs_subbands=tuple(map(tuple, scores.sgcs_subbands[i].tolist())),
+        num_steps=int(reports.num_steps[i]),
     )
 
 
