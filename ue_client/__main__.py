@@ -83,6 +83,14 @@ LostReport = Annotated[
         help="What stands for a lost report: mean channel, or last good CSI (time-correlated data).",
     ),
 ]
+Refine = Annotated[
+    str,
+    typer.Option(
+        "--refine",
+        envvar="CSI_UE_REFINE",
+        help="What the base station refines: never, always:steps-2, snr:from-5, gain ...: docs/refinement.md.",
+    ),
+]
 Truth = Annotated[bool, typer.Option(envvar="CSI_UE_TRUTH", help="Send truth beside the reports, to score them.")]
 Seed = Annotated[
     int | None, typer.Option(envvar="CSI_UE_SEED", min=0, max=2**63 - 1, help="Seed of the run; drawn unless given.")
@@ -124,6 +132,7 @@ def run(
     downlink_mcs: DownlinkMcs = None,
     num_subbands: NumSubbands = _default.scoring.num_subbands,
     fallback: LostReport = _default.fallback,
+    refinement: Refine = _default.refinement,
     truth: Truth = True,
     seed: Seed = None,
     ue_id: UeId = _default.ue_id,
@@ -150,6 +159,7 @@ def run(
         covariance_data=covariance_data,
         scoring=Scoring(parse_downlink_snr_db(downlink_snr_db), downlink_num_ue, downlink_mcs, num_subbands),
         fallback=fallback,
+        refinement=refinement,
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,
@@ -209,6 +219,7 @@ def fleet(
     downlink_mcs: DownlinkMcs = None,
     num_subbands: NumSubbands = _default.scoring.num_subbands,
     fallback: LostReport = _default.fallback,
+    refinement: Refine = _default.refinement,
     truth: Truth = True,
     seed: Seed = None,
     ue_id: Annotated[
@@ -237,6 +248,7 @@ def fleet(
         covariance_data=covariance_data,
         scoring=Scoring(parse_downlink_snr_db(downlink_snr_db), downlink_num_ue, downlink_mcs, num_subbands),
         fallback=fallback,
+        refinement=refinement,
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,
@@ -289,6 +301,7 @@ def load(
     cnr_db: CnrDb = None,
     covariance_data: CovarianceData = None,
     downlink_snr_db: DownlinkSnrDb = DOWNLINK_SNR_DB,
+    refinement: Refine = _default.refinement,
     truth: Truth = False,
     seed: Seed = None,
     ue_id: UeId = _default.ue_id,
@@ -311,6 +324,7 @@ def load(
         cnr_db=cnr_db,
         covariance_data=covariance_data,
         scoring=Scoring(parse_downlink_snr_db(downlink_snr_db)),
+        refinement=refinement,
         truth=truth,
         seed=secrets.randbits(32) if seed is None else seed,
         ue_id=ue_id,

@@ -75,6 +75,7 @@ def make_pipelines(settings: Settings, channels: ChannelSet) -> list[Pipeline]:
             settings.cnr_db,
             settings.scoring if settings.truth else DEFAULT_SCORING,  # nothing is scored without
             settings.fallback,
+            settings.refinement,
         )
         for name in settings.codecs
     ]
@@ -120,6 +121,7 @@ async def _run_session(
             session_id,
             transmitter.estimator.name,
             transmitter.cnr_db,
+            str(pipeline.refinement),
         )
         for snr in reports.snr_db
     }

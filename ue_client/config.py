@@ -28,6 +28,7 @@ class Settings:
         covariance_data: Channels whose statistics `lmmse` knows; None for those of ``data``.
         scoring: What the base station scores besides what it always does.
         fallback: What stands for a report that cannot be used; ``last`` is for time-correlated channels.
+        refinement: Label of how the base station refines what it decodes.
         truth: Whether truth travels beside the reports, so that they can be scored.
         seed: Seed of the run; with ue and sequence it fixes every random number of it.
         ue_id: Id of the UE; of a fleet, of the first.
@@ -48,6 +49,7 @@ class Settings:
     covariance_data: str | None = None
     scoring: Scoring = DEFAULT_SCORING
     fallback: Fallback = "mean"
+    refinement: str = "never"
     truth: bool = True
     seed: int = 1
     ue_id: int = 0

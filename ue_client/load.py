@@ -36,6 +36,7 @@ class LoadResult:
         reports_per_frame: Reports a frame.
         duration_s: From the first frame to the last acknowledgement.
         num_reports: Reports stored.
+        num_refined: Of those, reports that were refined: a busy base station refines none.
         num_refused: Reports refused for good.
         num_retries: Frames sent again after a refusal for overload.
         reports_per_s: Stored reports over duration.
@@ -51,6 +52,7 @@ class LoadResult:
     reports_per_frame: int
     duration_s: float
     num_reports: int
+    num_refined: int
     num_refused: int
     num_retries: int
     reports_per_s: float
@@ -127,6 +129,7 @@ class _Total:
     """Sums over the deliveries of a load test, and the latency of each."""
 
     num_reports: int = 0
+    num_refined: int = 0
     num_refused: int = 0
     num_retries: int = 0
     sum_batch_size: int = 0
@@ -138,6 +141,7 @@ class _Total:
             self.num_refused += delivery.frame.num_reports
             return
         self.num_reports += delivery.frame.num_reports
+        self.num_refined += int(delivery.ack.refined.sum())
         self.sum_batch_size += int(delivery.ack.batch_size.sum())
         self.latency_ms.append(1000 * delivery.latency_s)
 
@@ -153,6 +157,7 @@ def _result(settings: Settings, num_sessions: int, elapsed_s: float, total: _Tot
         reports_per_frame=settings.reports_per_frame,
         duration_s=round(elapsed_s, 3),
         num_reports=total.num_reports,
+        num_refined=total.num_refined,
         num_refused=total.num_refused,
         num_retries=total.num_retries,
         reports_per_s=round(total.num_reports / elapsed_s, 1),

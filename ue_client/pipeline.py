@@ -18,6 +18,7 @@ from shared.estimation import Estimator
 from shared.fallback import require_fallback
 from shared.frame import FIRST_PROTOCOL_VERSION, Frame, SessionRequest, SimTruth
 from shared.model_files import CodecCard, ModelFile
+from shared.refinement.label import NEVER, RefinementLabel, parse_refinement
 from shared.rng import Randomness
 from shared.scoring import DEFAULT_SCORING, Scoring
 from shared.transmit import Transmitter, make_transmitter
@@ -37,6 +38,7 @@ class Pipeline:
         run: Seed of the run.
         scoring: What the base station scores besides what it always does.
         fallback: What stands for a report that cannot be used.
+        refinement: How the base station refines what it decodes.
     """
 
     transmitter: Transmitter
@@ -44,6 +46,7 @@ class Pipeline:
     run: int
     scoring: Scoring = DEFAULT_SCORING
     fallback: Fallback = "mean"
+    refinement: RefinementLabel = NEVER
 
     @property
     def card(self) -> CodecCard:
@@ -65,6 +68,8 @@ class Pipeline:
             transmitter.cnr_db,
             self.scoring,
             self.fallback,
+            str(self.refinement),
+            0 if self.refinement == NEVER else self.run,
         )
         return dataclasses.replace(request, protocol_version=request.needs_version)
 
@@ -129,6 +134,7 @@ def make_pipeline(
     cnr_db: float | None = None,
     scoring: Scoring = DEFAULT_SCORING,
     fallback: Fallback = "mean",
+    refinement: str = "never",
 ) -> Pipeline:
     """Put a pipeline together.
 
@@ -142,11 +148,13 @@ def make_pipeline(
         cnr_db: SNR of the pilots; None for a perfect estimate.
         scoring: What the base station scores besides what it always does.
         fallback: What stands for a report that cannot be used.
+        refinement: Label of how the base station refines what it decodes.
 
     Raises:
-        InvalidArgumentError: If codec, link, rate, channels, estimator, CNR and fallback do not go together.
+        InvalidArgumentError: If codec, link, rate, channels, estimator, CNR and fallback do not go together, or the
+            refinement is none.
     """
     scoring.require_fit(channels.shape)
     require_fallback(fallback, channels)
     transmitter = make_transmitter(model, channels.shape, link_label, rate, estimator, cnr_db)
-    return Pipeline(transmitter, channels, run, scoring, fallback)
+    return Pipeline(transmitter, channels, run, scoring, fallback, parse_refinement(refinement))

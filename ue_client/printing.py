@@ -36,6 +36,7 @@ _COLUMNS = {
     "fallbacks": "fallback",
     "erased": "erased",
     "crc_failed": "bad CRC",
+    "refined": "refined",
     "refused": "refused",
     "retries": "retries",
     "p95_ms": "p95 ms",
@@ -50,9 +51,9 @@ def print_repeats(num_reports: int, results: "list[SessionResult]") -> None:
 
 
 def print_tallies(title: str, rows: list[Row], settings: Settings) -> None:
-    """Print one row a codec and SNR; UEs only of a fleet, and counts of what went wrong only where something did."""
+    """Print one row a codec and SNR; UEs only of a fleet, and other counts only where there is something to count."""
     table = Table(title=title, box=SIMPLE, padding=0)
-    rare = {"ues", "fallbacks", "erased", "crc_failed", "refused", "retries"}
+    rare = {"ues", "fallbacks", "erased", "crc_failed", "refined", "refused", "retries"}
     shown = [name for name in _COLUMNS if name not in rare or any(row.get(name) for row in rows)]
     for name in shown:
         table.add_column(_COLUMNS[name], justify="left" if name == "codec" else "right", no_wrap=True)
@@ -64,6 +65,8 @@ def print_tallies(title: str, rows: list[Row], settings: Settings) -> None:
         knows = f", covariance of {settings.covariance_source}" if settings.covariance_source else ""
         genie = ", the channels that are sent: a genie's" if settings.covariance_source == settings.data else ""
         typer.echo(f"estimator: {settings.estimator} at a CNR of {settings.cnr_db:g} dB{knows}{genie}")
+    if (refinement := rows[0]["refinement"]) != "never":
+        typer.echo(f"refinement: {refinement}")
 
 
 def print_fields(title: str, fields: dict[str, object]) -> None:

@@ -22,6 +22,7 @@ class Tally:
         session_id: The session, by which REST filters.
         estimator: Name of the channel estimator.
         cnr_db: SNR of its pilots; None for a perfect estimate.
+        refinement: How the base station refines what it decodes.
     """
 
     codec: str
@@ -31,12 +32,14 @@ class Tally:
     session_id: str
     estimator: str = "perfect"
     cnr_db: float | None = None
+    refinement: str = "never"
     num_stored: int = 0
     num_refused: int = 0
     num_retries: int = 0
     num_fallbacks: int = 0
     num_erased: int = 0
     num_crc_failed: int = 0
+    num_refined: int = 0
     num_blocks: int = 0  # reports with truth that are made of bits
     num_block_errors: int = 0
     refusal: str = ""
@@ -62,6 +65,7 @@ class Tally:
         self.num_fallbacks += int(ack.fallback[rows].sum())
         self.num_erased += int(ack.erased[rows].sum())
         self.num_crc_failed += int(ack.crc_failed[rows].sum())
+        self.num_refined += int(ack.refined[rows].sum())
         self._latency_s.append(delivery.latency_s)
         if len(ack.nmse):  # empty without truth
             self._nmse.extend(ack.nmse[rows].tolist())
@@ -83,6 +87,7 @@ class Tally:
             "session_id": self.session_id,
             "estimator": self.estimator,
             "cnr_db": self.cnr_db,
+            "refinement": self.refinement,
             "reports": self.num_stored,
             "nmse": sum(self._nmse) / scored if scored else None,
             "nmse_db": to_db(sum(self._nmse) / scored) if scored else None,
@@ -92,6 +97,7 @@ class Tally:
             "fallbacks": self.num_fallbacks,
             "erased": self.num_erased,
             "crc_failed": self.num_crc_failed,
+            "refined": self.num_refined,
             "refused": self.num_refused,
             "retries": self.num_retries,
             "p50_ms": None if np.isnan(p50) else round(1000 * float(p50), 2),

@@ -16,6 +16,7 @@ def delivery(
     num_attempts: int = 1,
     erased: tuple[int, ...] = (),
     crc_failed: tuple[int, ...] = (),
+    num_steps: list[int] | None = None,
 ) -> Delivery:
     n, none = max(len(nmse), 1), np.zeros(max(len(nmse), 1))
     frame = Frame(
@@ -26,6 +27,7 @@ def delivery(
         "s", 0, 0, "", 0, none > 0, np.arange(n) == 0, np.isin(np.arange(n), erased), np.isin(np.arange(n), crc_failed),
         np.array(nmse), np.array(nmse) / 2, np.array(bit_errors),
         none.astype(np.float32), none.astype(np.float32), 0.0, np.ones(n, dtype=np.int64),
+        np.array(num_steps or [0] * n),
     )  # fmt: skip
     return Delivery(frame, ack, latency_s, num_attempts)
 
