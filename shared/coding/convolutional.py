@@ -11,8 +11,6 @@ finds the most likely of all code words, the CRC only checks it.
 Source: 3GPP TS 36.212, clause 5.1.3.1 (generators); G. D. Forney, "The Viterbi algorithm", Proc. IEEE 61, 1973.
 """
 
-from functools import reduce
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +20,7 @@ from shared.errors import InvalidArgumentError
 
 MEMORY = 6
 NUM_STATES = 2**MEMORY
+GROUP = 4  # inputs encoded at once, by a table of 1,024 rows
 PART = 256  # reports decoded at once: their survivors, 64 bytes a trellis step and report, stay small
 
 # rate -> generators, most significant bit the newest input
@@ -48,8 +47,9 @@ class ConvolutionalCode:
         register = np.arange(2 * NUM_STATES)  # u_t, u_{t-1}, ..., u_{t-6}
         taps = np.array(GENERATORS[rate])[:, None] & register
         self._output = (np.bitwise_count(taps) & 1).astype(np.uint8)  # [num_generators, register]
-        delays = range(MEMORY + 1)
-        self._taps = [[d for d in delays if generator >> (MEMORY - d) & 1] for generator in GENERATORS[rate]]
+        windows = np.arange(2 ** (MEMORY + GROUP))  # u_{t+3}, ..., u_{t-6}: what the outputs from t to t+3 depend on
+        registers = windows[:, None] >> np.arange(GROUP) & (2 * NUM_STATES - 1)
+        self._outputs_of_window = self._output.T[registers].reshape(len(windows), GROUP * len(taps))
 
     def num_coded_bits(self, num_info_bits: int) -> int:
         """See `ChannelCode.num_coded_bits`."""
@@ -61,15 +61,15 @@ class ConvolutionalCode:
         """See `ChannelCode.encode`."""
         inputs = append_crc(bits)
         num_steps = inputs.shape[1] + MEMORY
-        padded = np.zeros((len(bits), MEMORY + num_steps), dtype=np.uint8)
-        padded[:, MEMORY:num_steps] = inputs
-        flat = padded.ravel()  # the zeros before a report are the register's, so that all reports are shifted at once
-        coded = np.zeros((flat.size, len(self._taps)), dtype=np.uint8)
-        for output, taps in enumerate(self._taps):
-            shifted = [flat[MEMORY - delay : flat.size - delay] for delay in taps]
-            coded[MEMORY:, output] = reduce(np.bitwise_xor, shifted)
-        of_report = coded.reshape(*padded.shape, len(self._taps))[:, MEMORY:]
-        return of_report.reshape(len(bits), num_steps * len(self._taps))
+        num_bytes = -(-num_steps // 8)
+        padded = np.zeros((len(bits), 8 + 8 * num_bytes), dtype=np.uint8)  # the register is empty before a report
+        padded[:, 8 : 8 + inputs.shape[1]] = inputs
+        packed = np.packbits(padded, bitorder="little").reshape(len(bits), 1 + num_bytes).astype(np.int64)
+        pairs = packed[:, :-1] | packed[:, 1:] << 8  # u_{8 i + k} is bit 8 + k of pair i
+        windows = np.stack([pairs >> 8 - MEMORY, pairs >> 8 - MEMORY + GROUP], axis=2)
+        windows &= len(self._outputs_of_window) - 1
+        coded: NDArray[np.uint8] = self._outputs_of_window.take(windows, axis=0)
+        return coded.reshape(len(bits), -1)[:, : num_steps * len(self._output)]
 
     def decode(self, llrs: NDArray[np.float32], num_info_bits: int) -> DecodedBits:
         """See `ChannelCode.decode`."""

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from shared.coding.convolutional import MEMORY, ConvolutionalCode
+from shared.coding.convolutional import GENERATORS, MEMORY, ConvolutionalCode
 from shared.coding.crc import append_crc, num_crc_bits
 
 RATES = ("1/2", "1/3")
@@ -20,6 +20,18 @@ def test_a_single_one_is_answered_by_the_generators(rate: str, generators: tuple
     coded = ConvolutionalCode(rate).encode(np.array([[1]], dtype=np.uint8))
     for index, generator in enumerate(generators):
         assert "".join(map(str, coded[0, index :: len(generators)])) == f"{generator:07b}"
+
+
+@pytest.mark.parametrize("num_info_bits", [1, 2, 9, 10, 11, 12, 64, 111, 112, 128])
+@pytest.mark.parametrize("rate", RATES)
+def test_an_output_is_the_sum_of_the_inputs_at_its_taps_whatever_the_length(rate: str, num_info_bits: int) -> None:
+    bits = np.random.default_rng(num_info_bits).integers(0, 2, (5, num_info_bits), dtype=np.uint8)
+    padded = np.pad(append_crc(bits), ((0, 0), (MEMORY, MEMORY)))
+    outputs = []
+    for generator in GENERATORS[rate]:
+        taps = [generator >> delay & 1 for delay in range(MEMORY + 1)]  # the oldest input first
+        outputs.append(np.lib.stride_tricks.sliding_window_view(padded, MEMORY + 1, axis=1) @ taps % 2)
+    assert np.array_equal(ConvolutionalCode(rate).encode(bits), np.stack(outputs, axis=2).reshape(5, -1))
 
 
 @pytest.mark.parametrize(("rate", "distance"), [("1/2", 10), ("1/3", 15)])
