@@ -20,7 +20,8 @@ from enum import IntEnum
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random.bit_generator import ISeedSequence
+from numpy.typing import DTypeLike, NDArray
 
 from shared.errors import InvalidArgumentError
 
@@ -35,6 +36,17 @@ class Stage(IntEnum):
     ESTIMATION = 2
     FADING = 3
     ERASURE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Key(ISeedSequence):
+    """The key of Philox as its seed: told ``key=``, NumPy also asks the system for entropy, and throws that away."""
+
+    run: int
+
+    def generate_state(self, n_words: int, dtype: DTypeLike = np.uint64) -> NDArray[np.uint32 | np.uint64]:
+        """Return the two words of the key."""
+        return np.array([self.run, 0], dtype=np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +92,15 @@ class Randomness:
             [batch, count] uint64, uniform.
         """
         blocks, num_reports = -(-count // WORDS_PER_BLOCK), len(self.sequence)
-        words = np.empty((num_reports, blocks * WORDS_PER_BLOCK), dtype=np.uint64)
-        philox, position = np.random.Philox(key=self.run), 0
+        philox, position = np.random.Philox(_Key(self.run)), 0  # type: ignore[arg-type]  # it takes any ISeedSequence
+        stretches = [np.empty((0, blocks * WORDS_PER_BLOCK), dtype=np.uint64)]
         for first, end in pairwise([*self._starts(), num_reports]):
             stream = (blocks << 64) + (int(stage) << 32) + int(self.ue_id[first])
             start = (stream << 128) + int(self.sequence[first]) * blocks
             philox.advance(start - position)
-            words[first:end] = philox.random_raw((end - first, words.shape[1]))
+            stretches.append(philox.random_raw((end - first, blocks * WORDS_PER_BLOCK)))
             position = start + (end - first) * blocks
+        words = stretches[-1] if len(stretches) <= 2 else np.concatenate(stretches)  # one stretch is not copied
         return words[:, :count]
 
     def uniform(self, stage: Stage, count: int) -> NDArray[np.float64]:
@@ -115,18 +128,22 @@ class Randomness:
             cosine is that of the machine.
         """
         num_pairs = -(-count // 2)
-        words = self.words(stage, num_pairs)
-        radius = (words >> np.uint64(ANGLE_BITS)).astype(np.float32)
+        words = self.words(stage, -(-num_pairs // WORDS_PER_BLOCK) * WORDS_PER_BLOCK)  # whole blocks lie side by side
+        low = words.astype(np.uint32)
+        low &= np.uint32(2**ANGLE_BITS - 1)
+        angle = low.astype(np.float32)
+        angle *= np.float32(2 * np.pi / 2**ANGLE_BITS)
+        words >>= np.uint64(ANGLE_BITS)
+        radius = words.view(np.int64).astype(np.float32)  # processors convert signed ones
         radius += np.float32(0.5)  # no logarithm of 0
         radius *= np.float32(2.0 ** (ANGLE_BITS - 64))
         np.log(radius, out=radius)
         radius *= np.float32(-2)
         np.sqrt(radius, out=radius)
-        angle = (words.astype(np.uint32) & np.uint32(2**ANGLE_BITS - 1)).astype(np.float32)
-        angle *= np.float32(2 * np.pi / 2**ANGLE_BITS)
-        normal = np.empty((len(words), 2 * num_pairs), dtype=np.float32)
-        np.multiply(radius, np.cos(angle), out=normal[:, :num_pairs])
-        np.multiply(radius, np.sin(angle), out=normal[:, num_pairs:])
+        normal = words.view(np.float32)  # memory at hand is faster than fresh
+        np.multiply(radius[:, :num_pairs], np.cos(angle)[:, :num_pairs], out=normal[:, :num_pairs])
+        np.sin(angle, out=angle)
+        np.multiply(radius[:, :num_pairs], angle[:, :num_pairs], out=normal[:, num_pairs : 2 * num_pairs])
         return normal[:, :count]
 
     def _starts(self) -> list[int]:
@@ -134,4 +151,4 @@ class Randomness:
         ue, sequence = self.ue_id, self.sequence
         # 0 is the successor of 2^64 - 1 to uint64, not to the counter
         apart = (ue[1:] != ue[:-1]) | (sequence[1:] - sequence[:-1] != 1) | (sequence[1:] == 0)
-        return [0, *(np.flatnonzero(apart) + 1).tolist()][: len(sequence)]
+        return [0, *(apart.nonzero()[0] + 1).tolist()][: len(sequence)]

@@ -78,15 +78,27 @@ class DigitalLink:
         """See `shared.links.base.Link.transmit`."""
         gain = FADINGS[self._options.fading](randomness, self.num_channel_uses(payload.bits.shape[1]))
         snr = 10 ** (np.asarray(snr_db, dtype=np.float64)[:, None] / 10) * gain
+        if (payload.length == payload.bits.shape[1]).all():
+            values = self._send(payload.bits, snr, randomness)
+        else:
+            values = self._send_by_length(payload, snr, randomness)
+        if self.erasure == 0:
+            return Received(self.kind, values, payload.length)
+        arrived = arrives(self.erasure, randomness)
+        values[~arrived] = 0
+        return Received(self.kind, values, np.where(arrived, payload.length, 0))
+
+    def _send_by_length(
+        self, payload: Payload, snr: NDArray[np.float64], randomness: Randomness
+    ) -> NDArray[np.uint8] | NDArray[np.int8]:
+        """Return what `_send` makes of reports of several lengths: the noise of each depends on its own alone."""
         zeros = np.zeros(payload.bits.shape, dtype=np.uint8)
         values = zeros.view(np.int8) if self.kind is ReceivedKind.LLRS else zeros
-        for num_bits in set(payload.length.tolist()):  # the noise of a report depends on its own length alone
+        for num_bits in set(payload.length.tolist()):
             rows = np.flatnonzero(payload.length == num_bits)
             snr_of_rows = snr[rows, : self.num_channel_uses(num_bits)]
             values[rows, :num_bits] = self._send(payload.bits[rows, :num_bits], snr_of_rows, randomness.of(rows))
-        length = np.where(arrives(self.erasure, randomness), payload.length, 0)
-        values[length == 0] = 0
-        return Received(self.kind, values, length)
+        return values
 
     def _send(
         self, bits: NDArray[np.uint8], snr: NDArray[np.float64], randomness: Randomness
@@ -110,6 +122,8 @@ class DigitalLink:
         self, bits: NDArray[np.uint8], snr: NDArray[np.float64], randomness: Randomness
     ) -> NDArray[np.uint8] | NDArray[np.int8]:
         """Return the same for bits in the order in which they are sent, symbol by symbol."""
+        if self.kind is ReceivedKind.LLRS and self.modulation.bits_per_axis == 1:
+            return self._linear_llrs(bits, snr, randomness)
         symbols = self.modulation.map(bits)
         y = randomness.normal(Stage.LINK, prod(symbols.shape[1:])).reshape(symbols.shape)
         y *= np.sqrt(0.5 / snr).astype(np.float32)[:, :, None]
@@ -117,6 +131,21 @@ class DigitalLink:
         if self._options.detector == "hard":
             return self.modulation.hard(y)[:, : bits.shape[1]]
         return quantize_llrs(self.modulation.llrs(y, (1 / snr).astype(np.float32))[:, : bits.shape[1]])
+
+    def _linear_llrs(
+        self, bits: NDArray[np.uint8], snr: NDArray[np.float64], randomness: Randomness
+    ) -> NDArray[np.int8]:
+        """Return the same of one bit an axis, where `Modulation.llrs` is linear: of s and of n apart, in place."""
+        if snr.shape[1] > 1:  # a symbol's own
+            snr = np.repeat(snr, self.modulation.num_axes, axis=1)[:, : bits.shape[1]]
+        slope = 4 * self.modulation.innermost * snr
+        llrs = bits.astype(np.float32)
+        llrs -= np.float32(0.5)
+        llrs *= (2 * self.modulation.innermost * slope).astype(np.float32)
+        noise = randomness.normal(Stage.LINK, bits.shape[1])
+        noise *= (slope * np.sqrt(0.5 / snr)).astype(np.float32)
+        llrs -= noise
+        return quantize_llrs(llrs)
 
 
 def quantize_llrs(llrs: NDArray[np.floating]) -> NDArray[np.int8]:
@@ -129,6 +158,10 @@ def quantize_llrs(llrs: NDArray[np.floating]) -> NDArray[np.int8]:
         [...] int8.
     """
     scaled = llrs * LLR_SCALE
-    steps = np.rint(np.clip(scaled, -LLR_MAX, LLR_MAX, out=scaled), out=scaled).astype(np.int8)
-    sign = 2 * (llrs > 0).astype(np.int8) - 1
-    return np.asarray(steps + sign * (steps == 0), dtype=np.int8)
+    np.rint(scaled.clip(-LLR_MAX, LLR_MAX, out=scaled), out=scaled)
+    steps: NDArray[np.int8] = scaled.astype(np.int8)
+    zero = (steps == 0).view(np.int8)  # arithmetic is faster here than a choice of entries
+    steps += zero
+    zero &= (llrs <= 0).view(np.int8)
+    steps -= 2 * zero
+    return steps

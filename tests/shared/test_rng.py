@@ -42,11 +42,14 @@ def test_the_numbers_of_a_report_are_pinned() -> None:
     assert reports(1).normal(Stage.LINK, 4)[0] == pytest.approx(normal, rel=1e-5)
 
 
+@pytest.mark.parametrize("run", [0, 7, LARGEST])
 @pytest.mark.parametrize("count", [1, 4, 5, 145])
 @pytest.mark.parametrize(("ue", "sequence"), [(0, 0), (3, 5), (2**32 - 1, LARGEST)])
-def test_the_words_are_those_of_philox_at_the_blocks_of_the_report(ue: int, sequence: int, count: int) -> None:
-    philox = np.random.Philox(key=7, counter=counter_of((ue, sequence), Stage.FADING, count))
-    assert words(7, ue, sequence, Stage.FADING, count) == philox.random_raw(count).tolist()
+def test_the_words_are_those_of_philox_at_the_blocks_of_the_report(
+    ue: int, sequence: int, count: int, run: int
+) -> None:
+    philox = np.random.Philox(key=run, counter=counter_of((ue, sequence), Stage.FADING, count))
+    assert words(run, ue, sequence, Stage.FADING, count) == philox.random_raw(count).tolist()
 
 
 @given(

@@ -11,9 +11,12 @@ from scipy.stats import chi2_contingency, norm
 from shared.coding.channel_code import Uncoded
 from shared.links import make_link
 from shared.links.digital import bpsk_bit_error_probability
+from shared.links.fading import FADINGS
+from shared.links.label import FadingName, ModulationName
+from shared.links.modulation import MODULATIONS
 from shared.metrics import bit_errors
 from shared.receive import decode_channel
-from shared.rng import Randomness
+from shared.rng import Randomness, Stage
 from shared.types import Payload, Received
 
 SNR_DB = (-5, -3, -1, 1, 3, 5, 7, 9)
@@ -107,6 +110,41 @@ def test_an_llr_is_the_log_odds_of_its_bit_in_eighths() -> None:
         assert chosen.sum() > 10_000
         share = payload.bits[chosen].mean()
         assert share == pytest.approx(1 / (1 + np.exp(-llr / 8)), abs=4 * np.sqrt(0.25 / chosen.sum()))
+
+
+@pytest.mark.parametrize("num_bits", [1, 8, 145])
+@pytest.mark.parametrize("fading", ["awgn", "rayleigh", "uplink"])
+@pytest.mark.parametrize("name", ["bpsk", "qpsk"])
+def test_the_llrs_of_one_bit_an_axis_are_those_that_the_modulation_makes_of_y(
+    name: ModulationName, fading: FadingName, num_bits: int
+) -> None:
+    modulation, randomness = MODULATIONS[name], Randomness(3, np.zeros(50, dtype=np.uint32), np.arange(50))
+    bits = np.random.default_rng(1).integers(0, 2, (50, num_bits), dtype=np.uint8)
+    snr_db = np.linspace(-15, 15, 50).astype(np.float32)
+    link = make_link(f"digital:soft:{name}:{fading}")
+    values = link.transmit(Payload.of_equal_length(bits), snr_db, randomness).values
+    symbols = modulation.map(bits)
+    no = 1 / (10 ** (snr_db[:, None].astype(np.float64) / 10) * FADINGS[fading](randomness, symbols.shape[1]))
+    noise = randomness.normal(Stage.LINK, symbols.shape[1] * symbols.shape[2]).reshape(symbols.shape)
+    llrs = modulation.llrs(symbols + noise * np.sqrt(no / 2)[:, :, None], no)[:, :num_bits]
+    steps = np.clip(8 * llrs, -127, 127)
+    assert np.array_equal(values > 0, llrs > 0)
+    assert np.abs(np.where(np.abs(steps) < 1, np.sign(steps), steps) - values).max() < 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("label", ["digital:soft:qpsk:uplink", "digital:hard:16qam", "digital:soft:16qam:rayleigh"])
+def test_a_report_is_received_alike_whatever_the_lengths_beside_it(label: str) -> None:
+    link, randomness = make_link(label), Randomness(1, np.zeros(30, dtype=np.uint32), np.arange(30))
+    snr_db, length = np.full(30, 3, dtype=np.float32), np.arange(30) % 3 * 20
+    bits = np.random.default_rng(1).integers(0, 2, (30, 40), dtype=np.uint8) * (np.arange(40) < length[:, None])
+    mixed = link.transmit(Payload(bits, length), snr_db, randomness)
+    assert mixed.length.tolist() == length.tolist()
+    for num_bits in (0, 20, 40):
+        rows = np.flatnonzero(length == num_bits)
+        alike = Payload.of_equal_length(bits[rows, :num_bits])
+        alone = link.transmit(alike, snr_db[rows], randomness.of(rows))
+        assert np.array_equal(alone.values, mixed.values[rows, :num_bits])
+        assert not mixed.values[rows, num_bits:].any()
 
 
 def test_an_snr_belongs_to_its_own_report() -> None:
