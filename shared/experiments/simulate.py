@@ -24,7 +24,10 @@ from shared.experiments.summary_row import PointKey, Reports, join_reports, summ
 from shared.fallback import LastGood, require_fallback
 from shared.frame import SNR_DB_RANGE
 from shared.model_files import ModelFile
-from shared.receive import Reception, receive
+from shared.receive import Reception, Refinement, receive
+from shared.refinement import Refiner, RefinerFile, load_refiner, make_refiner
+from shared.refinement.held import choose_refiner, load_refiners
+from shared.refinement.label import NEVER, RefinementLabel, parse_refinement
 from shared.rng import Randomness
 from shared.scoring import DEFAULT_SCORING, Scoring
 from shared.summary import Cell
@@ -81,6 +84,8 @@ class Simulator:
         ue_id: The UE.
         first_channel: Channel of the first report.
         last_good: What is remembered from one report to the next; None where a lost one takes the mean channel.
+        refinement: Which reports are refined.
+        refiner: By what; None where nothing is.
     """
 
     transmitter: Transmitter
@@ -91,6 +96,8 @@ class Simulator:
     ue_id: int = 0
     first_channel: int = 0
     last_good: LastGood | None = None
+    refinement: RefinementLabel = NEVER
+    refiner: Refiner | None = None
 
     def point(self, snr_db: float, num_reports: int, first_sequence: int = 0) -> Simulated:
         """Simulate the reports of one SNR.
@@ -126,6 +133,7 @@ class Simulator:
             link=transmitter.link.label,
             estimator=transmitter.estimator.name,
             cnr_db=transmitter.cnr_db,
+            refinement=str(self.refinement),
             of_symbols=transmitter.link.kind is ReceivedKind.SYMBOLS,
             coded_bits=num_coded_bits,
             channel_uses=transmitter.link.num_channel_uses(num_coded_bits),
@@ -149,7 +157,8 @@ class Simulator:
         sent = self.transmitter.send(payload, snr, randomness)
         arrived_s = time.perf_counter()
         context = DecodeContext(self.transmitter.rate, snr)
-        reception = receive(sent.received, self.transmitter.link.code, self.decoder, context)
+        refinement = None if self.refiner is None else Refinement(self.refiner, self.refinement, [randomness])
+        reception = receive(sent.received, self.transmitter.link.code, self.decoder, context, refinement)
         if self.last_good is not None:
             sequence = (report + first_sequence).tolist()
             reception = self.last_good.hold(reception, [("", self.ue_id, number) for number in sequence])
@@ -171,18 +180,24 @@ def make_simulator(
     ue_id: int = 0,
     first_channel: int = 0,
     fallback: Fallback = "mean",
+    refinement: str = "never",
+    refiners: Sequence[RefinerFile] = (),
 ) -> Simulator:
     """Put both sides together; the arguments are those of `simulate`, loaded.
 
     Raises:
         InvalidArgumentError: If they do not go together.
+        ModelMismatchError: If the refinement is by none of the refiners.
     """
     scoring.require_fit(channels.shape)
     transmitter = make_transmitter(model, channels.shape, link, rate, estimator, cnr_db)
     decoder = make_decoder(model, torch.device("cpu"))
     require_fallback(fallback, channels)
     last_good = LastGood() if fallback == "last" else None
-    return Simulator(transmitter, decoder, channels, scoring, seed, ue_id, first_channel, last_good)
+    label, by_name = parse_refinement(refinement), {refiner.card.name: refiner for refiner in refiners}
+    card = choose_refiner(label, [refiner.card for refiner in refiners], model.card.name, model.card.sha256)
+    refiner = None if card is None else make_refiner(by_name[card.name], torch.device("cpu"))
+    return Simulator(transmitter, decoder, channels, scoring, seed, ue_id, first_channel, last_good, label, refiner)
 
 
 def simulate(
@@ -199,6 +214,8 @@ def simulate(
     ue_id: int = 0,
     first_channel: int = 0,
     fallback: Fallback = "mean",
+    refinement: str = "never",
+    refiner: RefinerFile | str | None = None,
 ) -> list[Simulated]:
     """Simulate what ``csi-ue run`` with the same options sends, and what the base station makes of it.
 
@@ -216,12 +233,15 @@ def simulate(
         ue_id: The UE.
         first_channel: Channel of the data set that the first report takes.
         fallback: What stands for a report that cannot be used: ``mean``, or ``last`` of time-correlated data.
+        refinement: Label of how the base station refines what it decodes.
+        refiner: By which, in memory, or a name or file; None for the one that ships for the codec.
 
     Returns:
         One result an SNR.
 
     Raises:
-        CsiError: If a file cannot be used, or codec, link, rate, channels and estimator do not go together.
+        CsiError: If a file cannot be used, or codec, link, rate, channels, estimator and refiner do not go
+            together.
 
     Example:
         >>> points = simulate("indoor-open-office", "klt", "digital:soft:qpsk", [0, 10], rate=64, num_reports=40)
@@ -231,9 +251,14 @@ def simulate(
         ['1.46', '0.58']
     """
     channels = load_channels(channels) if isinstance(channels, str) else channels
+    model = load_codec(codec) if isinstance(codec, str) else codec
+    if refiner is not None:
+        refiners = [load_refiner(refiner) if isinstance(refiner, str) else refiner]
+    else:  # without a refinement none is read
+        refiners = load_refiners((), {model.card.sha256: model.card.shape}) if refinement != str(NEVER) else []
     simulator = make_simulator(
         channels,
-        load_codec(codec) if isinstance(codec, str) else codec,
+        model,
         link,
         rate,
         make_estimator(estimator, channels.shape, channels.h),
@@ -243,6 +268,8 @@ def simulate(
         ue_id,
         first_channel,
         fallback,
+        refinement,
+        refiners,
     )
     points = np.atleast_1d(np.asarray(snr_db, dtype=np.float64)).tolist()
     return [simulator.point(value, num_reports, index * num_reports) for index, value in enumerate(points)]

@@ -36,6 +36,7 @@ def run_sweep(
         if not missing:
             continue
         label = f"{series.channels.name}, {series.model.card.name}, {series.rate} bits, {series.link}"
+        label += "" if series.refiner is None else f", {series.refinement}"
         progress(done, label)
         for point, row in measure(series, missing):
             file.append(point.key, {**series.labels, **row})
@@ -56,6 +57,8 @@ def simulate_series(file: SweepFile) -> Measure:
             series.cnr_db,
             file.scoring,
             file.seed,
+            refinement=series.refinement,
+            refiners=() if series.refiner is None else (series.refiner,),
         )
         simulator.point(
             points[0].snr_db, file.scoring.downlink_num_ue

@@ -4,6 +4,7 @@ num_reports = 500              # of each point
 seed = 1
 downlink_snr_db = [0, 10]      # left out: it is not scored; downlink_num_ue, downlink_mcs: docs/metrics.md
 num_subbands = 4               # left out: no SGCS per layer and subband
+refiners = ["out/mine.safetensors"]   # refiner files beside the shipped ones
 [grid]                         # every combination
 data = ["indoor-open-office"]  # shipped data sets or files
 codec = ["klt", "csinet"]      # models of the zoo or files
@@ -12,6 +13,7 @@ link = ["digital:soft"]
 snr_db = "-5:15:5"             # or a list
 estimator = ["perfect", "ls"]  # left out: perfect
 cnr_db = [10]                  # for every estimator but perfect
+refinement = ["never", "always:steps-2"]   # left out: never
 [train]                        # for --matrix: the codecs of the grid are trained on each
 data = ["training.npz"]
 epochs = 5                     # of networks
@@ -81,6 +83,7 @@ class Grid(_Section):
     snr_db: Annotated[Decibels, Field(min_length=1)]
     estimator: Words = ("perfect",)
     cnr_db: Decibels = ()
+    refinement: Words = ("never",)
 
     @property
     def estimations(self) -> list[tuple[str, float | None]]:
@@ -109,6 +112,7 @@ class SweepFile(_Section):
     downlink_num_ue: Whole = 1
     downlink_mcs: Whole | None = None
     num_subbands: Whole = 0
+    refiners: Annotated[tuple[Word, ...], AfterValidator(_different)] = ()
     grid: Grid
     train: Train | None = None
 
@@ -155,6 +159,8 @@ def parse_sweep(document: dict[str, Any]) -> SweepFile:
     if sweep.grid.cnr_db and set(sweep.grid.estimator) == {"perfect"}:
         others = ", ".join(name for name in ESTIMATORS if name != "perfect")
         raise InvalidArgumentError(f"`grid.estimator` must name one of {others} for a `cnr_db`; got perfect alone.")
+    if sweep.refiners and set(sweep.grid.refinement) == {"never"}:
+        raise InvalidArgumentError("`grid.refinement` must say what `refiners` refine; got never alone.")
     return sweep
 
 

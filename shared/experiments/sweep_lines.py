@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from shared.summary import Cell
 
 Row = dict[str, Cell]
-DIMENSIONS = ("model", "bits", "link", "estimation", "downlink")  # columns that name a line or a panel
+DIMENSIONS = ("model", "bits", "link", "estimation", "refining", "downlink")  # columns that name a line or a panel
 FACETS = ("estimation", "link", "bits")  # the order in which they get panels of their own
 MOST_LINES = 8  # of a panel: more are not told apart
 MOST_BLOCKS = 4  # panels one below the other

@@ -14,15 +14,19 @@ from typing import Literal
 
 from shared.channels import ChannelSet, load_channels
 from shared.codecs import load_codec
-from shared.errors import InvalidArgumentError
+from shared.errors import CsiError, InvalidArgumentError, ModelMismatchError
 from shared.estimation import Estimator, make_estimator
 from shared.experiments.sweep_file import SweepFile
 from shared.links import make_link
 from shared.metrics.phy_abstraction import load_abstraction
 from shared.model_files import ModelFile
+from shared.refinement import RefinerFile
+from shared.refinement.held import choose_refiner, load_refiners
+from shared.refinement.label import parse_refinement
 from shared.summary import Cell
 from shared.training.manifest import git_revision
 from shared.transmit import make_transmitter
+from shared.types import CsiShape
 
 Row = dict[str, Cell]
 Through = Literal["process", "service"]
@@ -41,6 +45,8 @@ class Series:
         link: Canonical label of the link.
         estimator: Of the channel at the UE.
         cnr_db: SNR of its pilots; None for a perfect estimate.
+        refinement: Canonical label of how reports are refined.
+        refiner: By what; None with ``never``.
     """
 
     channels: ChannelSet
@@ -51,6 +57,8 @@ class Series:
     link: str
     estimator: Estimator
     cnr_db: float | None
+    refinement: str = "never"
+    refiner: RefinerFile | None = None
 
     @property
     def labels(self) -> Row:
@@ -85,6 +93,7 @@ class LeftOut:
     link: str
     estimator: str
     reason: str
+    refinement: str = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,12 @@ class Plan:
     def models(self) -> list[ModelFile]:
         """The models in use."""
         return list({point.series.model.card.name: point.series.model for point in self.points}.values())
+
+    @property
+    def refiners(self) -> list[RefinerFile]:
+        """The refiners in use."""
+        used = [point.series.refiner for point in self.points]
+        return list({refiner.card.name: refiner for refiner in used if refiner is not None}.values())
 
     @property
     def data(self) -> list[ChannelSet]:
@@ -139,6 +154,8 @@ def plan_sweep(
     _require_different("data", [channels.name for _, channels in data])
     if file.scoring.downlink_mcs is not None:
         load_abstraction()
+    refinements = list(dict.fromkeys(str(parse_refinement(label)) for label in grid.refinement))
+    refiners = load_refiners(file.refiners, _shapes(models)) if refinements != ["never"] else []
     revision = git_revision() or ""  # outside a checkout, the version is all there is
     points: list[Point] = []
     left_out = list(left_out_before)
@@ -152,19 +169,21 @@ def plan_sweep(
             except InvalidArgumentError as error:
                 left_out.append(LeftOut(*combination, "any", str(error)))
                 continue
-            for name, cnr_db in grid.estimations:
-                estimator = estimators[name]
+            for (name, cnr_db), refinement in itertools.product(grid.estimations, refinements):
+                estimator, refiner = estimators[name], _refiner(refinement, refiners, model)
                 if isinstance(estimator, InvalidArgumentError):
-                    left_out.append(LeftOut(*combination, name, str(estimator)))
-                    continue
-                series = Series(channels, data_name, model, codec, rate, link, estimator, cnr_db)
-                points += _points(series, file, through, revision)
+                    left_out.append(LeftOut(*combination, name, str(estimator), refinement))
+                elif isinstance(refiner, CsiError):
+                    left_out.append(LeftOut(*combination, name, str(refiner), refinement))
+                else:
+                    fixed = (channels, data_name, model, codec, rate, link, estimator, cnr_db)
+                    points += _points(Series(*fixed, refinement, refiner), file, through, revision)
     return Plan(file, through, tuple(points), tuple(left_out))
 
 
 def _points(series: Series, file: SweepFile, through: Through, revision: str) -> list[Point]:
     """Return the points of a series with their keys."""
-    fixed = {
+    fixed: dict[str, object] = {
         "csilink": version("csilink"),
         "git": revision,
         "through": through,
@@ -178,6 +197,8 @@ def _points(series: Series, file: SweepFile, through: Through, revision: str) ->
         "scoring": asdict(file.scoring),
         "seed": file.seed,
     }
+    if series.refiner is not None:  # else the key is that of a sweep from before there was refinement
+        fixed |= {"refinement": series.refinement, "refiner": series.refiner.card.sha256}
     points = []
     for index, snr_db in enumerate(file.grid.snr_db):
         first = index * file.num_reports
@@ -193,6 +214,23 @@ def _estimator(name: str, channels: ChannelSet) -> Estimator | InvalidArgumentEr
         return make_estimator(name, channels.shape, channels.h)
     except InvalidArgumentError as error:
         return error
+
+
+def _refiner(
+    refinement: str, refiners: Sequence[RefinerFile], model: ModelFile
+) -> RefinerFile | InvalidArgumentError | ModelMismatchError | None:
+    """Return by what a model's channels are refined, None of ``never``, or why they cannot be."""
+    by_name = {refiner.card.name: refiner for refiner in refiners}
+    cards = [refiner.card for refiner in refiners]
+    try:
+        card = choose_refiner(parse_refinement(refinement), cards, model.card.name, model.card.sha256)
+    except (InvalidArgumentError, ModelMismatchError) as error:
+        return error
+    return None if card is None else by_name[card.name]
+
+
+def _shapes(models: Sequence[tuple[str, ModelFile]]) -> dict[str, CsiShape]:
+    return {model.card.sha256: model.card.shape for _, model in models}
 
 
 def _require_different(name: str, found: list[str]) -> None:

@@ -40,7 +40,7 @@ def plot_sweep(rows: Sequence[Row], folder: Path) -> list[Path]:
     """
     written = []
     for data in dict.fromkeys(str(row["data"]) for row in rows):
-        of_data = [_described(row) for row in rows if row["data"] == data]
+        of_data = _described([row for row in rows if row["data"] == data])
         written += plot_lines(of_data, SNR, (NMSE, BLER), data, folder / f"snr-{data}.png")
         if len({row["rate"] for row in of_data}) > 1:
             best = max(number(row["snr_db"]) for row in of_data)
@@ -91,12 +91,19 @@ def plot_matrix(cells: Sequence[Row], title: str, path: Path) -> None:
     save(figure, path)
 
 
-def _described(row: Row) -> Row:
-    """Add the words of a legend."""
-    estimation = f"{row['estimator']} estimate"
-    if row["cnr_db"] is not None:
-        estimation += f", CNR {row['cnr_db']:g} dB"
-    return {**row, "model": row["codec"], "bits": f"{row['rate']} bits", "estimation": estimation}
+def _described(rows: Sequence[Row]) -> list[Row]:
+    """Add the words of a legend; of the refinement only where something is refined."""
+    refined = any(row["refinement"] != "never" for row in rows)
+    described = []
+    for row in rows:
+        estimation = f"{row['estimator']} estimate"
+        if row["cnr_db"] is not None:
+            estimation += f", CNR {row['cnr_db']:g} dB"
+        words: Row = {"model": row["codec"], "bits": f"{row['rate']} bits", "estimation": estimation}
+        if refined:
+            words["refining"] = "not refined" if row["refinement"] == "never" else f"refined {row['refinement']}"
+        described.append({**row, **words})
+    return described
 
 
 def _by_downlink(row: Row) -> list[Row]:

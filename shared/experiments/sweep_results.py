@@ -22,7 +22,8 @@ from shared.metrics import bd_rate
 from shared.summary import Cell
 from shared.training.manifest import git_revision
 
-CURVE = ("data", "link", "estimator", "cnr_db", "snr_db")  # the columns in which two codecs that are compared agree
+# The columns in which two codecs that are compared agree.
+CURVE = ("data", "link", "estimator", "cnr_db", "refinement", "snr_db")
 
 
 class PointsFile:
@@ -147,6 +148,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 def _manifest(plan: Plan, num_finished: int, command: str) -> dict[str, Any]:
     data = [{"name": one.name, "num_channels": len(one.h), "sha256": one.sha256} for one in plan.data]
     models: Iterable[Any] = (model.card for model in plan.models)
+    refiners = [refiner.card for refiner in plan.refiners]
     return {
         "command": command,
         "git": git_revision(),
@@ -159,6 +161,9 @@ def _manifest(plan: Plan, num_finished: int, command: str) -> dict[str, Any]:
         "models": [
             {"name": card.name, "codec": card.codec, "sha256": card.sha256, "training_data": card.training_data}
             for card in models
+        ],
+        "refiners": [
+            {"name": card.name, "kind": card.kind, "sha256": card.sha256, "codec": card.codec} for card in refiners
         ],
         "versions": {name: version(name) for name in ("csilink", "torch", "numpy", "scipy")},
         "python": platform.python_version(),

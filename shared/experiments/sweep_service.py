@@ -24,8 +24,9 @@ from shared.experiments.sweep_plan import Plan, Point, Row, Series
 from shared.model_files import zoo_names
 from shared.summary import Cell
 
-TEXTS = ("codec", "link", "estimator")  # columns that are not numbers
+TEXTS = ("codec", "link", "estimator", "refinement")  # columns that are not numbers
 FRAME_REPORTS = 16  # at least
+MAX_WAITING = 1_000_000  # reports, more than a UE has in flight
 
 
 @contextmanager
@@ -42,6 +43,8 @@ def through_service(plan: Plan, folder: Path) -> Iterator[Measure]:
     models = {point.series.codec for point in plan.points} - set(zoo_names())
     data = {point.series.data for point in plan.points}
     options = [*(("--model", model) for model in sorted(models)), *(("--data", one) for one in sorted(data))]
+    options += [("--refiner", file) for file in plan.file.refiners]
+    options.append(("--refine-queue-reports", str(MAX_WAITING)))  # a number must not depend on how busy the machine is
     for old in ("csilink.db", "csilink.db-wal", "csilink.db-shm"):
         (folder / old).unlink(missing_ok=True)
     station = start_base_station(folder, ["--keep-every", "0", *(word for option in options for word in option)])
@@ -82,6 +85,8 @@ class _Service:
         }
         if scoring.downlink_mcs is not None:
             options["--downlink-mcs"] = scoring.downlink_mcs
+        if series.refiner is not None:
+            options["--refine"] = series.refinement
         if series.cnr_db is not None:
             options["--cnr-db"] = series.cnr_db
         words = [f"{name}={value}" for name, value in options.items()]  # "=": an SNR may begin with a minus

@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +17,11 @@ from shared.experiments.sweep import rows_of, run_sweep, simulate_series
 from shared.experiments.sweep_file import parse_sweep
 from shared.experiments.sweep_plan import plan_sweep
 from shared.experiments.sweep_service import through_service
+from shared.model_files import load_model
+from shared.refinement import RefinerFile, save_refiner
+from shared.refinement.card import MeasuredGain
 
-GRID = {
+GRID: dict[str, Any] = {
     "data": ["umi-nlos"],
     "codec": ["klt"],
     "rate": [48],
@@ -52,6 +57,42 @@ def test_the_two_commands_measure_what_one_process_simulates(tmp_path: Path, wit
                 assert simulated[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
             else:
                 assert simulated[name] == value, name
+
+
+def test_what_is_refined_is_refined_alike_by_the_two_commands(
+    tmp_path: Path, untrained_refiner: Callable[..., RefinerFile]
+) -> None:
+    klt = load_model("klt").card
+    measured = [
+        MeasuredGain(snr_db=snr_db, num_steps=n, nmse_coarse_db=-5, nmse_db=-5 - gain, ms_per_report=n)
+        for snr_db, n, gain in ((0, 1, -1.0), (10, 1, 1.0), (0, 3, -1.0), (10, 3, 4.0))
+    ]
+    save_refiner(untrained_refiner(klt, measured=measured), tmp_path)
+    grid = GRID | {"estimator": ["perfect"], "cnr_db": [], "refinement": ["never", "always:steps-3", "gain"]}
+    refiners = [str(tmp_path / "small.safetensors")]
+    file = parse_sweep({"num_reports": 40, "seed": 5, "refiners": refiners, "grid": grid})
+    alone, apart = plan_sweep(file), plan_sweep(file, "service")
+    run_sweep(alone, tmp_path / "alone", simulate_series(file))
+    with through_service(apart, tmp_path / "apart") as measure:
+        run_sweep(apart, tmp_path / "apart", measure)
+    rows = rows_of(alone, tmp_path / "alone"), rows_of(apart, tmp_path / "apart")
+    assert len(rows[0]) == len(rows[1]) == 12
+    for simulated, measured_row in zip(*rows, strict=True):
+        assert [name for name in simulated if name not in SECONDS] == list(measured_row)
+        for name, value in measured_row.items():
+            same = pytest.approx(value, rel=1e-4, abs=1e-9) if isinstance(value, float) else value
+            assert simulated[name] == same, name
+    steps = {(row["refinement"], row["link"], row["snr_db"]): row["mean_num_steps"] for row in rows[0]}
+    bsc = {(label, snr_db): value for (label, link, snr_db), value in steps.items() if link == "digital:bsc"}
+    assert bsc == {
+        ("never", 0.0): 0.0,
+        ("never", 7.5): 0.0,
+        ("always:steps-3", 0.0): 3.0,
+        ("always:steps-3", 7.5): 3.0,
+        ("gain", 0.0): 0.0,
+        ("gain", 7.5): 3.0,
+    }
+    assert 0 < float(str(steps["always:steps-3", GRID["link"][1], 7.5])) < 3  # what was erased is not refined
 
 
 def test_bit_errors_of_each_report_are_those_of_the_two_processes(station: BaseStationProcess) -> None:

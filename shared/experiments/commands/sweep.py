@@ -111,6 +111,7 @@ def _print(plan: "Plan", rows: "list[Row]", out: Path, matrix: bool) -> None:
     for entry in json.loads((out / "sweep.json").read_text())["bd_rate"]:
         if entry["bd_rate"] is not None and entry["snr_db"] == best:
             where = f"{entry['data']}, {entry['link']}, {entry['estimator']}, SNR {entry['snr_db']:g} dB"
+            where += "" if entry["refinement"] == "never" else f", {entry['refinement']}"
             typer.echo(f"BD-rate of {entry['codec']} against {entry['reference']}: {entry['bd_rate']:+.1%} ({where})")
     _print_times(rows)
 
@@ -131,7 +132,7 @@ def _table(rows: "list[Row]") -> Table:
     """Return a table of some points, at least one; what all have in common is its title."""
     keys = [_key(row) for row in rows]
     varying = [name for name in keys[0] if len({key[name] for key in keys}) > 1]
-    title = ", ".join(keys[0][name] for name in keys[0] if name not in varying)
+    title = ", ".join(text for name, text in keys[0].items() if name not in varying and text != "never")
     table = Table(title=title, box=SIMPLE, padding=0)
     for name in (*varying, "NMSE dB (95 %)", "SGCS", "BLER"):
         table.add_column(name, justify="left" if name in ("data", "codec", "link") else "right", overflow="fold")
@@ -151,6 +152,7 @@ def _key(row: "Row") -> dict[str, str]:
         "rate": f"{row['rate']} bits",
         "link": str(row["link"]),
         "estimate": f"{row['estimator']}{cnr}",
+        "refinement": str(row["refinement"]),
         "SNR": f"{row['snr_db']:g} dB",
     }
 

@@ -1,10 +1,15 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from shared.channels import ChannelSet
-from shared.errors import InvalidArgumentError
+from shared.errors import InvalidArgumentError, ModelMismatchError
 from shared.experiments import simulate as module
-from shared.experiments.simulate import simulate
+from shared.experiments.simulate import Simulated, simulate
+from shared.model_files import load_model
+from shared.refinement import RefinerFile, save_refiner
 from shared.scoring import Scoring
 
 
@@ -58,6 +63,40 @@ def test_a_report_of_symbols_has_a_channel_and_no_bits(few: ChannelSet) -> None:
     assert [row[name] for name in ("ber", "bler_value", "ebno_db", "crc_fail_rate_value")] == [None] * 4
     assert row["combined_snr_db"] == pytest.approx(20 + 10 * np.log10(8))
     assert [row[f"{name}_per_report"] for name in ("info_bits", "coded_bits", "channel_uses")] == [0.0, 0.0, 64.0]
+
+
+def test_reports_are_refined_by_the_label_and_again_alike(
+    few: ChannelSet, untrained_refiner: Callable[..., RefinerFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refiner = untrained_refiner(load_model("klt").card)
+
+    def run(refinement: str, snr_db: list[float], link: str = "digital:soft:erasure-0.3") -> list[Simulated]:
+        return simulate(few, "klt", link, snr_db, rate=64, num_reports=30, refinement=refinement, refiner=refiner)
+
+    plain, refined = run("never", [0, 10]), run("snr:from-5:steps-3", [0, 10])
+    assert [point.key.refinement for point in refined] == ["snr:from-5:steps-3"] * 2
+    np.testing.assert_array_equal(refined[0].reports.scores.nmse, plain[0].reports.scores.nmse)
+    steps, erased = refined[1].reports.num_steps, refined[1].reports.erased
+    assert steps.tolist() == np.where(erased, 0, 3).tolist()
+    assert 0 < erased.sum() < 30
+    changed = refined[1].reports.scores.nmse != plain[1].reports.scores.nmse
+    assert changed.tolist() == (~erased).tolist()
+    assert refined[1].row()["refined_rate_value"] == (~erased).mean()
+    assert refined[1].row()["mean_num_steps"] == steps.mean()
+    monkeypatch.setattr(module, "CHUNK", 7)
+    again = run("snr:steps-3:from-5.0", [0, 10])
+    np.testing.assert_allclose(again[1].reports.scores.nmse, refined[1].reports.scores.nmse, rtol=1e-4)
+
+
+def test_a_refiner_in_a_file_or_of_another_model(
+    few: ChannelSet, untrained_refiner: Callable[..., RefinerFile], tmp_path: Path
+) -> None:
+    save_refiner(untrained_refiner(load_model("klt").card), tmp_path)
+    path = str(tmp_path / "small.safetensors")
+    (point,) = simulate(few, "klt", "ideal", 5, rate=64, num_reports=4, refinement="always", refiner=path)
+    assert point.reports.num_steps.tolist() == [2] * 4
+    with pytest.raises(ModelMismatchError, match="holds for model angular-topk, none; got 'always'"):
+        simulate(few, "angular-topk", "ideal", 5, rate=64, num_reports=4, refinement="always", refiner=path)
 
 
 ENDS = ("value", "ci95_low", "ci95_high")

@@ -17,6 +17,7 @@ from shared.experiments.sweep_file import SweepFile, parse_sweep
 from shared.experiments.sweep_plan import Plan, plan_sweep
 from shared.experiments.sweep_results import PointsFile, bd_rates, write_tables
 from shared.model_files import save_model
+from shared.refinement import RefinerFile, save_refiner
 
 SECONDS = ("estimation_encoding_s", "link_s", "base_station_s")
 GRID: dict[str, Any] = {
@@ -161,12 +162,47 @@ def test_an_estimator_that_the_data_do_not_allow_leaves_the_others(tmp_path: Pat
     assert {entry.estimator for entry in plan.left_out} == {"lmmse"}
 
 
+def test_a_codec_without_a_refiner_is_left_out_of_what_is_refined(
+    tmp_path: Path, untrained_refiner: Callable[..., RefinerFile]
+) -> None:
+    plain = plan_sweep(sweep_of(rate=[64], snr_db=[0]))
+    save_refiner(untrained_refiner(plan_sweep(sweep_of(codec=["klt"])).models[0].card), tmp_path)
+    grid = GRID | {"rate": [64], "snr_db": [0], "refinement": ["never", "always", "always:steps-2", "gain"]}
+    file = parse_sweep({"num_reports": 20, "refiners": [str(tmp_path / "small.safetensors")], "grid": grid})
+    plan = plan_sweep(file)
+    found = [(point.series.model.card.name, point.series.refinement) for point in plan.points]
+    assert found == [("klt", "never"), ("klt", "always"), ("angular-topk", "never")]
+    assert {(entry.codec, entry.refinement) for entry in plan.left_out} == {
+        ("klt", "gain"),
+        ("angular-topk", "always"),
+        ("angular-topk", "gain"),
+    }
+    assert any("for model angular-topk, none; got 'always'" in entry.reason for entry in plan.left_out)
+    assert {point.key for point in plain.points} < {
+        point.key for point in plan.points
+    }  # resumes what was never refined
+    assert [refiner.card.name for refiner in plan.refiners] == ["small"]
+
+
+def test_another_refiner_is_another_point(tmp_path: Path, untrained_refiner: Callable[..., RefinerFile]) -> None:
+    card = plan_sweep(sweep_of(codec=["klt"])).models[0].card
+    keys = []
+    for seed in (0, 1):
+        folder = tmp_path / str(seed)
+        save_refiner(untrained_refiner(card, seed=seed), folder)
+        grid = GRID | {"codec": ["klt"], "rate": [64], "snr_db": [0], "refinement": ["always"]}
+        document = {"refiners": [str(folder / "small.safetensors")], "grid": grid}
+        keys += [point.key for point in plan_sweep(parse_sweep(document)).points]
+    assert len(set(keys)) == 2
+
+
 @pytest.mark.parametrize(
     ("grid", "error", "sentence"),
     [
         ({"codec": ["klt", "nope"]}, DataFileError, "`codec` must be a model of the zoo"),
         ({"data": ["nope.npz"]}, DataFileError, "`data` must be a file that exists"),
         ({"link": ["digital:bsc", "digital:nope"]}, InvalidArgumentError, "`link` must"),
+        ({"refinement": ["never", "often"]}, InvalidArgumentError, "`refinement` must be one of never"),
     ],
 )
 def test_what_does_not_exist_ends_the_sweep_before_it_begins(

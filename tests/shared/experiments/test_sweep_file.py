@@ -9,7 +9,19 @@ from shared.errors import CsiError, DataFileError, InvalidArgumentError
 from shared.experiments.sweep_file import SweepFile, parse_sweep, read_sweep
 
 GRID: dict[str, Any] = {"data": ["umi-nlos"], "codec": ["klt"], "rate": [64], "link": ["ideal"], "snr_db": "0:10:5"}
-KEYS = (*SweepFile.model_fields, "data", "codec", "rate", "link", "snr_db", "estimator", "cnr_db", "epochs", "other")
+KEYS = (
+    *SweepFile.model_fields,
+    "data",
+    "codec",
+    "rate",
+    "link",
+    "snr_db",
+    "estimator",
+    "cnr_db",
+    "refinement",
+    "epochs",
+    "other",
+)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["0:5:1", "ls"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
@@ -34,6 +46,7 @@ def test_what_is_left_out_has_its_default_and_a_range_has_its_last_value() -> No
     assert (sweep.num_reports, sweep.seed, sweep.downlink_snr_db, sweep.train) == (500, 1, (), None)
     assert sweep.grid.snr_db == (-5.0, -2.5, 0.0, 2.5, 5.0)
     assert sweep.grid.estimations == [("perfect", None)]
+    assert (sweep.grid.refinement, sweep.refiners) == (("never",), ())
 
 
 def test_each_estimator_takes_each_cnr_but_the_perfect_one_none() -> None:
@@ -56,6 +69,8 @@ def test_each_estimator_takes_each_cnr_but_the_perfect_one_none() -> None:
         ({"grid": GRID | {"estimator": ["ls"]}}, "`cnr_db` must be given with estimator ls; got none."),
         ({"grid": GRID | {"estimator": ["lz"]}}, "`estimator` must be one of perfect, ls, lmmse, additive; got 'lz'."),
         ({"grid": GRID | {"cnr_db": [5]}}, "`grid.estimator` must name one of ls, lmmse, additive for a `cnr_db`"),
+        ({"grid": GRID, "refiners": ["a", "a"]}, "`refiners` must have every value once"),
+        ({"grid": GRID, "refiners": ["a"]}, "`grid.refinement` must say what `refiners` refine; got never alone."),
         ({"grid": GRID, "train": {"data": ["a"], "epochs": 0}}, "`train.epochs` must be greater than or equal to 1"),
     ],
 )

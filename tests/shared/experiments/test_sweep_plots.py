@@ -21,6 +21,7 @@ def rows_of(codecs: int, rates: list[int], links: int, cnrs: list[float | None])
             "link": f"link-{link}",
             "estimator": "perfect" if cnr_db is None else "ls",
             "cnr_db": cnr_db,
+            "refinement": "never",
             "snr_db": snr_db,
             **dict(zip(NAMES, (-5.0, -5.5, None, 0.1 if snr_db < 10 else 0.0, 0.05, 0.2), strict=True)),
             **dict(zip((f"downlink_10db_{name}" for name in DOWNLINK), (5, 0.2, 0.1, 0.3, 0.1), strict=True)),
@@ -117,3 +118,11 @@ def test_the_matrix_has_a_map_a_codec_and_rate_with_its_numbers(tmp_path: Path, 
         f"{codec}, {rate} bits" for codec in ("klt", "csinet") for rate in (64, 128)
     ]
     assert [text.get_text() for text in maps[0].texts] == ["-5.25", "-1.00", "-", "-"]
+
+
+def test_lines_that_differ_in_their_refinement_are_named_by_it(tmp_path: Path, drawn: dict[str, Figure]) -> None:
+    plain = rows_of(1, [64], 1, [None])
+    plot_sweep([*plain, *({**row, "refinement": "always:steps-4"} for row in plain)], tmp_path)
+    assert legend(drawn["snr-data.png"]) == ["not refined", "refined always:steps-4"]
+    plot_sweep(plain, tmp_path / "plain")
+    assert "never" not in drawn["snr-data.png"].get_suptitle()
