@@ -80,7 +80,9 @@ class JsccSettings(BaseModel):
         """Refuse prefixes that are no nested rates, bits that have several, and a range of SNRs that is none."""
         if not -100 <= self.snr_db[0] <= self.snr_db[1] <= 100:
             raise ValueError(f"`snr_db` must be a lowest and a highest in [-100, 100]; got {list(self.snr_db)}.")
-        if self.prefixes and (list(self.prefixes) != sorted(set(self.prefixes)) or self.prefixes[-1] != self.num_symbols):
+        if self.prefixes and (
+            list(self.prefixes) != sorted(set(self.prefixes)) or self.prefixes[-1] != self.num_symbols
+        ):
             raise ValueError(f"`prefixes` must increase to num_symbols, {self.num_symbols}; got {list(self.prefixes)}.")
         if self.prefixes and self.bits_per_real is not None:
             raise ValueError("`prefixes` must be empty with `bits_per_real`.")

@@ -15,7 +15,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from shared.errors import CsiError
-from shared.experiments.commands import codecs, data, reproduce, sweep, train
+from shared.experiments.commands import codecs, data, reproduce, sweep, train, train_refiner
 from shared.experiments.commands.printing import AsJson, console
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(codecs.app, name="codecs")
 app.add_typer(reproduce.app, name="reproduce")
 app.command("train")(train.train)
+app.command("train-refiner")(train_refiner.train_refiner)
 app.command("sweep")(sweep.sweep)
 
 

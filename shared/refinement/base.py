@@ -25,9 +25,7 @@ class Refiner(Protocol):
 
     card: RefinerCard
 
-    def refine(
-        self, h_coarse: Tensor, snr_db: NDArray[np.float32], num_steps: int, randomness: Randomness
-    ) -> Tensor:
+    def refine(self, h_coarse: Tensor, snr_db: NDArray[np.float32], num_steps: int, randomness: Randomness) -> Tensor:
         """Refine a batch; a result depends on its report's numbers and randomness alone.
 
         Args:

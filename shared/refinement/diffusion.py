@@ -5,7 +5,7 @@ r"""Refinement by diffusion: noise is added to the coarse channel, and a U-Net t
     D = U-Net(x_n, h_coarse, 1 - abar_n, snr)
     x_m = sqrt(abar_m) D + sqrt((1 - abar_m) / (1 - abar_n)) (x_n - sqrt(abar_n) D),  n > m, ..., x_0 = h_hat
 
-In training (`shared.training.refiner`), with r = h_coarse - h and lambda = sqrt(abar_N / (1 - abar_N)), or 0 generative:
+In training (`shared.training.refiner`), with r = h_coarse - h, lambda = sqrt(abar_N / (1 - abar_N)), or 0 generative:
 
     x_n = sqrt(abar_n) h + sqrt(1 - abar_n) (lambda r + eps),   loss |h - D|^2                    (eqs. 10, 11)
 
@@ -17,11 +17,12 @@ diffusion model-based compression of MIMO CSI", 2025.
 """
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.networks.unet import UNet
@@ -62,11 +63,11 @@ class Diffusion:
         """Return what the U-Net is told of step ``n: [batch] int64``: [batch] float32."""
         return (1 - self.abar[n]).float()
 
-    def sample(self, unet: UNet, h_coarse: Tensor, snr_db: Tensor, eps: Tensor, num_steps: int) -> Tensor:
+    def sample(self, unet: nn.Module, h_coarse: Tensor, snr_db: Tensor, eps: Tensor, num_steps: int) -> Tensor:
         """Return h_hat: [batch, 2, 32, 32] float32.
 
         Args:
-            unet: The network.
+            unet: The network, a `shared.networks.unet.UNet`.
             h_coarse: [batch, 2, 32, 32] float32.
             snr_db: [batch] float32.
             eps: [batch, 2, 32, 32] float32, standard normal.
@@ -76,7 +77,7 @@ class Diffusion:
         abar = self.abar.tolist()
         start = abar[-1] if self.residual_gain else 0.0
         x = math.sqrt(start) * h_coarse + math.sqrt(1 - start) * eps
-        for n, m in zip(stations[:-1], stations[1:], strict=True):
+        for n, m in pairwise(stations):
             level = torch.full_like(snr_db, 1 - abar[n])
             predicted = unet(torch.cat([x, h_coarse], dim=1), level, snr_db)
             rest = math.sqrt((1 - abar[m]) / (1 - abar[n]))
@@ -105,9 +106,7 @@ class DiffusionRefiner:
         self._unet = _load_unet(card, refiner.tensors).to(device)
 
     @torch.no_grad()
-    def refine(
-        self, h_coarse: Tensor, snr_db: NDArray[np.float32], num_steps: int, randomness: Randomness
-    ) -> Tensor:
+    def refine(self, h_coarse: Tensor, snr_db: NDArray[np.float32], num_steps: int, randomness: Randomness) -> Tensor:
         """See `shared.refinement.base.Refiner.refine`."""
         self.card.shape.require(h_coarse, "h_coarse")
         if not 1 <= num_steps <= self.card.num_train_steps:

@@ -1,4 +1,4 @@
-"""The networks of joint source-channel coding by name and size: what `csi-lab train` builds, and RD-JSCC's Table V and VI.
+"""The networks of joint source-channel coding by name and size, after RD-JSCC's Tables V and VI.
 
 | codec | small | large |
 |---|---|---|

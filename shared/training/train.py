@@ -119,9 +119,7 @@ def train_jscc_codec(
     require_jscc_shape(train.shape, codec)
     name = name or codec
     identity = {"codec": codec, "training_data": train.sha256, "test_data": test.sha256}
-    network, history = train_jscc(
-        train.h, test.h, options, folder / f"{name}.checkpoint.pt", identity, report
-    )
+    network, history = train_jscc(train.h, test.h, options, folder / f"{name}.checkpoint.pt", identity, report)
     record = TrainingRecord(
         loss="nmse" if options.cnr_db is None else f"nmse, CNR {options.cnr_db[0]:g} ... {options.cnr_db[1]:g} dB",
         epochs=len(history),

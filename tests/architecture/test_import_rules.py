@@ -15,8 +15,8 @@ PACKAGES = ("protos", "shared", "ue_client", "bs_server")
 # Inside `shared` a module imports only from rows below its own; the entries of a row do not import each other.
 LAYERS = (
     ("experiments",),
-    ("fallback",),
-    ("training", "transmit", "receive", "evaluation", "summary"),
+    ("training", "fallback"),
+    ("transmit", "receive", "evaluation", "summary"),
     ("codecs", "channels", "estimation", "links", "refinement", "metrics", "wire"),
     ("networks", "coding", "transforms", "model_files", "scenario"),
     ("frame",),

@@ -42,18 +42,20 @@ def compand(z: Tensor, num_bits: int) -> Tensor:
         [...] int64 in [0, 2^num_bits).
     """
     companded = z.sign() * torch.log1p(MU * z.abs()) / math.log1p(MU)
-    return ((companded + 1) / 2 * 2**num_bits).floor().long().clamp(0, 2**num_bits - 1)
+    steps: Tensor = (companded + 1) / 2 * 2**num_bits
+    return steps.floor().long().clamp(0, 2**num_bits - 1)
 
 
 def expand(index: Tensor, num_bits: int) -> Tensor:
     """Invert `compand` to the middle of each step, float32."""
-    companded = (index + 0.5) / 2**num_bits * 2 - 1
-    return companded.sign() * torch.expm1(companded.abs() * math.log1p(MU)) / MU
+    companded: Tensor = (index + 0.5) / 2**num_bits * 2 - 1
+    z: Tensor = companded.sign() * torch.expm1(companded.abs() * math.log1p(MU)) / MU
+    return z
 
 
 def to_symbols(z: Tensor) -> Tensor:
     """Return [batch, num_symbols] complex64 of latents ``[batch, 2 num_symbols]`` float32."""
-    return torch.view_as_complex(z.unflatten(1, (-1, 2)).contiguous())
+    return torch.view_as_complex(z.reshape(len(z), -1, 2))
 
 
 def to_latents(symbols: Tensor, num_symbols: int) -> Tensor:
@@ -131,8 +133,7 @@ class JsccSymbolDecoder(_Half):
         no_eff = torch.from_numpy(require_symbols(received, context.rate)).to(self.device)
         y = torch.from_numpy(received.values.astype(np.complex64)).to(self.device)
         z = to_latents(y, self.settings.num_symbols)
-        h_hat = from_planes(self.network(z, mean_snr_db(no_eff)))
-        return Reconstruction(h_hat, np.ones(len(h_hat), dtype=np.bool_))
+        return _reconstruction(from_planes(self.network(z, mean_snr_db(no_eff))))
 
 
 class JsccBitEncoder(_Half):
@@ -166,8 +167,7 @@ class JsccBitDecoder(_Half):
         require_length(payload, context.rate)
         widths = _widths(self.settings)
         index = torch.from_numpy(bits_to_fields(payload.bits, widths)).to(self.device)
-        h_hat = from_planes(self.network(expand(index, int(widths[0])), self.snr_db(context.snr_db)))
-        return Reconstruction(h_hat, np.ones(len(h_hat), dtype=np.bool_))
+        return _reconstruction(from_planes(self.network(expand(index, int(widths[0])), self.snr_db(context.snr_db))))
 
 
 def make_jscc_encoder(model: ModelFile, device: torch.device) -> Encoder:
@@ -207,6 +207,12 @@ def load_half(model: ModelFile, half: str) -> nn.Module:
         what = f"model {model.card.name} is no {half} of its card's settings"
         raise DataFileError(f"{what}: {' '.join(str(error).split())}") from error  # torch's message has many lines
     return network.eval().requires_grad_(requires_grad=False)
+
+
+def _reconstruction(h_hat: Tensor) -> Reconstruction:
+    """Return what a network made; symbols of any strength may come in, and not all that comes out is finite then."""
+    finite = torch.isfinite(torch.view_as_real(h_hat)).flatten(1).all(dim=1)
+    return Reconstruction(torch.where(finite[:, None, None, None], h_hat, 0), finite.cpu().numpy())
 
 
 def _widths(settings: JsccSettings) -> NDArray[np.int64]:

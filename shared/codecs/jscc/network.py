@@ -3,8 +3,8 @@ r"""The autoencoder of RD-JSCC and of what it is compared with.
     x [2, 32, 32] -> conv 11x11 (2) -> 9x9 (32) -> 7x7 (48) -> 5x5 (2) -> dense (2 k) -> tanh -> z
     z_hat -> dense (2048) -> conv 7x7 (2) -> 5 x [x + conv 7x7 (16) -> 5x5 (24) -> 3x3 (2)] (-> U-Net) -> x_hat
 
-Batch norm, LeakyReLU 0.3 and SNR adaptation (`shared.networks.snr_adaptation`) follow each convolution; no LeakyReLU the
-decoder's first one and the last one of a block, whose outputs are channels and have both signs (ours). The encoder sees
+Batch norm, LeakyReLU 0.3 and SNR adaptation (`shared.networks.snr_adaptation`) follow each convolution, but no LeakyReLU
+the decoder's first one and the last one of a block: their outputs are channels, of both signs (ours). The encoder sees
 the SNR that the UE expects, the decoder the one that it measured after combining. Symbol i is z[2 i] + j z[2 i + 1]: a
 prefix of the latents is a prefix of the symbols.
 
@@ -16,8 +16,8 @@ prefix of the latents is a prefix of the symbols.
 | ``unet-jscc`` | with the U-Net, trained end to end | 152,052, 133,826, 1,256,546 | 152K, 118K, 1.25M |
 
 The decoder's 118K cannot be the five blocks of the text: four with SNR adaptation would be 120,618. ADJSCC's small
-variant and stage 1 of RD-JSCC have the same sizes in the paper, and its section V-E calls the autoencoder ADJSCC's: they
-are one network here.
+variant and stage 1 of RD-JSCC have the same sizes in the paper, and its section V-E calls the autoencoder ADJSCC's:
+they are one network here.
 
 Source: Ankireddy et al., RD-JSCC, Tables I, II, V, VII; SNR adaptation and tanh: the authors' public code.
 """
@@ -84,7 +84,11 @@ class ResidualBlock(nn.Module):
         num_in = (2, *settings.block_channels)
         self.layers = nn.ModuleList(
             AdaptedConv(
-                before, channels, kernel, snr_adaptation=settings.snr_adaptation, activation=kernel != DECODER_KERNELS[-1]
+                before,
+                channels,
+                kernel,
+                snr_adaptation=settings.snr_adaptation,
+                activation=kernel != DECODER_KERNELS[-1],
             )
             for before, channels, kernel in zip(num_in, (*settings.block_channels, 2), DECODER_KERNELS, strict=True)
         )
@@ -113,7 +117,9 @@ class JsccDecoderNetwork(nn.Module):
     def forward(self, z: Tensor, snr_db: Tensor) -> Tensor:
         """Decode."""
         snr_db = snr_db.clamp(*self._snr_db)
-        x = self.first(self.dense(z).view(-1, 2, SIDE, SIDE), snr_db)
+        x: Tensor = self.first(self.dense(z).view(-1, 2, SIDE, SIDE), snr_db)
         for block in self.blocks:
             x = block(x, snr_db)
-        return x if self.unet is None else self.unet(x, torch.zeros_like(snr_db), snr_db)
+        if self.unet is not None:
+            x = self.unet(x, torch.zeros_like(snr_db), snr_db)
+        return x

@@ -14,6 +14,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from shared.channels import DatasetCard
     from shared.model_files import CodecCard
+    from shared.refinement import RefinerCard
 
 MOST_CROP_LOSS = 0.1  # above this the crop, not the codec, would decide the error against the whole channel
 
@@ -31,8 +32,8 @@ def print_card(title: str, fields: dict[str, object]) -> None:
     console.print(table)
 
 
-def print_model(card: "CodecCard", folder: Path) -> None:
-    """Print the card of a model just made, and its file."""
+def print_model(card: "CodecCard | RefinerCard", folder: Path) -> None:
+    """Print the card of a model or refiner just made, and its file."""
     print_card(card.name, card.model_dump())
     typer.echo(f"file {folder / card.name}.safetensors")
 

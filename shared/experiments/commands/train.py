@@ -27,8 +27,8 @@ def train(
     codec: Annotated[
         str,
         typer.Argument(
-            help="klt, klt-analog, angular-topk, float; networks: csinet, crnet; networks over the analog link: rd-jscc, "
-            "adjscc, djscc-csinet-plus, unet-jscc; package.module:ENTRY."
+            help="klt, klt-analog, angular-topk, float; networks: csinet, crnet; networks over the analog link: "
+            "rd-jscc, adjscc, djscc-csinet-plus, unet-jscc; package.module:ENTRY."
         ),
     ],
     data: Annotated[str, typer.Option(help="Training split: a file.")],
@@ -62,7 +62,9 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Networks: passes over the training split.")] = 20,
     batch_size: Annotated[int, typer.Option(min=2, help="Networks: reports a step.")] = 100,
     learning_rate: Annotated[float, typer.Option(help="Networks: Adam's, before the cosine.")] = 5e-3,
-    ema_decay: Annotated[float, typer.Option(help="Networks: share of the averaged weights that a step keeps.")] = 0.999,
+    ema_decay: Annotated[
+        float, typer.Option(help="Networks: share of the averaged weights that a step keeps.")
+    ] = 0.999,
     seed: Annotated[int, typer.Option(min=0, help="Networks: initial weights, order of the reports, noise.")] = 1,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="Networks: auto is bfloat16 where hardware has it.")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.channels import ChannelSet
+from shared.channels import ChannelSet, load_channels
 from shared.codecs import (
     CODECS,
     DecodeContext,
@@ -106,7 +106,7 @@ def test_the_model_file_is_what_its_card_says(codec: Codec) -> None:
     assert model.card.links == ["analog"]
     content = (ZOO / f"{model.card.name}.safetensors").read_bytes()
     assert hashlib.sha256(content).hexdigest() == model.card.sha256
-    assert len(content) < 1_000_000
+    assert len(content) < 15_000_000
     assert count_parameters(model.tensors) == model.card.num_parameters
 
 
@@ -125,10 +125,15 @@ def test_declared_symbols_are_real_symbols_at_every_rate(codec: Codec, indoor: C
 
 def test_the_scale_of_what_is_sent_does_not_matter(codec: Codec, indoor: ChannelSet) -> None:
     """The link takes it away: what is decoded depends on the direction of the symbols alone."""
+    link, snr_db = make_link("analog"), np.full(8, 10, dtype=np.float32)
+    assert isinstance(link, SymbolLink)
     for rate in codec.rates:
-        one = codec.over("analog", indoor.h[:8], rate, 10.0)
-        louder = codec.over("analog", indoor.h[:8] * 3 - 2 * codec.decoder.mean_csi, rate, 10.0)
-        assert relative_error(louder, one) < 1e-4
+        symbols = codec.encode(indoor.h[:8], rate)
+        found = []
+        for scale in (1, 3):
+            received = link.transmit_symbols(Symbols(symbols.values * scale), snr_db, streams(8))
+            found.append(codec.decoder.decode_symbols(received, DecodeContext(rate, snr_db)).h_hat)
+        assert relative_error(found[1], found[0]) < 1e-4
 
 
 finite32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -186,10 +191,15 @@ def test_a_channel_of_another_shape_is_refused(codec: Codec, shape: tuple[int, .
     assert f"`h_est` must be [batch, 1, 32, 32] complex64; got {list(shape)}" in str(error.value)
 
 
-def test_the_nmse_is_that_of_the_card_and_falls_as_the_rate_grows(codec: Codec, indoor: ChannelSet) -> None:
-    model = load_model(codec.card.name)
+def of_card(codec: Codec) -> ChannelSet:
+    """Return the shipped data set that a model was measured on."""
+    return load_channels(codec.card.test_data.partition(",")[0])
+
+
+def test_the_nmse_is_that_of_the_card_and_falls_as_the_rate_grows(codec: Codec) -> None:
+    model, test = load_model(codec.card.name), of_card(codec)
     for point in codec.card.measured:
-        measured = measure_nmse_db(model, indoor, point.rate)
+        measured = measure_nmse_db(model, test, point.rate)
         assert measured is not None
         assert measured == pytest.approx(point.nmse_db, abs=0.1)
     found = [point.nmse_db for point in codec.card.measured if point.nmse_db is not None]
@@ -198,9 +208,10 @@ def test_the_nmse_is_that_of_the_card_and_falls_as_the_rate_grows(codec: Codec, 
 
 
 @pytest.mark.parametrize("fading", ["awgn", "rayleigh", "uplink"])
-def test_the_nmse_falls_as_the_snr_grows(codec: Codec, indoor: ChannelSet, fading: str) -> None:
-    points = [codec.over(f"analog:{fading}", indoor.h[:400], 64, snr_db) for snr_db in (-10, 0, 10, 20)]
-    errors = [float(nmse(h_hat, indoor.h[:400]).mean()) for h_hat in points]
+def test_the_nmse_falls_as_the_snr_grows(codec: Codec, fading: str) -> None:
+    h, rate = of_card(codec).h[:400], min(64, codec.card.max_rate)
+    points = [codec.over(f"analog:{fading}", h, rate, snr_db) for snr_db in (-10, 0, 10, 20)]
+    errors = [float(nmse(h_hat, h).mean()) for h_hat in points]
     assert errors == sorted(errors, reverse=True)
     assert errors[0] < 1  # better than nothing at any SNR
 

@@ -1,0 +1,148 @@
+"""The equations of RD-JSCC, section IV, and what a refiner promises."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from shared.errors import DataFileError, InvalidArgumentError
+from shared.model_files import TrainingRecord, UNetSettings
+from shared.networks.unet import UNet
+from shared.refinement import RefinerCard, RefinerFile, load_refiner, make_refiner, save_refiner
+from shared.refinement.diffusion import Diffusion
+from shared.refinement.schedule import abar_of
+from shared.rng import Randomness
+
+CPU = torch.device("cpu")
+
+
+def refiner_file(name: str = "mine", kind: str = "residual", *, seed: int = 1) -> RefinerFile:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        unet = UNet(4, 8, (1, 2), 1)
+        nn.init.normal_(unet.last[-1].get_parameter("weight"), std=0.05)
+    card = RefinerCard.model_validate(
+        {
+            "name": name, "kind": kind, "title": "t", "source": "s", "sha256": "0" * 64, "codec": "klt",
+            "codec_sha256": "1" * 64, "domain": "angular-delay", "num_rx_ant": 1, "num_tx_ant": 32,
+            "num_subcarriers": 32, "rate": 64, "link": "ideal", "snr_db": (-10, 10), "schedule": "stopped",
+            "num_train_steps": 20, "final_abar": 0.4,
+            "unet": UNetSettings(width=8, multipliers=(1, 2), num_blocks=1), "num_parameters": 0, "macs_per_step": 1,
+            "recipe": "r", "training_data": "d", "test_data": "d",
+            "training": TrainingRecord(loss="nmse", epochs=1, samples_seen=1, unquantized_nmse_db=0), "measured": [],
+        }
+    )  # fmt: skip
+    return RefinerFile(card, {f"network.unet.{key}": value for key, value in unet.state_dict().items()})
+
+
+def planes(seed: int) -> Tensor:
+    return torch.randn(2, 2, 32, 32, generator=torch.Generator().manual_seed(seed))
+
+
+def randomness(count: int, run: int = 1) -> Randomness:
+    return Randomness(run, np.full(count, 3), np.arange(count))
+
+
+@pytest.mark.parametrize("name", ["cosine", "stopped"])
+def test_the_last_step_of_the_residual_process_is_the_coarse_channel_and_noise(name: str) -> None:
+    diffusion = Diffusion("residual", abar_of("cosine" if name == "cosine" else "stopped", 20))
+    h, coarse, eps = planes(1), planes(2), planes(3)
+    x = diffusion.noised(h, coarse, torch.tensor([20, 20]), eps)
+    final = float(diffusion.abar[-1])
+    torch.testing.assert_close(x, final**0.5 * coarse + (1 - final) ** 0.5 * eps, rtol=1e-4, atol=1e-5)
+
+
+def test_the_first_step_is_nearly_the_channel_and_the_generative_process_forgets_the_coarse_one() -> None:
+    h, coarse, eps = planes(1), planes(2), planes(3)
+    generative = Diffusion("generative", abar_of("cosine", 20))
+    n = torch.tensor([7, 20])
+    assert torch.equal(generative.noised(h, coarse, n, eps), generative.noised(h, planes(9), n, eps))
+    x = Diffusion("residual", abar_of("stopped", 20)).noised(h, coarse, torch.tensor([1, 1]), eps)
+    assert (x - h).square().mean() < 0.02
+
+
+class Oracle(nn.Module):
+    """Predicts the true channel, whatever it sees."""
+
+    def __init__(self, h: Tensor) -> None:
+        super().__init__()
+        self.h, self.levels = h, list[float]()
+
+    def forward(self, x: Tensor, level: Tensor, snr_db: Tensor) -> Tensor:
+        self.levels.append(float(level[0]))
+        return self.h
+
+
+@pytest.mark.parametrize("kind", ["residual", "generative"])
+@pytest.mark.parametrize("num_steps", [1, 2, 20])
+def test_a_sampler_with_a_perfect_network_gives_the_channel_by_noise_levels_that_fall(
+    kind: str, num_steps: int
+) -> None:
+    diffusion = Diffusion("residual" if kind == "residual" else "generative", abar_of("cosine", 20))
+    oracle = Oracle(planes(1))
+    found = diffusion.sample(oracle, planes(2), torch.zeros(2), planes(3), num_steps)
+    torch.testing.assert_close(found, planes(1))
+    assert len(oracle.levels) == num_steps
+    assert oracle.levels == sorted(oracle.levels, reverse=True)
+
+
+def test_the_sampler_stays_on_the_trained_process_where_the_network_is_perfect() -> None:
+    """x_m of the sampler, from x_n of the training and the true channel, is x_m of the training (eq. 7)."""
+    diffusion = Diffusion("residual", abar_of("stopped", 20))
+    h, coarse, eps = planes(1), planes(2), planes(3)
+    abar = diffusion.abar.float()
+    x = diffusion.noised(h, coarse, torch.tensor([20, 20]), eps)
+    rest = ((1 - abar[10]) / (1 - abar[20])).sqrt()
+    sampled = abar[10].sqrt() * h + rest * (x - abar[20].sqrt() * h)
+    torch.testing.assert_close(sampled, diffusion.noised(h, coarse, torch.tensor([10, 10]), eps), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["residual", "generative"])
+def test_a_sample_depends_on_run_ue_and_sequence_alone(kind: str) -> None:
+    refiner = make_refiner(refiner_file(kind=kind), CPU)
+    coarse = torch.randn(5, 1, 32, 32, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+    snr_db = np.linspace(-5, 5, 5).astype(np.float32)
+    together = refiner.refine(coarse, snr_db, 2, randomness(5))
+    rows = np.array([3, 1])
+    some = refiner.refine(coarse[torch.from_numpy(rows)], snr_db[rows], 2, randomness(5).of(rows))
+    torch.testing.assert_close(some, together[torch.from_numpy(rows)], rtol=1e-4, atol=1e-4)
+    assert torch.equal(refiner.refine(coarse, snr_db, 2, randomness(5)), together)
+    assert not torch.allclose(refiner.refine(coarse, snr_db, 2, randomness(5, run=2)), together)
+
+
+def test_steps_and_channels_that_are_not_the_cards_are_refused() -> None:
+    refiner = make_refiner(refiner_file(), CPU)
+    coarse, snr_db = torch.zeros(1, 1, 32, 32, dtype=torch.complex64), np.zeros(1, dtype=np.float32)
+    for num_steps in (0, 21):
+        with pytest.raises(InvalidArgumentError, match=r"`num_steps` of refiner mine must be in \[1, 20\]"):
+            refiner.refine(coarse, snr_db, num_steps, randomness(1))
+    with pytest.raises(InvalidArgumentError, match="`h_coarse` must be"):
+        refiner.refine(coarse[:, :, :16], snr_db, 1, randomness(1))
+
+
+def test_a_file_comes_back_as_it_was_and_a_damaged_or_foreign_one_is_refused(tmp_path: Path) -> None:
+    saved = save_refiner(refiner_file(), tmp_path)
+    again = load_refiner(str(tmp_path / "mine.safetensors"))
+    assert again.card == saved.card
+    assert again.card.num_parameters == sum(tensor.numel() for tensor in saved.tensors.values())
+    assert all(torch.equal(again.tensors[name], tensor) for name, tensor in saved.tensors.items())
+    with pytest.raises(DataFileError, match="`refiner` must be a shipped refiner"):
+        load_refiner("nothing")
+    (tmp_path / "mine.safetensors").write_bytes(b"other")
+    with pytest.raises(DataFileError, match="is not the file of its card"):
+        load_refiner(str(tmp_path / "mine.safetensors"))
+    (tmp_path / "mine.card.json").write_text("{}")
+    with pytest.raises(DataFileError, match="is not the card of a refiner"):
+        load_refiner(str(tmp_path / "mine.safetensors"))
+
+
+def test_weights_that_are_not_the_cards_or_not_finite_are_refused() -> None:
+    file = refiner_file()
+    larger = file.card.model_copy(update={"unet": UNetSettings(width=16, multipliers=(1, 2), num_blocks=1)})
+    with pytest.raises(DataFileError, match="is no U-Net of its card's settings"):
+        make_refiner(RefinerFile(larger, file.tensors), CPU)
+    broken = file.tensors | {"network.unet.first.bias": torch.full((8,), torch.inf)}
+    with pytest.raises(DataFileError, match="weights of refiner mine must be finite"):
+        make_refiner(RefinerFile(file.card, broken), CPU)
