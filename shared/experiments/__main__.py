@@ -15,7 +15,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from shared.errors import CsiError
-from shared.experiments.commands import codecs, data, reproduce, sweep, train, train_refiner
+from shared.experiments.commands import codecs, data, refiners, reproduce, sweep, train, train_refiner
 from shared.experiments.commands.printing import AsJson, console
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(codecs.app, name="codecs")
+app.add_typer(refiners.app, name="refiners")
 app.add_typer(reproduce.app, name="reproduce")
 app.command("train")(train.train)
 app.command("train-refiner")(train_refiner.train_refiner)
@@ -41,16 +42,31 @@ def demo(
     """Run a base station and a UE as two processes, ask the summary over REST, print and plot it."""
     from shared.experiments.demo import run_demo  # noqa: PLC0415
 
-    groups, still_running = run_demo(out.resolve(), num_reports, rate, snr_db, keep)
+    result = run_demo(out.resolve(), num_reports, rate, snr_db, keep)
     if as_json:
-        typer.echo(json.dumps(groups, indent=2))
+        typer.echo(json.dumps(result.groups, indent=2))
     else:
-        _print_groups(groups)
+        _print_groups(result.groups)
+        _print_joint_coding(result.joint)
     typer.echo(
-        f"plot {out / 'nmse_bler.png'}, summary {out / 'summary.json'}, logs {out / 'bs.log'}, {out / 'ue.json'}"
+        f"plots {out / 'nmse_bler.png'}, {out / 'joint_coding.png'}, summary {out / 'summary.json'}, "
+        f"logs {out / 'bs.log'}, {out / 'ue.json'}"
     )
-    if still_running:
-        typer.echo(still_running)
+    if result.still_running:
+        typer.echo(result.still_running)
+
+
+def _print_joint_coding(groups_of: dict[str, list[dict[str, Any]]]) -> None:
+    from shared.experiments.demo_joint_coding import NUM_SYMBOLS, rows_of  # noqa: PLC0415
+
+    columns, rows = rows_of(groups_of)
+    title = f"NMSE in dB over feedback SNR, {NUM_SYMBOLS} uplink symbols a report"
+    table = Table(title=title, box=SIMPLE, padding=0)
+    for name in ("way", *columns):
+        table.add_column(name, justify="left" if name == "way" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def _print_groups(groups: list[dict[str, Any]]) -> None:

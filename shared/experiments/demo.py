@@ -1,6 +1,8 @@
 """The demo: a base station and a UE as two processes, four codecs over SNR, the summary asked over REST.
 
 csi-bs serve  <==gRPC==  csi-ue run        then  GET /v1/metrics/summary  ->  table, plot, summary.json
+
+Then joint source-channel coding beside separate coding: `shared.experiments.demo_joint_coding`.
 """
 
 import json
@@ -14,13 +16,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from shared.errors import InvalidArgumentError, UnavailableError
-from shared.experiments.plots import Group, plot_summary
+from shared.experiments import demo_joint_coding
+from shared.experiments.plots import Group, plot_joint_coding, plot_summary
 from shared.model_files import load_model
 
 CODECS = ("klt", "angular-topk", "csinet", "crnet")
 DOWNLINK_SNR_DB = "0"
+LINK = "digital:bsc"
+MOST_JOINT_REPORTS = 200  # of a point in the second half, where networks are a hundred times as large
 START_S = 60.0
 STOP_S = 30.0
 
@@ -82,7 +88,22 @@ def start_base_station(folder: Path, arguments: Sequence[str] = ()) -> BaseStati
     raise UnavailableError(f"The base station is not ready; the end of {log}:\n{tail}")
 
 
-def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool) -> tuple[list[Group], str | None]:
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """What a demo measured.
+
+    Attributes:
+        groups: Groups of the summary, four codecs over SNR.
+        joint: Way of `shared.experiments.demo_joint_coding` -> its groups over SNR.
+        still_running: What to say of the base station that still runs; None where it does not.
+    """
+
+    groups: list[Group]
+    joint: dict[str, list[Group]]
+    still_running: str | None
+
+
+def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool) -> DemoResult:
     """Run the demo.
 
     Args:
@@ -91,9 +112,6 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
         rate: Information bits of a report; a codec that does not have it is left out.
         snr_db: SNRs, as ``csi-ue run`` takes them.
         keep: Leave the base station running.
-
-    Returns:
-        The groups of the summary, and what to say of the base station that still runs.
 
     Raises:
         UnavailableError: If one of the two processes fails.
@@ -105,21 +123,14 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
         (folder / old).unlink(missing_ok=True)
     station = start_base_station(folder, ["--keep-reconstructions", "5000"])
     try:
-        options = [
-            "--seed",
-            "1",
-            "--rate",
-            str(rate),
-            "--num-reports",
-            str(num_reports),
-            "--snr-db",
-            snr_db,
-            "--downlink-snr-db",
-            DOWNLINK_SNR_DB,
-        ]
-        groups = _measure(station, folder, codecs, options)
-        title = f"CSI feedback over uncoded BPSK/AWGN, {num_reports} reports a point, TR 38.901 indoor open office"
+        groups = _measure(station, folder, codecs, rate, num_reports, snr_db)
+        place = "TR 38.901 indoor open office"
+        title = f"CSI feedback over uncoded BPSK/AWGN, {num_reports} reports a point, {place}"
         plot_summary(groups, title, folder / "nmse_bler.png")
+        num_joint = min(num_reports, MOST_JOINT_REPORTS)
+        joint = _measure_joint_coding(station, folder, num_joint)
+        title = f"{demo_joint_coding.NUM_SYMBOLS} uplink symbols a report, {num_joint} reports a point, {place}"
+        plot_joint_coding(joint, title, folder / "joint_coding.png")
         still_running = _addresses(station, groups) if keep else None
         (folder / "bs.pid").write_text(str(station.process.pid))
     except BaseException:
@@ -127,7 +138,7 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
         raise
     if not keep:
         station.stop()
-    return groups, still_running
+    return DemoResult(groups, joint, still_running)
 
 
 def codecs_at(rate: int) -> list[str]:
@@ -154,26 +165,45 @@ def _require_unused(folder: Path) -> None:
     raise UnavailableError(f"`out` {folder} is in use by a base station; stop it (kill {pid}) or give another folder.")
 
 
-def _measure(station: BaseStationProcess, folder: Path, codecs: list[str], options: list[str]) -> list[Group]:
+def _measure(
+    station: BaseStationProcess, folder: Path, codecs: list[str], rate: int, num_reports: int, snr_db: str
+) -> list[Group]:
     """Run the UE, and ask the summary."""
-    command = [sys.executable, "-m", "ue_client", "run", "--bs", f"127.0.0.1:{station.grpc_port}", "--json"]
-    with (folder / "ue.json").open("wb") as stream:
-        ue = subprocess.run(  # noqa: S603  (our own command)
-            [*command, *options, *(word for codec in codecs for word in ("--codec", codec))], stdout=stream, check=False
-        )
-    if ue.returncode:
-        raise UnavailableError(f"csi-ue ended with exit code {ue.returncode}; the base station's log is {station.log}.")
+    options = ["--rate", str(rate), "--link", LINK, "--num-reports", str(num_reports), "--snr-db", snr_db]
+    options += [word for codec in codecs for word in ("--codec", codec)]
+    _run_ue(station, options, folder / "ue.json")
     summary = station.get("/v1/metrics/summary")
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     groups: list[Group] = summary["groups"]
     return groups
 
 
+def _measure_joint_coding(station: BaseStationProcess, folder: Path, num_reports: int) -> dict[str, list[Group]]:
+    """Run a UE for each way to send a report, and ask the summary of each."""
+    found: dict[str, list[Group]] = {}
+    for way in demo_joint_coding.ways():
+        options = [*way.options, "--num-reports", str(num_reports), "--snr-db", demo_joint_coding.SNR_DB]
+        _run_ue(station, options, folder / f"ue-{len(found) + 1}.json")
+        found[way.name] = station.get(f"/v1/metrics/summary?{urlencode(way.filters)}")["groups"]
+    (folder / "joint_coding.json").write_text(json.dumps(found, indent=2) + "\n")
+    return found
+
+
+def _run_ue(station: BaseStationProcess, options: list[str], path: Path) -> None:
+    """Run ``csi-ue run`` to its end, what it prints into a file."""
+    command = [sys.executable, "-m", "ue_client", "run", "--bs", f"127.0.0.1:{station.grpc_port}", "--json"]
+    common = ["--seed", "1", "--downlink-snr-db", DOWNLINK_SNR_DB]
+    with path.open("wb") as stream:
+        ue = subprocess.run([*command, *common, *options], stdout=stream, check=False)  # noqa: S603  (our own command)
+    if ue.returncode:
+        raise UnavailableError(f"csi-ue ended with exit code {ue.returncode}; the base station's log is {station.log}.")
+
+
 def _addresses(station: BaseStationProcess, groups: list[Group]) -> str:
     """Say where a base station that is left running can be asked."""
     address = f"http://127.0.0.1:{station.rest_port}"
     best = max(group["snr_db"] for group in groups)
-    page = station.get(f"/v1/reports?codec={groups[0]['codec']}&snr_db={best}&limit=1000")
+    page = station.get(f"/v1/reports?codec={groups[0]['codec']}&link={LINK}&snr_db={best}&limit=1000")
     kept = [report["report_id"] for report in page["reports"] if report["has_reconstruction"]]
     lines = [
         f"The base station still runs (stop it: kill {station.process.pid}):",

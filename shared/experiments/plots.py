@@ -63,6 +63,35 @@ def plot_summary(groups: Sequence[Group], title: str, path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
+def plot_joint_coding(groups_of: dict[str, list[Group]], title: str, path: Path) -> None:
+    """Draw NMSE and downlink BLER over SNR, one line a way to send a report, with 95 % intervals.
+
+    Args:
+        groups_of: Name of a way -> its groups, one an SNR, as the REST API gives them.
+        title: Title of the picture.
+        path: PNG to write.
+    """
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    nmse_ax, downlink_ax = figure.subplots(1, 2)
+    styles = itertools.cycle(["o-", "s-", "^--", "v:"])
+    for (name, groups), style in zip(groups_of.items(), styles, strict=False):
+        points = sorted(groups, key=lambda group: float(group["snr_db"]))
+        snr_db = np.array([point["snr_db"] for point in points])
+        nmse = [[point["nmse"][end] for end in ("mean_db", "ci95_low_db", "ci95_high_db")] for point in points]
+        bler = [[point["downlink"][0]["bler"][end] for end in ("value", "ci95_low", "ci95_high")] for point in points]
+        _line(nmse_ax, snr_db, nmse, name, style)
+        _line(downlink_ax, snr_db, bler, name, style)
+    of_downlink = next(iter(groups_of.values()))[0]["downlink"][0]["snr_db"]
+    label = "feedback SNR, Es/N0 per antenna (dB)"
+    nmse_ax.set(xlabel=label, ylabel="NMSE (dB), mean of ratios")
+    downlink_ax.set(xlabel=label, ylabel=f"downlink BLER at {of_downlink:g} dB, uncoded QPSK", yscale="log")
+    for ax in (nmse_ax, downlink_ax):
+        ax.grid(visible=True, which="both", alpha=0.3)
+        ax.legend(fontsize=8)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=130)
+
+
 def _estimation(group: Group) -> str:
     """Say how the UE estimated its channel."""
     cnr_db = group["cnr_db"]

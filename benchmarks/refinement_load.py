@@ -1,0 +1,61 @@
+"""What a policy of refinement does to a base station under load: reports a second, latency, share refined, NMSE.
+
+python -m benchmarks.refinement_load --codec rd-jscc-indoor --out benchmarks/results
+
+csi-bs serve  <==gRPC==  csi-ue load --refine LABEL, for each policy and bound of the queue, in turns
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from shared.experiments.demo import start_base_station
+
+POLICIES = (
+    ("never", 256),
+    ("always:steps-1", 4096),
+    ("always:steps-1", 16),
+    ("gain:above-0", 4096),
+)  # label, and the most waiting reports with which anything is refined
+
+
+def main() -> None:
+    """Measure and write ``refinement_load.json``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--codec", required=True)
+    parser.add_argument("--link", default="analog:uplink")
+    parser.add_argument("--rate", type=int, default=16)
+    parser.add_argument("--duration-s", type=float, default=10)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    rows = []
+    for label, limit in POLICIES:
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(measure(arguments, label, limit, Path(folder)))
+        print(rows[-1])  # noqa: T201  (a command)
+    command = f"python -m {__spec__.name} {' '.join(sys.argv[1:])}" if __spec__ else ""
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path = arguments.out / "refinement_load.json"
+    path.write_text(json.dumps({"command": command, "rows": rows}, indent=2) + "\n")
+
+
+def measure(arguments: argparse.Namespace, label: str, limit: int, folder: Path) -> dict[str, Any]:
+    """Return the row of a policy."""
+    station = start_base_station(folder, ["--refine-queue-reports", str(limit)])
+    try:
+        command = [sys.executable, "-m", "ue_client", "load", "--bs", f"127.0.0.1:{station.grpc_port}", "--json"]
+        command += ["--codec", arguments.codec, "--rate", str(arguments.rate), "--link", arguments.link]
+        command += ["--num-sessions", "4", "--reports-per-frame", "16", "--duration-s", str(arguments.duration_s)]
+        load = subprocess.run([*command, "--refine", label], capture_output=True, text=True, check=True)  # noqa: S603
+        (group,) = station.get("/v1/metrics/summary?group_by=codec")["groups"]
+    finally:
+        station.stop()
+    return {"refine": label, "refine_queue_reports": limit, "load": json.loads(load.stdout), "summary": group}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""`csi-lab refiners`: what ships, and a card."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from shared.experiments.commands.printing import AsJson, console, print_card
+
+app = typer.Typer(no_args_is_help=True, help="Refiners that the base station runs behind a codec.")
+
+
+@app.command("list")
+def list_refiners(as_json: AsJson = False) -> None:
+    """List the refiners that ship."""
+    from shared.refinement import load_refiner, refiner_names  # noqa: PLC0415  (keeps `csi-lab --help` quick)
+
+    cards = [load_refiner(name).card for name in refiner_names()]
+    if as_json:
+        typer.echo(json.dumps([card.model_dump(mode="json") for card in cards], indent=2))
+        return
+    table = Table()
+    for column in ("refiner", "kind", "behind", "link", "abar_N", "parameters", "MACs a step", "at 10 dB, 2 steps"):
+        table.add_column(column)
+    for card in cards:
+        gain = next((p for p in card.measured if (p.snr_db, p.num_steps) == (10, 2)), None)
+        table.add_row(
+            card.name,
+            card.kind,
+            card.codec,
+            card.link,
+            f"{card.final_abar:g}",
+            f"{card.num_parameters:,}",
+            f"{card.macs_per_step / 1e6:.0f}M",
+            "-" if gain is None else f"{gain.nmse_coarse_db:.2f} -> {gain.nmse_db:.2f} dB",
+        )
+    console.print(table)
+
+
+@app.command()
+def show(
+    refiner: Annotated[str, typer.Argument(help="A shipped refiner, or a .safetensors file.")], as_json: AsJson = False
+) -> None:
+    """Print a refiner's card."""
+    from shared.refinement import load_refiner  # noqa: PLC0415
+
+    card = load_refiner(refiner).card
+    if as_json:
+        typer.echo(card.model_dump_json(indent=2))
+    else:
+        print_card(card.name, card.model_dump(mode="json"))
