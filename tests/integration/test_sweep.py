@@ -68,7 +68,11 @@ def test_what_is_refined_is_refined_alike_by_the_two_commands(
         for snr_db, n, gain in ((0, 1, -1.0), (10, 1, 1.0), (0, 3, -1.0), (10, 3, 4.0))
     ]
     save_refiner(untrained_refiner(klt, measured=measured), tmp_path)
-    grid = GRID | {"estimator": ["perfect"], "cnr_db": [], "refinement": ["never", "always:steps-3", "gain"]}
+    grid = GRID | {
+        "estimator": ["perfect"],
+        "cnr_db": [],
+        "refinement": ["never", "always:steps-3:by-small", "gain:by-small"],
+    }
     refiners = [str(tmp_path / "small.safetensors")]
     file = parse_sweep({"num_reports": 40, "seed": 5, "refiners": refiners, "grid": grid})
     alone, apart = plan_sweep(file), plan_sweep(file, "service")
@@ -87,12 +91,12 @@ def test_what_is_refined_is_refined_alike_by_the_two_commands(
     assert bsc == {
         ("never", 0.0): 0.0,
         ("never", 7.5): 0.0,
-        ("always:steps-3", 0.0): 3.0,
-        ("always:steps-3", 7.5): 3.0,
-        ("gain", 0.0): 0.0,
-        ("gain", 7.5): 3.0,
+        ("always:steps-3:by-small", 0.0): 3.0,
+        ("always:steps-3:by-small", 7.5): 3.0,
+        ("gain:by-small", 0.0): 0.0,
+        ("gain:by-small", 7.5): 3.0,
     }
-    assert 0 < float(str(steps["always:steps-3", GRID["link"][1], 7.5])) < 3  # what was erased is not refined
+    assert 0 < float(str(steps["always:steps-3:by-small", GRID["link"][1], 7.5])) < 3  # what was erased is not refined
 
 
 def test_bit_errors_of_each_report_are_those_of_the_two_processes(station: BaseStationProcess) -> None:

@@ -155,6 +155,27 @@ def test_only_a_base_station_that_knows_it_is_asked_for_the_last_good_csi(moving
         assert (request.protocol_version, request.fallback) == (version, fallback)
 
 
+@pytest.mark.parametrize(
+    ("refinement", "asked"),
+    [
+        ("never", (1, "never", 0)),
+        ("always:steps-2", (3, "always", 5)),
+        ("snr:steps-4:from-3.0", (3, "snr:from-3:steps-4", 5)),
+    ],
+)
+def test_only_a_base_station_that_refines_is_asked_to_and_told_the_run(
+    indoor: ChannelSet, refinement: str, asked: tuple[int, str, int]
+) -> None:
+    ue = make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, refinement=refinement)
+    request = ue.session_request(str(uuid.uuid4()))
+    assert (request.protocol_version, request.refinement, request.run) == asked
+
+
+def test_a_refinement_that_is_none_is_refused(indoor: ChannelSet) -> None:
+    with pytest.raises(InvalidArgumentError, match="`refinement` must be one of never, always, snr, gain"):
+        make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, refinement="twice")
+
+
 def test_what_cannot_be_scored_of_the_channels_is_refused(indoor: ChannelSet) -> None:
     with pytest.raises(InvalidArgumentError, match="`num_subbands` must divide 32 subcarriers; got 3"):
         make_pipeline(load_model("klt"), indoor, "ideal", 128, 5, scoring=Scoring(num_subbands=3))

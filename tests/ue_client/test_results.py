@@ -47,6 +47,12 @@ def test_a_tally_averages_reports_and_not_frames() -> None:
     assert (row["p50_ms"], row["p95_ms"]) == (20.0, 29.0)
 
 
+def test_reports_that_were_refined_are_counted() -> None:
+    tally = Tally("klt", 8, 5.0, "digital:bsc", "s", refinement="gain")
+    tally.add(delivery([0.1, 0.2, 0.3], [0, 2, 1], num_steps=[0, 4, 1]), ALL[:3])
+    assert (tally.row()["refinement"], tally.row()["refined"]) == ("gain", 2)
+
+
 def test_without_truth_and_without_reports_there_are_no_figures() -> None:
     tally = Tally("klt", 8, 5.0, "digital:bsc", "s")
     assert [tally.row()[name] for name in ("nmse_db", "ber", "p50_ms", "p95_ms")] == [None] * 4

@@ -167,17 +167,18 @@ def test_a_codec_without_a_refiner_is_left_out_of_what_is_refined(
 ) -> None:
     plain = plan_sweep(sweep_of(rate=[64], snr_db=[0]))
     save_refiner(untrained_refiner(plan_sweep(sweep_of(codec=["klt"])).models[0].card), tmp_path)
-    grid = GRID | {"rate": [64], "snr_db": [0], "refinement": ["never", "always", "always:steps-2", "gain"]}
+    labels = ["never", "always:by-small", "always:by-small:steps-2", "gain:by-small"]
+    grid = GRID | {"rate": [64], "snr_db": [0], "refinement": labels}
     file = parse_sweep({"num_reports": 20, "refiners": [str(tmp_path / "small.safetensors")], "grid": grid})
     plan = plan_sweep(file)
     found = [(point.series.model.card.name, point.series.refinement) for point in plan.points]
-    assert found == [("klt", "never"), ("klt", "always"), ("angular-topk", "never")]
+    assert found == [("klt", "never"), ("klt", "always:by-small"), ("angular-topk", "never")]
     assert {(entry.codec, entry.refinement) for entry in plan.left_out} == {
-        ("klt", "gain"),
-        ("angular-topk", "always"),
-        ("angular-topk", "gain"),
+        ("klt", "gain:by-small"),
+        ("angular-topk", "always:by-small"),
+        ("angular-topk", "gain:by-small"),
     }
-    assert any("for model angular-topk, none; got 'always'" in entry.reason for entry in plan.left_out)
+    assert any("for model angular-topk, none; got 'always:by-small'" in entry.reason for entry in plan.left_out)
     assert {point.key for point in plain.points} < {
         point.key for point in plan.points
     }  # resumes what was never refined
@@ -190,7 +191,7 @@ def test_another_refiner_is_another_point(tmp_path: Path, untrained_refiner: Cal
     for seed in (0, 1):
         folder = tmp_path / str(seed)
         save_refiner(untrained_refiner(card, seed=seed), folder)
-        grid = GRID | {"codec": ["klt"], "rate": [64], "snr_db": [0], "refinement": ["always"]}
+        grid = GRID | {"codec": ["klt"], "rate": [64], "snr_db": [0], "refinement": ["always:by-small"]}
         document = {"refiners": [str(folder / "small.safetensors")], "grid": grid}
         keys += [point.key for point in plan_sweep(parse_sweep(document)).points]
     assert len(set(keys)) == 2

@@ -18,6 +18,13 @@ HELD = {KLT.sha256: KLT.shape}
 POINT = MeasuredGain(snr_db=0, num_steps=3, nmse_coarse_db=-1, nmse_db=-2, ms_per_report=1)
 
 
+@pytest.fixture(autouse=True)
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of what ships, empty."""
+    monkeypatch.setattr("shared.refinement.card.REFINER_ZOO", tmp_path / "zoo")
+    return tmp_path / "zoo"
+
+
 def test_nothing_is_chosen_where_nothing_is_refined() -> None:
     assert choose_refiner(parse_refinement("never"), [], "klt", KLT.sha256) is None
 
@@ -54,10 +61,8 @@ def test_steps_that_the_refiner_does_not_have_are_refused(untrained_refiner: Mak
 
 
 def test_files_are_held_beside_the_shipped_refiners_of_held_models(
-    untrained_refiner: MakeRefiner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untrained_refiner: MakeRefiner, tmp_path: Path, zoo: Path
 ) -> None:
-    zoo = tmp_path / "zoo"
-    monkeypatch.setattr("shared.refinement.card.REFINER_ZOO", zoo)
     for name, model in (("shipped", KLT), ("foreign", TOPK)):
         save_refiner(untrained_refiner(model, name), zoo)
     save_refiner(untrained_refiner(KLT, "mine"), tmp_path)
