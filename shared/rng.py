@@ -36,6 +36,7 @@ class Stage(IntEnum):
     ESTIMATION = 2
     FADING = 3
     ERASURE = 4
+    REFINEMENT = 5
 
 
 @dataclass(frozen=True, slots=True)

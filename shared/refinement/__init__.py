@@ -11,7 +11,9 @@ REFINERS: dict[RefinerKind, RefinerEntry] = {
         DiffusionRefiner, "Residual diffusion: starts from the coarse channel (RD-JSCC)", "Ankireddy et al., 2025"
     ),
     "generative": RefinerEntry(
-        DiffusionRefiner, "Generative diffusion: starts from noise (GD-JSCC)", "Kim et al., 2025; Ankireddy et al., 2025"
+        DiffusionRefiner,
+        "Generative diffusion: starts from noise (GD-JSCC)",
+        "Kim et al., 2025; Ankireddy et al., 2025",
     ),
 }
 
