@@ -16,8 +16,8 @@ from shared.channels import ChannelSet, load_channels
 from shared.channels.card import write_dataset_card
 from shared.channels.writing import write_channels
 from shared.experiments.demo import BaseStationProcess, start_base_station
-from shared.model_files import CodecCard, TrainingRecord, UNetSettings
-from shared.refinement import RefinerCard, RefinerFile
+from shared.model_files import CodecCard, TrainingRecord, UNetSettings, load_model
+from shared.refinement import RefinerCard, RefinerFile, save_refiner
 from shared.refinement.card import MeasuredGain
 from shared.refinement.diffusion import make_unet
 
@@ -136,9 +136,13 @@ def local(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseStationProcess]:
-    """One base station in a process of its own for all tests that only add sessions to it."""
-    process = start_base_station(tmp_path_factory.mktemp("station"))
+def station(
+    tmp_path_factory: pytest.TempPathFactory, untrained_refiner: Callable[..., RefinerFile]
+) -> Iterator[BaseStationProcess]:
+    """One base station in a process of its own, with a refiner, for all tests that only add sessions to it."""
+    folder = tmp_path_factory.mktemp("station")
+    save_refiner(untrained_refiner(load_model("klt").card), folder)
+    process = start_base_station(folder, ["--refiner", str(folder / "small.safetensors")])
     yield process
     process.stop()
 

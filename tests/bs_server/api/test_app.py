@@ -28,6 +28,8 @@ def paths(rest: httpx.Client, scored: str) -> dict[str, str]:
         "/v1/metrics/summary": "/v1/metrics/summary?group_by=codec&group_by=snr_db",
         "/v1/metrics/summary.csv": "/v1/metrics/summary.csv?group_by=codec&session=none",
         "/v1/metrics/summary/stream": "/v1/metrics/summary/stream?group_by=codec&interval_s=1",
+        "/v1/refiners": "/v1/refiners",
+        "/v1/refiners/{name}": "/v1/refiners/small",
         "/v1/reports": "/v1/reports?codec=klt&link=digital:bsc&ue_id=7&rate=128&snr_db=2.5",
         "/v1/reports.csv": f"/v1/reports.csv?session={scored}",
         "/v1/reports/{report_id}": report,

@@ -60,6 +60,14 @@ async def test_shares_are_of_the_reports_in_which_the_event_could_happen(local: 
     assert group.fallbacks == 36
 
 
+async def test_what_was_refined_is_a_share_of_all_reports(local: Settings) -> None:
+    kinds = {"not": (30, PLAIN), "in two steps": (5, replace(PLAIN, num_steps=2)), "lost": KINDS["erased"]}
+    group = await group_of(local, kinds | {"in three": (4, replace(PLAIN, num_steps=3))}, ["refinement"])
+    assert is_share(group.refined_rate, 9, 50)
+    assert group.mean_num_steps == pytest.approx((5 * 2 + 4 * 3) / 50)
+    assert group.refinement == "never"
+
+
 async def test_an_error_goes_undetected_only_where_truth_could_tell(local: Settings) -> None:
     kinds = KINDS | {f"{name} unscored": (count, without_truth(row)) for name, (count, row) in KINDS.items()}
     group = await group_of(local, kinds, [])

@@ -4,7 +4,7 @@ from shared.model_files import load_model, zoo_names
 
 
 def test_the_cards_are_those_of_the_models(rest: httpx.Client) -> None:
-    cards = {name: load_model(name).card.model_dump() for name in zoo_names()}
+    cards = {name: load_model(name).card.model_dump(mode="json") for name in zoo_names()}
     assert {card["name"]: card for card in rest.get("/v1/codecs").json()} == cards
     assert rest.get("/v1/codecs/klt").json() == cards["klt"]
 

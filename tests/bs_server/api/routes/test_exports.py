@@ -29,12 +29,13 @@ def same(cell: str, value: object) -> bool:
     return cell == "" if value is None else cell == (value if isinstance(value, str) else json.dumps(value))
 
 
-KEYS = {"codec", "rate", "snr_db", "link", "estimator", "cnr_db", "session"}
+KEYS = {"codec", "rate", "snr_db", "link", "estimator", "cnr_db", "refinement", "session"}
 INTERVAL = ["value", "ci95_low", "ci95_high"]
 OBJECTS = {
     "nmse_full": ["mean", "mean_db", "ci95_low_db", "ci95_high_db"],
     "nmse": ["mean", "mean_db", "ci95_low_db", "ci95_high_db", "median_db"],
     **dict.fromkeys(("rho", "bler", "crc_fail_rate", "undetected_error_rate", "erasure_rate", "bler_coded"), INTERVAL),
+    "refined_rate": INTERVAL,
     "spectral_efficiency": INTERVAL,
 }
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import binomtest, t
 
 GROUPINGS = [["codec", "rate", "snr_db", "link"], ["session"], ["estimator", "snr_db", "cnr_db"], ["rate"]]
-DEFAULT = ["codec", "rate", "snr_db", "link", "estimator", "cnr_db"]
+DEFAULT = ["codec", "rate", "snr_db", "link", "estimator", "cnr_db", "refinement"]
 
 
 def db(ratio: float) -> float:
