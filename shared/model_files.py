@@ -63,6 +63,10 @@ class JsccSettings(BaseModel):
     prefixes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(), description="Symbols of each rate it was trained for, increasing; empty: num_symbols alone."
     )
+    prefix_weights: Literal["length", "equal"] = Field(
+        default="length",
+        description="Of the prefixes' losses: by their length (the public settings), or equal (eq. 12).",
+    )
     encoder_layers: Literal[2, 4] = 4
     snr_adaptation: bool = True
     num_blocks: int = Field(default=5, ge=1, le=64, description="Residual blocks of the decoder.")
@@ -97,7 +101,10 @@ class TrainingRecord(BaseModel):
     loss: str = Field(description="`nmse` or `mse`, or where the weights were published.")
     epochs: float | None = Field(description="Passes over the training split; None for published weights.")
     samples_seen: int | None
-    unquantized_nmse_db: float = Field(description="On the test split, with latents that are not quantised.")
+    unquantized_nmse_db: float | None = Field(
+        default=None,
+        description="On the test split, with latents that are not quantised; None where `measured` is that.",
+    )
 
 
 class CodecCard(BaseModel):

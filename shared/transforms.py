@@ -143,3 +143,13 @@ def normalize_power(h: Tensor) -> Tensor:
     if not bool(torch.isfinite(power).all()) or bool((power == 0).any()):
         raise ValueError("`h` must be finite and have power in every report; found a report that does not.")
     return h / power.sqrt().to(h.dtype)
+
+
+def to_planes(x: Tensor) -> Tensor:
+    """Turn ``[batch, 1, angle, delay] complex64`` into ``[batch, 2, angle, delay] float32``, real before imaginary."""
+    return torch.cat([x.real, x.imag], dim=1)
+
+
+def from_planes(planes: Tensor) -> Tensor:
+    """Invert `to_planes`."""
+    return torch.complex(planes[:, :1], planes[:, 1:])

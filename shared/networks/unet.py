@@ -3,7 +3,8 @@ r"""A U-Net over angle and delay that corrects a coarse channel, with the step a
     planes -> conv 3x3 -> [blocks, down] -> [blocks, down] -> ... -> middle -> ... -> [up, skip, blocks] -> conv 3x3 -> + h_coarse
     block: x + conv 3x3 (SiLU, norm (conv 3x3 (SiLU, norm x) + condition))
 
-The last convolution starts at zero: an untrained U-Net returns the coarse channel. The condition is a sinusoidal
+The U-Net predicts what is to be added to the coarse channel (ours), and its last convolution starts at zero: untrained,
+it returns the coarse channel. The condition is a sinusoidal
 embedding of the noise level and the SNR through a dense layer.
 
 Source: O. Ronneberger et al., "U-Net", MICCAI 2015; blocks after J. Ho et al., "Denoising diffusion probabilistic
@@ -85,7 +86,7 @@ class UNet(nn.Module):
         Args:
             planes: [batch, num_planes, 32, 32] float32, the last two the coarse channel.
             noise_level: [batch] float32 in [0, 1], 1 - abar_n of the diffusion step; 0 without diffusion.
-            snr_db: [batch] float32, of the feedback link.
+            snr_db: [batch] float32, of the feedback link: per antenna in a refiner, after combining in `unet-jscc`.
         """
         condition = self.embed(_embedding(noise_level, snr_db))
         x, skips = self.first(planes), []

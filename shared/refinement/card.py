@@ -12,7 +12,7 @@ from typing import Literal
 
 import safetensors
 import safetensors.torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
 from shared.digests import sha256_of
@@ -73,6 +73,13 @@ class RefinerCard(BaseModel):
     test_data: str
     training: TrainingRecord
     measured: list[MeasuredGain] = Field(description="On `test_data`, over `link`, at `rate`.")
+
+    @model_validator(mode="after")
+    def _starts_where_it_was_trained(self) -> "RefinerCard":
+        """Refuse a generative refiner whose schedule does not end in noise, from which it starts."""
+        if self.kind == "generative" and self.schedule != "cosine":
+            raise ValueError(f"`schedule` of a generative refiner must be cosine; got {self.schedule}.")
+        return self
 
     @property
     def shape(self) -> CsiShape:

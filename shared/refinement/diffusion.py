@@ -1,7 +1,7 @@
 r"""Refinement by diffusion: noise is added to the coarse channel, and a U-Net takes it away again in a few steps.
 
     x_N = sqrt(abar_N) h_coarse + sqrt(1 - abar_N) eps                                            (residual: eq. 5)
-    x_N = eps                                                                                     (generative)
+    x_N = eps                                                                                  (generative)
     D = U-Net(x_n, h_coarse, 1 - abar_n, snr)
     x_m = sqrt(abar_m) D + sqrt((1 - abar_m) / (1 - abar_n)) (x_n - sqrt(abar_n) D),  n > m, ..., x_0 = h_hat
 
@@ -9,8 +9,12 @@ In training (`shared.training.refiner`), with r = h_coarse - h, lambda = sqrt(ab
 
     x_n = sqrt(abar_n) h + sqrt(1 - abar_n) (lambda r + eps),   loss |h - D|^2                    (eqs. 10, 11)
 
-eps is standard normal in the real and in the imaginary part. It is the report's own (run, ue, sequence): a result never
-depends on batch companions. The network predicts the channel itself ("x-prediction"), so that one step will do.
+eps is standard normal in the real and in the imaginary part of a channel at unit mean power (its scale against that of
+h is ours: the text gives none). It is the report's own (run, ue, sequence): a result never depends on batch companions.
+The network predicts the channel itself ("x-prediction"), so that one step will do.
+
+One step gives the mean of h given h_coarse, the estimate of least error. More steps draw from its distribution: the
+error of a draw is up to twice the least one. A number of steps is therefore a choice, and the card has the figures.
 
 Source: Ankireddy et al., RD-JSCC, section IV; the generative one: section VIII-A, after H. Kim et al., "Generative
 diffusion model-based compression of MIMO CSI", 2025.
@@ -29,6 +33,7 @@ from shared.networks.unet import UNet
 from shared.refinement.card import RefinerCard, RefinerFile, RefinerKind
 from shared.refinement.schedule import abar_of, steps_of
 from shared.rng import Randomness, Stage
+from shared.transforms import from_planes, to_planes
 from shared.types import CsiShape
 
 SHAPE = CsiShape("angular-delay", 1, 32, 32)  # what the U-Net takes
@@ -116,9 +121,7 @@ class DiffusionRefiner:
         eps = torch.from_numpy(normal).view(-1, 2, *self.card.shape.dims[1:]).to(self._device)
         snr = torch.from_numpy(np.asarray(snr_db, dtype=np.float32)).clamp(*self.card.snr_db).to(self._device)
         coarse = h_coarse.to(self._device)
-        planes = torch.cat([coarse.real, coarse.imag], dim=1)
-        x = self._diffusion.sample(self._unet, planes, snr, eps, num_steps)
-        return torch.complex(x[:, :1], x[:, 1:])
+        return from_planes(self._diffusion.sample(self._unet, to_planes(coarse), snr, eps, num_steps))
 
 
 def make_unet(card: RefinerCard) -> UNet:

@@ -4,7 +4,8 @@ r"""Train stage 1 of RD-JSCC, or one of its baselines: encoder, link and decoder
                                              '-> mu-law, B bits, straight through ----------^
 
 A report has unit mean power, so that the NMSE is the MSE of the paper's eq. 2. Several prefixes (Matryoshka, eq. 12) are
-decoded one after the other and their losses summed with weights k / num_symbols, those of the authors' public settings.
+decoded in one batch, whose statistics batch norm keeps, and their losses summed: with weights k / num_symbols, those of
+the authors' public settings, or equal ones, the text's.
 
 Source: Ankireddy et al., RD-JSCC, Algorithm 1, eqs. 2, 12, 13.
 """  # noqa: E501  (a drawing)
@@ -18,8 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from shared.codecs import Fitted
-from shared.codecs.autoencoder.scaling import from_planes, to_planes
-from shared.codecs.jscc.codec import SHAPE, compand, expand, mean_snr_db, rate_range, to_latents, to_symbols
+from shared.codecs.jscc.codec import (
+    SHAPE,
+    latent_bits,
+    latent_quantizer,
+    mean_snr_db,
+    rate_range,
+    to_latents,
+    to_symbols,
+)
 from shared.codecs.jscc.network import JsccDecoderNetwork, JsccEncoderNetwork
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
@@ -27,8 +35,7 @@ from shared.model_files import JsccSettings, TrainingRecord
 from shared.training.feedback import draw_no_eff, draw_uniform, send_symbols
 from shared.training.loop import Epoch, Schedule, train_network
 from shared.training.macs import count_macs
-from shared.transforms import normalize_power
-from shared.types import CsiShape
+from shared.transforms import from_planes, normalize_power, to_planes
 
 CHUNK = 250  # reports at once where nothing is learned
 MEASURED = 1000  # test channels measured after each epoch, at most
@@ -85,11 +92,12 @@ def train_jscc(
 
     def loss(trained: nn.Module, batch: Tensor, generator: torch.Generator) -> Tensor:
         snr_db = draw_uniform(*settings.snr_db, len(batch), generator)
-        h_est = batch if options.cnr_db is None else _estimate(batch, options.cnr_db, generator)
+        h_est = batch if options.cnr_db is None else with_estimation_error(batch, options.cnr_db, generator)
         total = torch.zeros((), device=batch.device)
         for num_symbols, h_hat in _reconstructions(trained, settings, h_est, snr_db, generator):
             error = (h_hat - batch).abs().square().flatten(1).mean(dim=1)
-            total = total + error.mean() * num_symbols / settings.num_symbols
+            weight = num_symbols / settings.num_symbols if settings.prefix_weights == "length" else 1.0
+            total = total + weight * error.mean()
         return total
 
     averaged, history = train_network(
@@ -114,19 +122,21 @@ def _reconstructions(
     device, k = h_est.device, settings.num_symbols
     z = encoder(to_planes(h_est), snr_db.to(device)).float()
     if settings.bits_per_real is not None:
-        quantized = expand(compand(z.detach(), settings.bits_per_real), settings.bits_per_real)
+        quantizer, widths = latent_quantizer(settings), latent_bits(settings)
+        quantized = quantizer.value(quantizer.index(z.detach().cpu(), widths), widths).to(device)
         z = z + (quantized - z).detach()  # straight through
         return [(k, from_planes(decoder(z, snr_db.to(device)).float()))]
-    no_eff = draw_no_eff(snr_db, k, generator)
-    found = []
-    for prefix in settings.prefixes or (k,):
+    no_eff, prefixes = draw_no_eff(snr_db, k, generator), settings.prefixes or (k,)
+    received, snr_after_db = [], []
+    for prefix in prefixes:
         y = send_symbols(to_symbols(z[:, : 2 * prefix]), no_eff[:, :prefix], generator)
-        snr_after_db = mean_snr_db(no_eff[:, :prefix]).to(device)
-        found.append((prefix, from_planes(decoder(to_latents(y, k), snr_after_db).float())))
-    return found
+        received.append(to_latents(y, k))
+        snr_after_db.append(mean_snr_db(no_eff[:, :prefix]).to(device))
+    decoded = from_planes(decoder(torch.cat(received), torch.cat(snr_after_db)).float())
+    return list(zip(prefixes, torch.split(decoded, len(h_est)), strict=True))
 
 
-def _estimate(h: Tensor, cnr_db: tuple[float, float], generator: torch.Generator) -> Tensor:
+def with_estimation_error(h: Tensor, cnr_db: tuple[float, float], generator: torch.Generator) -> Tensor:
     """Return the channels with an additive error at a random CNR, at unit mean power as the UE sends them (eq. 13)."""
     deviation = (10 ** (-draw_uniform(*cnr_db, len(h), generator) / 10) / 2).sqrt()
     error = torch.view_as_complex(torch.randn(*h.shape, 2, generator=generator))
@@ -159,13 +169,13 @@ def as_jscc_codec(
         record: How the weights came to be.
     """
     tensors = {f"network.{key}": value.contiguous() for key, value in network.state_dict().items()}
-    low, high = rate_range(settings)
+    _, high = rate_range(settings)
     snr_db = torch.zeros(1)
     return Fitted(
         tensors | {"mean": h.mean(dim=0)},
         title,
         source,
-        settings.prefixes or ((high,) if low == high else (low, high)),
+        settings.prefixes or (high,),
         links=("analog",) if settings.bits_per_real is None else ("ideal", "digital"),
         encoder_macs=count_macs(network["encoder"], torch.zeros(1, 2, *SHAPE.dims[1:]), snr_db),
         decoder_macs=count_macs(network["decoder"], torch.zeros(1, 2 * settings.num_symbols), snr_db),
@@ -182,13 +192,3 @@ def require_device(device: str) -> None:
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise InvalidArgumentError("`device` must be one this machine has; got cuda, and torch finds no CUDA device.")
-
-
-def require_jscc_shape(shape: CsiShape, codec: str) -> None:
-    """Raise unless channels of ``shape`` are what the networks take.
-
-    Raises:
-        InvalidArgumentError: Naming the wanted and the found shape.
-    """
-    if shape != SHAPE:
-        raise InvalidArgumentError(f"`data` for {codec} must hold {SHAPE}; got {shape}.")

@@ -60,6 +60,7 @@ def jscc_settings(
     encoder_layers: Literal[2, 4],
     snr_db: tuple[float, float],
     bits_per_real: int | None,
+    prefix_weights: Literal["length", "equal"] = "length",
 ) -> JsccSettings:
     """Return the settings of a network.
 
@@ -71,6 +72,7 @@ def jscc_settings(
         encoder_layers: 4, or 2 of the paper's Table VII.
         snr_db: Es/N0 per antenna in training, lowest and highest.
         bits_per_real: Of the quantised variant; None: symbols.
+        prefix_weights: Of the prefixes' losses.
 
     Raises:
         InvalidArgumentError: If the network has no such size, or they do not go together.
@@ -86,6 +88,7 @@ def jscc_settings(
         return JsccSettings(
             num_symbols=num_symbols,
             prefixes=prefixes,
+            prefix_weights=prefix_weights,
             encoder_layers=encoder_layers,
             snr_adaptation=preset.snr_adaptation,
             block_channels=LARGE_BLOCKS if size == "large" and not preset.has_unet else SMALL_BLOCKS,

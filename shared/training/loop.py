@@ -148,6 +148,11 @@ def train_network(
     return average.eval().to("cpu"), history
 
 
+def samples_seen(num_channels: int, schedule: Schedule, history: list[Epoch]) -> int:
+    """Return how many reports the steps of all epochs held; what is left over of an epoch is not seen in it."""
+    return len(history) * (num_channels // schedule.batch_size) * schedule.batch_size
+
+
 def learning_rate(schedule: Schedule, step: int, num_steps: int) -> float:
     """Return the learning rate of a step: linear warm-up, then half a cosine.
 

@@ -22,9 +22,9 @@ from shared.training.autoencoder import (
     unquantized_nmse_db,
 )
 from shared.training.fit import require_splits, save_codec
-from shared.training.jscc import JsccOptions, as_jscc_codec, require_jscc_shape, train_jscc, uplink_nmse_db
+from shared.training.jscc import JsccOptions, as_jscc_codec, train_jscc
 from shared.training.jscc_presets import JSCC_NETWORKS
-from shared.training.loop import Epoch, Schedule
+from shared.training.loop import Epoch, samples_seen
 from shared.training.macs import count_macs
 from shared.training.manifest import run_manifest
 
@@ -82,7 +82,7 @@ def train_codec(
     record = TrainingRecord(
         loss=options.loss,
         epochs=len(history),
-        samples_seen=_samples_seen(train, options.schedule, history),
+        samples_seen=samples_seen(len(train.h), options.schedule, history),
         unquantized_nmse_db=round(unquantized_nmse_db(network, test.h), 3),
     )
     fitted = as_codec(codec, network, options.settings, train.h, record)
@@ -116,23 +116,18 @@ def train_jscc_codec(
         DataFileError: If the checkpoint is of another training.
     """
     require_splits(train, test)
-    require_jscc_shape(train.shape, codec)
+    require_network_shape(train.shape, codec)
     name = name or codec
     identity = {"codec": codec, "training_data": train.sha256, "test_data": test.sha256}
     network, history = train_jscc(train.h, test.h, options, folder / f"{name}.checkpoint.pt", identity, report)
     record = TrainingRecord(
         loss="nmse" if options.cnr_db is None else f"nmse, CNR {options.cnr_db[0]:g} ... {options.cnr_db[1]:g} dB",
         epochs=len(history),
-        samples_seen=_samples_seen(train, options.schedule, history),
-        unquantized_nmse_db=round(uplink_nmse_db(network, options.settings, test.h, snr_db=80.0), 3),
+        samples_seen=samples_seen(len(train.h), options.schedule, history),
     )
     preset = JSCC_NETWORKS[codec]
     fitted = as_jscc_codec(preset.title, preset.source, network, options.settings, train.h, record)
     return _save(codec, fitted, train, test, options, history, folder, command, name)
-
-
-def _samples_seen(train: ChannelSet, schedule: Schedule, history: list[Epoch]) -> int:
-    return len(history) * (len(train.h) // schedule.batch_size) * schedule.batch_size
 
 
 def _save(

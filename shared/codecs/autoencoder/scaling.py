@@ -18,21 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shared.transforms import from_planes, to_planes
+
 Scaling = Literal["peak", "power"]
 
 PEAK_BITS = 8
 POWER_SLOPE = 16.0  # of h_hat over out at 0 in the scaling `power`
 LARGEST_PEAK = 32.0  # |x| of a 32 x 32 report of unit mean power whose energy is all in one entry
-
-
-def to_planes(x: Tensor) -> Tensor:
-    """Turn ``[batch, 1, angle, delay] complex64`` into ``[batch, 2, angle, delay] float32``, real before imaginary."""
-    return torch.cat([x.real, x.imag], dim=1)
-
-
-def from_planes(planes: Tensor) -> Tensor:
-    """Invert `to_planes`."""
-    return torch.complex(planes[:, :1], planes[:, 1:])
 
 
 def peak(x: Tensor) -> Tensor:

@@ -11,46 +11,33 @@ trained with its quantiser, for B bits a real: a report has 2 B k bits.
 Source: Ankireddy et al., RD-JSCC, sections II, III, VI (eq. 12), VII-C.
 """
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shared.codecs.autoencoder.scaling import from_planes, to_planes
 from shared.codecs.base import DecodeContext, EncodeContext, Encoder, refuse_bits, require_length, require_symbols
 from shared.codecs.jscc.network import SIDE, JsccDecoderNetwork, JsccEncoderNetwork
 from shared.coding.bits import bits_to_fields, fields_to_bits
+from shared.coding.latents import MAX_WIDTH, LatentQuantizer
 from shared.errors import DataFileError
 from shared.model_files import JsccSettings, ModelFile
+from shared.transforms import from_planes, to_planes
 from shared.types import CsiShape, Payload, Received, Reconstruction, Symbols
 
 SHAPE = CsiShape("angular-delay", 1, SIDE, SIDE)
 DTYPES = (torch.float32, torch.complex64, torch.int64)  # of the tensors in a model file
-MU = 255.0  # of the mu-law; the paper's was lost, this is G.711's
 
 
-def compand(z: Tensor, num_bits: int) -> Tensor:
-    """Return the index of each latent: mu-law, then 2^num_bits even steps.
-
-    Args:
-        z: [...] float32 in [-1, 1].
-        num_bits: Bits of an index.
-
-    Returns:
-        [...] int64 in [0, 2^num_bits).
-    """
-    companded = z.sign() * torch.log1p(MU * z.abs()) / math.log1p(MU)
-    steps: Tensor = (companded + 1) / 2 * 2**num_bits
-    return steps.floor().long().clamp(0, 2**num_bits - 1)
+def latent_quantizer(settings: JsccSettings) -> LatentQuantizer:
+    """Return the mu-law quantiser of latents in (-1, 1), the same for all; mu is ours, for the paper's was lost."""
+    num_latents = 2 * settings.num_symbols
+    return LatentQuantizer("mu-law", torch.zeros(num_latents), torch.ones(num_latents), torch.ones(MAX_WIDTH))
 
 
-def expand(index: Tensor, num_bits: int) -> Tensor:
-    """Invert `compand` to the middle of each step, float32."""
-    companded: Tensor = (index + 0.5) / 2**num_bits * 2 - 1
-    z: Tensor = companded.sign() * torch.expm1(companded.abs() * math.log1p(MU)) / MU
-    return z
+def latent_bits(settings: JsccSettings) -> NDArray[np.int64]:
+    """Return the bits of each latent of a quantised model, [2 num_symbols] int64."""
+    return np.full(2 * settings.num_symbols, settings.bits_per_real or 0, dtype=np.int64)
 
 
 def to_symbols(z: Tensor) -> Tensor:
@@ -148,8 +135,8 @@ class JsccBitEncoder(_Half):
         self.card.shape.require(h_est, "h_est")
         self.card.require_rate(context.rate)
         z = self.network(to_planes(h_est.to(self.device)), self.snr_db(context.snr_db))
-        widths = _widths(self.settings)
-        fields = compand(z, int(widths[0])).cpu().numpy()
+        widths = latent_bits(self.settings)
+        fields = latent_quantizer(self.settings).index(z.cpu(), widths).numpy()
         return Payload.of_equal_length(fields_to_bits(fields, widths))
 
 
@@ -165,9 +152,10 @@ class JsccBitDecoder(_Half):
         """See `shared.codecs.base.Decoder.decode`."""
         self.card.require_rate(context.rate)
         require_length(payload, context.rate)
-        widths = _widths(self.settings)
-        index = torch.from_numpy(bits_to_fields(payload.bits, widths)).to(self.device)
-        return _reconstruction(from_planes(self.network(expand(index, int(widths[0])), self.snr_db(context.snr_db))))
+        widths = latent_bits(self.settings)
+        index = torch.from_numpy(bits_to_fields(payload.bits, widths))
+        z_hat = latent_quantizer(self.settings).value(index, widths).to(self.device)
+        return _reconstruction(from_planes(self.network(z_hat, self.snr_db(context.snr_db))))
 
 
 def make_jscc_encoder(model: ModelFile, device: torch.device) -> Encoder:
@@ -213,11 +201,6 @@ def _reconstruction(h_hat: Tensor) -> Reconstruction:
     """Return what a network made; symbols of any strength may come in, and not all that comes out is finite then."""
     finite = torch.isfinite(torch.view_as_real(h_hat)).flatten(1).all(dim=1)
     return Reconstruction(torch.where(finite[:, None, None, None], h_hat, 0), finite.cpu().numpy())
-
-
-def _widths(settings: JsccSettings) -> NDArray[np.int64]:
-    """Return the bits of each latent of a quantised model."""
-    return np.full(2 * settings.num_symbols, settings.bits_per_real or 0, dtype=np.int64)
 
 
 def _mean_csi(model: ModelFile, device: torch.device) -> Tensor:

@@ -3,9 +3,12 @@ r"""The autoencoder of RD-JSCC and of what it is compared with.
     x [2, 32, 32] -> conv 11x11 (2) -> 9x9 (32) -> 7x7 (48) -> 5x5 (2) -> dense (2 k) -> tanh -> z
     z_hat -> dense (2048) -> conv 7x7 (2) -> 5 x [x + conv 7x7 (16) -> 5x5 (24) -> 3x3 (2)] (-> U-Net) -> x_hat
 
-Batch norm, LeakyReLU 0.3 and SNR adaptation (`shared.networks.snr_adaptation`) follow each convolution, but no LeakyReLU
-the decoder's first one and the last one of a block: their outputs are channels, of both signs (ours). The encoder sees
-the SNR that the UE expects, the decoder the one that it measured after combining. Symbol i is z[2 i] + j z[2 i + 1]: a
+Batch norm, LeakyReLU 0.3 and SNR adaptation (`shared.networks.snr_adaptation`) follow each convolution. The outputs of
+the decoder's first convolution and of the last one of a block are channels, of both signs: no LeakyReLU follows them
+(ours), and no SNR adaptation the first. The encoder sees the SNR that the UE expects; the decoder that after combining,
+or, quantised, the one that the base station measured. Beyond the SNRs of the training both see the nearest.
+
+Symbol i is z[2 i] + j z[2 i + 1]: a
 prefix of the latents is a prefix of the symbols.
 
 | codec | network | parameters, k = 16: encoder, decoder, U-Net | published |
@@ -15,9 +18,9 @@ prefix of the latents is a prefix of the symbols.
 | ``djscc-csinet-plus`` | without SNR adaptation | 149,152, 126,416 | 152K, 118K |
 | ``unet-jscc`` | with the U-Net, trained end to end | 152,052, 133,826, 1,256,546 | 152K, 118K, 1.25M |
 
-The decoder's 118K cannot be the five blocks of the text: four with SNR adaptation would be 120,618. ADJSCC's small
-variant and stage 1 of RD-JSCC have the same sizes in the paper, and its section V-E calls the autoencoder ADJSCC's:
-they are one network here.
+Published: Table V. The decoder's 118K cannot be the five blocks of the text: four with SNR adaptation would be 120,618.
+ADJSCC's small variant and stage 1 of RD-JSCC have the same sizes in Table V, and section V-E calls the autoencoder
+ADJSCC's: they are one network here. Table VI's sizes of the baselines (167K and 191K, 168K and 197K) are not built.
 
 Source: Ankireddy et al., RD-JSCC, Tables I, II, V, VII; SNR adaptation and tanh: the authors' public code.
 """
@@ -32,7 +35,7 @@ from shared.networks.unet import UNet
 SIDE = 32  # angles, delay taps
 NUM_REALS = 2 * SIDE * SIDE
 SLOPE = 0.3
-COMBINING_DB = 9.0  # what combining eight antennas adds to the SNR, on average
+COMBINING_DB = (6.0, 9.0)  # what combining the uplink's eight antennas adds to the SNR: at least, and on average
 ENCODER_LAYERS = {4: ((2, 11), (32, 9), (48, 7), (2, 5)), 2: ((2, 7), (2, 7))}  # channels, kernel size
 DECODER_KERNELS = (7, 5, 3)
 
@@ -112,7 +115,8 @@ class JsccDecoderNetwork(nn.Module):
         self.unet = None
         if settings.unet is not None:
             self.unet = UNet(2, settings.unet.width, settings.unet.multipliers, settings.unet.num_blocks)
-        self._snr_db = settings.snr_db[0], settings.snr_db[1] + COMBINING_DB
+        least, mean = COMBINING_DB if settings.bits_per_real is None else (0.0, 0.0)
+        self._snr_db = settings.snr_db[0] + least, settings.snr_db[1] + mean
 
     def forward(self, z: Tensor, snr_db: Tensor) -> Tensor:
         """Decode."""

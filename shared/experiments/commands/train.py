@@ -10,7 +10,16 @@ from shared.experiments.commands.printing import command_line, print_model
 from shared.experiments.replacing import Overwrite, require_replaceable
 
 OF_LATENTS = ("num_latents", "loss", "quantizer")  # options of csinet and crnet
-OF_SYMBOLS = ("num_symbols", "prefixes", "size", "encoder_layers", "snr_db", "cnr_db", "bits_per_real")  # of JSCC
+OF_SYMBOLS = (
+    "num_symbols",
+    "prefixes",
+    "prefix_weights",
+    "size",
+    "encoder_layers",
+    "snr_db",
+    "cnr_db",
+    "bits_per_real",
+)  # of JSCC
 OF_TRAINING = (
     "epochs",
     "batch_size",
@@ -48,6 +57,9 @@ def train(
     prefixes: Annotated[
         str, typer.Option(help="Analog: several rates in one model (Matryoshka), as 4,8,12,16; empty: one.")
     ] = "",
+    prefix_weights: Annotated[
+        Literal["length", "equal"], typer.Option(help="Analog: weights of their losses, by length or equal.")
+    ] = "length",
     size: Annotated[
         Literal["small", "large"], typer.Option(help="Analog: as in the paper's tables; rd-jscc is small.")
     ] = "small",
@@ -121,7 +133,7 @@ def train(
             layers: Literal[2, 4] = 2 if encoder_layers == 2 else 4
             lengths = parse_prefixes(prefixes)
             settings = jscc_settings(
-                codec, size, num_symbols, lengths, layers, parse_range(snr_db, "snr_db"), bits_per_real
+                codec, size, num_symbols, lengths, layers, parse_range(snr_db, "snr_db"), bits_per_real, prefix_weights
             )
             of_symbols = JsccOptions(settings, schedule, parse_range(cnr_db, "cnr_db") if cnr_db else None, device)
             splits = load_channels(data), load_channels(test, option="test")

@@ -20,13 +20,19 @@ def train_refiner(
     codec: Annotated[str, typer.Option(help="The model that it refines: of the zoo, a file, package.module:ENTRY.")],
     data: Annotated[str, typer.Option(help="Training split: a file.")],
     name: Annotated[str, typer.Option(help="Name of the refiner.")],
-    test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
+    test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")],
     link: Annotated[str, typer.Option(help="Link between encoder and decoder, as csi-ue takes it.")] = "analog:uplink",
     rate: Annotated[int | None, typer.Option(help="Of the reports; the codec's usual one unless given.")] = None,
     snr_db: Annotated[str, typer.Option(help="SNR of the link in training, lowest:highest.")] = "-10:10",
+    cnr_db: Annotated[
+        str, typer.Option(help="SNR of the UE's pilots in training, lowest:highest; empty: perfect.")
+    ] = "",
     noise: Annotated[
-        Literal["cosine", "stopped"], typer.Option(help="Schedule: cosine as published; stopped ends at abar_N = 0.4.")
-    ] = "stopped",
+        Literal["cosine", "stopped"] | None,
+        typer.Option(
+            help="Schedule: cosine as published; stopped ends at abar_N = 0.4, residual alone and its default."
+        ),
+    ] = None,
     train_steps: Annotated[int, typer.Option(min=1, max=1000, help="Steps of the diffusion in training, N.")] = 20,
     size: Annotated[
         Literal["small", "large"], typer.Option(help="U-Net: small, 1.26M parameters; large, 13.5M.")
@@ -54,7 +60,7 @@ def train_refiner(
     from shared.refinement import save_refiner  # noqa: PLC0415
     from shared.training.jscc import require_device  # noqa: PLC0415
     from shared.training.jscc_presets import UNETS  # noqa: PLC0415
-    from shared.training.loop import Schedule  # noqa: PLC0415
+    from shared.training.loop import Schedule, samples_seen  # noqa: PLC0415
     from shared.training.manifest import run_manifest  # noqa: PLC0415
     from shared.training.refiner import RefinerOptions, as_refiner_file  # noqa: PLC0415
     from shared.training.refiner import train_refiner as train  # noqa: PLC0415
@@ -68,7 +74,8 @@ def train_refiner(
         link,
         rate,
         parse_range(snr_db, "snr_db"),
-        noise,
+        parse_range(cnr_db, "cnr_db") if cnr_db else None,
+        noise or ("stopped" if kind == "residual" else "cosine"),
         train_steps,
         UNETS[size],
         Schedule(
@@ -89,7 +96,7 @@ def train_refiner(
     checkpoint = path.with_suffix(".checkpoint.pt")
     with training_progress(epochs, checkpoint) as report:
         unet, history = train(model, train_split, test_split, options, checkpoint, report)
-        seen = len(history) * (len(train_split.h) // batch_size) * batch_size
+        seen = samples_seen(len(train_split.h), options.schedule, history)
         refiner = save_refiner(
             as_refiner_file(name, model, unet, options, train_split.identity, test_split, command, history, seen), out
         )

@@ -19,6 +19,7 @@ CPU = torch.device("cpu")
 
 
 def refiner_file(name: str = "mine", kind: str = "residual", *, seed: int = 1) -> RefinerFile:
+    schedule, final_abar = ("stopped", 0.4) if kind == "residual" else ("cosine", 6.06e-6)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         unet = UNet(4, 8, (1, 2), 1)
@@ -27,8 +28,8 @@ def refiner_file(name: str = "mine", kind: str = "residual", *, seed: int = 1) -
         {
             "name": name, "kind": kind, "title": "t", "source": "s", "sha256": "0" * 64, "codec": "klt",
             "codec_sha256": "1" * 64, "domain": "angular-delay", "num_rx_ant": 1, "num_tx_ant": 32,
-            "num_subcarriers": 32, "rate": 64, "link": "ideal", "snr_db": (-10, 10), "schedule": "stopped",
-            "num_train_steps": 20, "final_abar": 0.4,
+            "num_subcarriers": 32, "rate": 64, "link": "ideal", "snr_db": (-10, 10), "schedule": schedule,
+            "num_train_steps": 20, "final_abar": final_abar,
             "unet": UNetSettings(width=8, multipliers=(1, 2), num_blocks=1), "num_parameters": 0, "macs_per_step": 1,
             "recipe": "r", "training_data": "d", "test_data": "d",
             "training": TrainingRecord(loss="nmse", epochs=1, samples_seen=1, unquantized_nmse_db=0), "measured": [],
@@ -136,6 +137,11 @@ def test_a_file_comes_back_as_it_was_and_a_damaged_or_foreign_one_is_refused(tmp
     (tmp_path / "mine.card.json").write_text("{}")
     with pytest.raises(DataFileError, match="is not the card of a refiner"):
         load_refiner(str(tmp_path / "mine.safetensors"))
+
+
+def test_a_generative_refiner_does_not_start_from_a_schedule_that_is_stopped() -> None:
+    with pytest.raises(ValueError, match="`schedule` of a generative refiner must be cosine"):
+        RefinerCard.model_validate(refiner_file(kind="generative").card.model_dump() | {"schedule": "stopped"})
 
 
 def test_weights_that_are_not_the_cards_or_not_finite_are_refused() -> None:

@@ -9,9 +9,10 @@ import torch
 
 from shared.channels import ChannelSet
 from shared.codecs import make_encoder
+from shared.codecs.jscc.network import JsccDecoderNetwork, JsccEncoderNetwork
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.model_files import JsccSettings, load_model
-from shared.training.jscc import JsccOptions, _estimate, require_device
+from shared.training.jscc import JsccOptions, _reconstructions, require_device, with_estimation_error
 from shared.training.jscc_presets import JSCC_NETWORKS, jscc_settings
 from shared.training.loop import Epoch, Schedule
 from shared.training.train import train_jscc_codec
@@ -72,6 +73,29 @@ def test_a_matryoshka_model_is_measured_at_every_prefix(indoor: ChannelSet, tmp_
     assert [point.rate for point in card.measured] == [2, 3, 4]
 
 
+def test_all_prefixes_are_decoded_in_one_batch_whose_statistics_batch_norm_keeps() -> None:
+    settings = TINY.model_copy(update={"prefixes": (1, 4)})
+    network = torch.nn.ModuleDict({"encoder": JsccEncoderNetwork(settings), "decoder": JsccDecoderNetwork(settings)})
+    seen: list[int] = []
+    network["decoder"].register_forward_hook(lambda _network, _given, decoded: seen.append(len(decoded)))
+    h = torch.randn(6, 1, 32, 32, dtype=torch.complex64)
+    found = _reconstructions(network, settings, h, torch.zeros(6), torch.Generator().manual_seed(1))
+    assert seen == [12]
+    assert [(prefix, tuple(h_hat.shape)) for prefix, h_hat in found] == [(1, (6, 1, 32, 32)), (4, (6, 1, 32, 32))]
+
+
+@pytest.mark.parametrize("weights", ["length", "equal"])
+def test_the_loss_is_that_of_all_prefixes_by_their_weights(weights: str, indoor: ChannelSet, tmp_path: Path) -> None:
+    """With a rate of 0 in all but name nothing is learnt, so that the first loss is that of the fresh network."""
+    settings = TINY.model_copy(update={"prefixes": (1, 4), "prefix_weights": weights})
+    schedule = replace(SCHEDULE, epochs=1, batch_size=90, learning_rate=1e-5)
+    (epoch,) = train(indoor, tmp_path, JsccOptions(settings, schedule))
+    alone = TINY.model_copy(update={"prefixes": ()})
+    (longest,) = train(indoor, tmp_path / "alone", JsccOptions(alone, schedule))
+    share = 1 + (0.25 if weights == "length" else 1)
+    assert epoch.loss == pytest.approx(share * longest.loss, rel=0.2)  # fresh, every prefix errs by about as much
+
+
 def test_a_quantised_model_goes_over_the_digital_link(indoor: ChannelSet, tmp_path: Path) -> None:
     settings = TINY.model_copy(update={"bits_per_real": 3})
     train(indoor, tmp_path, JsccOptions(settings, replace(SCHEDULE, epochs=1)))
@@ -93,7 +117,7 @@ def test_every_network_trains(codec: str, indoor: ChannelSet, tmp_path: Path) ->
 
 def test_the_estimation_error_has_the_power_that_the_cnr_says() -> None:
     h = normalize_power(torch.randn(2000, 1, 4, 4, dtype=torch.complex64, generator=torch.Generator().manual_seed(1)))
-    h_est = _estimate(h, (0, 0), torch.Generator().manual_seed(2))
+    h_est = with_estimation_error(h, (0, 0), torch.Generator().manual_seed(2))
     torch.testing.assert_close(h_est.abs().square().mean(dim=(1, 2, 3)), torch.ones(2000))
     similarity = (h_est * h.conj()).mean(dim=(1, 2, 3)).real.mean()
     assert float(similarity) == pytest.approx(0.5**0.5, abs=0.02)  # as much error as channel, then at unit power

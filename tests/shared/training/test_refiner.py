@@ -20,6 +20,7 @@ OPTIONS = RefinerOptions(
     link="digital:soft",
     rate=64,
     snr_db=(0.0, 10.0),
+    cnr_db=None,
     noise="stopped",
     num_train_steps=5,
     unet=UNetSettings(width=8, multipliers=(1, 2), num_blocks=1),
@@ -72,7 +73,8 @@ def test_the_loss_falls(indoor: ChannelSet, tmp_path: Path) -> None:
 def test_an_interrupted_training_gives_the_weights_of_one_that_was_not(
     kind: str, indoor: ChannelSet, tmp_path: Path
 ) -> None:
-    options = replace(OPTIONS, kind="residual" if kind == "residual" else "generative")
+    options = replace(OPTIONS, kind="generative", noise="cosine") if kind == "generative" else OPTIONS
+    options = replace(options, cnr_db=(0, 20))
     for folder in ("whole", "parts"):
         (tmp_path / folder).mkdir()
     history_of(indoor, tmp_path / "whole", "klt", options)
@@ -96,6 +98,20 @@ def test_the_card_is_what_the_refiner_does(indoor: ChannelSet, tmp_path: Path) -
     for found, wanted in ((coarse, point.nmse_coarse_db), (h_hat, point.nmse_db)):
         error = ((found - h).abs().square().sum(dim=(1, 2, 3)) / h.abs().square().sum(dim=(1, 2, 3))).mean()
         assert float(10 * error.log10()) == pytest.approx(wanted, abs=0.01)
+
+
+def test_a_generative_refiner_must_end_in_the_noise_that_it_starts_from() -> None:
+    with pytest.raises(InvalidArgumentError, match="`noise` of a generative refiner must be cosine; got stopped"):
+        replace(OPTIONS, kind="generative")
+
+
+def test_the_codec_is_the_one_that_ships_whatever_the_training_computes_in(indoor: ChannelSet) -> None:
+    options = replace(OPTIONS, link="analog:uplink", rate=16)
+    codec, h = FrozenCodec(load_model("rd-jscc-indoor"), options), indoor.h[:4]
+    randomness, snr_db = Randomness(0, np.zeros(4, dtype=np.int64), np.arange(4)), np.zeros(4, dtype=np.float32)
+    plain, _ = codec.coarse(h, snr_db, randomness)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(codec.coarse(h, snr_db, randomness)[0], plain)
 
 
 def test_channels_that_the_unet_does_not_take_are_refused(indoor: ChannelSet, tmp_path: Path) -> None:

@@ -14,14 +14,13 @@ from shared.codecs.autoencoder.scaling import (
     LARGEST_PEAK,
     POWER_SLOPE,
     Scaling,
-    from_planes,
     network_input,
     network_output,
     peak,
     peak_index,
     peak_value,
-    to_planes,
 )
+from shared.transforms import from_planes, to_planes
 
 
 def inverse_sigmoid(share: Tensor) -> Tensor:

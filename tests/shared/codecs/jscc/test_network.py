@@ -40,10 +40,11 @@ def test_both_halves_heed_the_snr_and_see_no_snr_beyond_those_of_the_training() 
     encoder, decoder = JsccEncoderNetwork(settings).eval(), JsccDecoderNetwork(settings).eval()
     x, z = torch.randn(1, 2, 32, 32), torch.randn(1, 8)
     with torch.no_grad():
-        for network, given, beyond in ((encoder, x, (10.0, 80.0)), (decoder, z, (19.0, 80.0))):
-            low, high, far = (network(given, torch.tensor([snr_db])) for snr_db in (-10.0, *beyond))
+        for network, given, ends in ((encoder, x, (-10.0, 10.0)), (decoder, z, (-4.0, 19.0))):
+            below, low, high, above = (network(given, torch.tensor([snr_db])) for snr_db in (-40.0, *ends, 80.0))
             assert not torch.allclose(low, high)
-            assert torch.equal(high, far)
+            assert torch.equal(high, above)
+            assert torch.equal(low, below)
 
 
 def test_a_network_without_snr_adaptation_does_not_heed_it() -> None:
