@@ -5,7 +5,7 @@ csi-ue run: 16 complex symbols of the uplink a report, each way once -> summary 
     rd-jscc         network -> 16 symbols over the analog link
     rd-jscc + RD    the same, refined by residual diffusion at the base station
     klt-analog      16 coefficients over the analog link, linear
-    csinet + polar  37 bits, CRC and polar code of rate 1/2 -> 96 coded bits -> 16 symbols of 64-QAM
+    csinet, 16-QAM  32 bits, their CRC and a polar code: 64 coded bits -> 16 symbols; 64-QAM: 48 bits in 96
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from typing import Any
 
 NUM_SYMBOLS = 16
 SNR_DB = "-10:20:5"
-DIGITAL = "digital:soft:64qam:uplink:polar-1/2"
+DIGITAL = "digital:soft:{}:uplink:polar-1/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +54,16 @@ class Way:
 
 WAYS = (
     Way("rd-jscc", "rd-jscc-indoor", NUM_SYMBOLS, "analog:uplink"),
-    Way("rd-jscc + RD", "rd-jscc-indoor", NUM_SYMBOLS, "analog:uplink", "always"),
+    Way("rd-jscc + RD", "rd-jscc-indoor", NUM_SYMBOLS, "analog:uplink", "always:steps-1"),
     Way("klt-analog", "klt-analog", NUM_SYMBOLS, "analog:uplink"),
-    Way("csinet + polar", "csinet", 37, DIGITAL),
+    Way("csinet, 16-QAM", "csinet", 32, DIGITAL.format("16qam")),
+    Way("csinet, 64-QAM", "csinet", 48, DIGITAL.format("64qam")),
 )
 
 
 def ways() -> tuple[Way, ...]:
     """Return the ways that can be gone here: the polar code needs Sionna (extra `radio`)."""
-    return tuple(way for way in WAYS if way.link != DIGITAL or find_spec("sionna") is not None)
+    return tuple(way for way in WAYS if "polar" not in way.link or find_spec("sionna") is not None)
 
 
 def rows_of(groups_of: dict[str, list[dict[str, Any]]]) -> tuple[list[str], list[tuple[str, ...]]]:

@@ -73,7 +73,7 @@ def plot_joint_coding(groups_of: dict[str, list[Group]], title: str, path: Path)
     """
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     nmse_ax, downlink_ax = figure.subplots(1, 2)
-    styles = itertools.cycle(["o-", "s-", "^--", "v:"])
+    styles = itertools.cycle(["o-", "s-", "^--", "v:", "d:"])
     for (name, groups), style in zip(groups_of.items(), styles, strict=False):
         points = sorted(groups, key=lambda group: float(group["snr_db"]))
         snr_db = np.array([point["snr_db"] for point in points])

@@ -1,7 +1,7 @@
 """The section of `docs/reproduction.md` on RD-JSCC: read from two sweeps, the refiners' cards and their cost.
 
-benchmarks/results/rd_jscc: hard.csv, easy.csv (`csi-lab sweep`), refiners/*.card.json, cost.json,
-training/*.manifest.json
+benchmarks/results/rd_jscc: hard.csv, easy.csv (`csi-lab sweep`), models/*.card.json,
+refiners/*.card.json, jscc_cost.json, refinement_load.json
 """
 
 import csv
@@ -14,13 +14,7 @@ from shared.experiments.reproduction_tables import markdown_table
 
 Row = dict[str, str]
 
-NAMES = {  # of codecs and refinements in the tables
-    "never": "",
-    "always": " + RD",
-    "always:by-rd-umi-nlos": " + RD, abar_N = 0.4",
-    "always:by-rd-cosine-umi-nlos": " + RD, cosine",
-    "always:by-gd-umi-nlos": " + GD, cosine",
-}
+NUM_SYMBOLS = 16  # what a report takes of the uplink, whatever it is made of
 
 
 def jscc_section(folder: Path, text: str) -> str:
@@ -30,13 +24,14 @@ def jscc_section(folder: Path, text: str) -> str:
         folder: With what is named above.
         text: What stands under the heading.
     """
-    cost = json.loads((folder / "cost.json").read_text())
+    cost, load = (json.loads((folder / f"{name}.json").read_text()) for name in ("jscc_cost", "refinement_load"))
+    models = [json.loads(path.read_text()) for path in sorted((folder / "models").glob("*.card.json"))]
     cards = [json.loads(path.read_text()) for path in sorted((folder / "refiners").glob("*.card.json"))]
     parts = ["## RD-JSCC: analog joint source-channel coding, refined by residual diffusion", "", text, ""]
-    parts += [_training(folder / "training")]
+    parts += [_training([*models, *cards])]
     for title, file in (("Hard channel, UMi NLOS", "hard"), ("Easy channel, indoor open office", "easy")):
         with (folder / f"{file}.csv").open(newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            rows = [row for row in csv.DictReader(stream) if float(row["channel_uses_per_report"]) == NUM_SYMBOLS]
         command = f"csi-lab sweep rd_jscc_{file}.toml"
         reports = rows[0]["num_reports"]
         for data in dict.fromkeys(row["data"] for row in rows):
@@ -47,24 +42,23 @@ def jscc_section(folder: Path, text: str) -> str:
             parts += ["Downlink BLER at 10 dB (uncoded QPSK, MRT) of the same reports:", ""]
             parts += [_over_snr(of_data, "downlink_10db_bler_value")]
     parts += ["Steps of the sampler: NMSE in dB before and after, on the card of each refiner:", "", _steps(cards)]
-    parts += [_cost(cost)]
+    parts += [_load(load), _cost(cost)]
     return "\n".join(parts)
 
 
-def _training(folder: Path) -> str:
-    """Return the table of what was trained, with samples and epochs."""
-    rows = []
-    for path in sorted(folder.glob("*.manifest.json")):
-        manifest = json.loads(path.read_text())
-        schedule = manifest["options"]["schedule"]
-        num_channels = int(manifest["training_data"].split(",")[1].split()[0])
-        epochs = len(manifest["epochs"])
-        seen = epochs * (num_channels // schedule["batch_size"]) * schedule["batch_size"]
-        final = f"{manifest['epochs'][-1]['nmse_db']:.2f}"
-        seconds = sum(epoch["seconds"] for epoch in manifest["epochs"])
-        rows.append((path.name.removesuffix(".manifest.json"), f"{seen:,}", str(epochs), final, f"{seconds / 60:.0f}"))
-    head = ("trained", "samples seen", "epochs", "NMSE at 5 dB, dB", "minutes")
-    return markdown_table(head, rows)
+def _training(cards: Sequence[dict[str, Any]]) -> str:
+    """Return the table of what was trained: samples, epochs, recipe."""
+    rows = [
+        (
+            card["name"],
+            f"{card['training']['samples_seen']:,}",
+            f"{card['training']['epochs']:g}",
+            card["training_data"].rsplit(", sha256 ", 1)[0],
+            f"`{card['recipe']}`",
+        )
+        for card in cards
+    ]
+    return markdown_table(("trained, **not converged**", "samples seen", "epochs", "on", "command"), rows)
 
 
 def _over_snr(rows: Sequence[Row], column: str) -> str:
@@ -73,7 +67,7 @@ def _over_snr(rows: Sequence[Row], column: str) -> str:
     lines: dict[tuple[str, str, str], dict[float, str]] = {}
     for row in rows:
         refinement = row.get("refinement", "never")
-        name = row["codec"] + NAMES.get(refinement, f" {refinement}")
+        name = row["codec"] + ("" if refinement == "never" else f", `{refinement}`")
         values = lines.setdefault((name, row["rate"], row["link"]), {})
         values[float(row["snr_db"])] = _figure(row[column], column)
     cells = [
@@ -90,18 +84,39 @@ def _figure(text: str, column: str) -> str:
 
 
 def _steps(cards: Sequence[dict[str, Any]]) -> str:
+    """Return for each refiner the NMSE before it, and after each number of steps."""
+    snrs = sorted({point["snr_db"] for card in cards for point in card["measured"]})
     rows = []
     for card in cards:
         measured = card["measured"]
-        snrs = sorted({point["snr_db"] for point in measured})
         coarse = {point["snr_db"]: point["nmse_coarse_db"] for point in measured}
-        name, behind = card["name"], f"{card['codec']}, {card['link']}"
-        rows.append((name, behind, "none", *(f"{coarse[snr_db]:.2f}" for snr_db in snrs)))
+        rows.append((f"{card['name']}, abar_N = {card['final_abar']:g}", "none", "-", *_cells(coarse, snrs)))
         for num_steps in sorted({point["num_steps"] for point in measured}):
-            of = {point["snr_db"]: point["nmse_db"] for point in measured if point["num_steps"] == num_steps}
-            rows.append((name, "", str(num_steps), *(f"{of[snr_db]:.2f}" for snr_db in snrs)))
-    snrs = sorted({point["snr_db"] for card in cards for point in card["measured"]})
-    return markdown_table(("refiner", "behind", "steps", *(f"{snr_db:g} dB" for snr_db in snrs)), rows)
+            points = [point for point in measured if point["num_steps"] == num_steps]
+            after = {point["snr_db"]: point["nmse_db"] for point in points}
+            rows.append(("", str(num_steps), f"{points[0]['ms_per_report']:g}", *_cells(after, snrs)))
+    return markdown_table(("refiner", "steps", "ms a report", *(f"{snr_db:g} dB" for snr_db in snrs)), rows)
+
+
+def _cells(values: dict[float, float], snrs: Sequence[float]) -> list[str]:
+    return [f"{values[snr_db]:.2f}" if snr_db in values else "-" for snr_db in snrs]
+
+
+def _load(load: dict[str, Any]) -> str:
+    """Return the table of policies under load."""
+    rows = [
+        (
+            f"`{row['refine']}`",
+            str(row["refine_queue_reports"]),
+            f"{row['load']['reports_per_s']:.0f}",
+            f"{row['load']['p50_ms']:.0f} / {row['load']['p99_ms']:.0f}",
+            f"{row['load']['num_refined'] / row['load']['num_reports']:.2f}",
+            f"{row['summary']['nmse']['mean_db']:.2f}",
+        )
+        for row in load["rows"]
+    ]
+    head = ("--refine", "--refine-queue-reports", "reports/s", "p50 / p99, ms", "share refined", "NMSE, dB")
+    return "\n".join([f"A base station under load (`{load['command']}`):", "", markdown_table(head, rows)])
 
 
 def _cost(cost: dict[str, Any]) -> str:

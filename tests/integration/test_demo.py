@@ -26,13 +26,13 @@ def test_the_demo_runs_its_codecs_and_leaves_its_files(tmp_path: Path) -> None:
     }
     assert (out / "nmse_bler.png").read_bytes().startswith(b"\x89PNG")
     joint = json.loads((out / "joint_coding.json").read_text())
-    assert list(joint) == ["rd-jscc", "rd-jscc + RD", "klt-analog", "csinet + polar"]
+    assert list(joint) == ["rd-jscc", "rd-jscc + RD", "klt-analog", "csinet, 16-QAM", "csinet, 64-QAM"]
     assert {group["channel_uses_per_report"] for of in joint.values() for group in of} == {16.0}
     assert all([group["snr_db"] for group in of] == [-10, -5, 0, 5, 10, 15, 20] for of in joint.values())
     assert [joint[name][0]["refined_rate"]["value"] for name in ("rd-jscc", "rd-jscc + RD")] == [0, 1]
     assert (out / "joint_coding.png").read_bytes().startswith(b"\x89PNG")
     assert all(name in end.stdout for name in joint)
     with closing(sqlite3.connect(out / "csilink.db")) as database:
-        assert database.execute("SELECT count(*) FROM reports").fetchone() == (8 * (4 * 2 + 4 * 7),)
+        assert database.execute("SELECT count(*) FROM reports").fetchone() == (8 * (4 * 2 + 5 * 7),)
     assert all(codec in end.stdout for codec in ("klt", "angular-topk", "csinet", "crnet"))
     assert '"message": "stopped"' in (out / "bs.log").read_text()

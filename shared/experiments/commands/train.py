@@ -104,12 +104,13 @@ def train(
         names = ", ".join((*CLOSED_FORM, *NETWORKS, *JSCC_NETWORKS))
         raise InvalidArgumentError(f"`codec` must be one of {names}, or package.module:ENTRY; got {codec!r}.")
     require_replaceable(out / f"{name or codec}.safetensors", command, overwrite)
-    if codec not in NETWORKS:
-        _refuse_options(context, codec, OF_LATENTS, ", ".join(NETWORKS))
-    if codec not in JSCC_NETWORKS:
-        _refuse_options(context, codec, OF_SYMBOLS, ", ".join(JSCC_NETWORKS))
-    if codec not in (*NETWORKS, *JSCC_NETWORKS):
-        _refuse_options(context, codec, OF_TRAINING, "a network")
+    if codec in NETWORKS:
+        _refuse_options(context, OF_SYMBOLS, ", ".join(JSCC_NETWORKS), codec)
+    elif codec in JSCC_NETWORKS:
+        _refuse_options(context, OF_LATENTS, ", ".join(NETWORKS), codec)
+    else:
+        every = (*OF_LATENTS, *OF_SYMBOLS, *OF_TRAINING)
+        _refuse_options(context, every, "a network", f"{codec}, which is none")
         model = fit_codec(codec, load_channels(data), load_channels(test, option="test"), out, command, name)
         print_model(model.card, out)
         return
@@ -172,7 +173,7 @@ def parse_prefixes(text: str) -> tuple[int, ...]:
         raise InvalidArgumentError(f"`prefixes` must be whole numbers, as 4,8,12,16; got {text!r}.") from None
 
 
-def _refuse_options(context: typer.Context, codec: str, names: tuple[str, ...], whose: str) -> None:
+def _refuse_options(context: typer.Context, names: tuple[str, ...], wanted: str, found: str) -> None:
     """Raise if an option was given that the codec would not heed.
 
     Raises:
@@ -182,4 +183,4 @@ def _refuse_options(context: typer.Context, codec: str, names: tuple[str, ...], 
     given = [name for name, source in sources.items() if source and source.name != "DEFAULT"]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise InvalidArgumentError(f"`codec` must be {whose} for {options}; got {codec}.")
+        raise InvalidArgumentError(f"`codec` must be {wanted} for {options}; got {found}.")

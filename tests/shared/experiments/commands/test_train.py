@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from shared.channels import ChannelSet
 from shared.channels.writing import write_channels
+from shared.errors import InvalidArgumentError
 from shared.experiments.__main__ import app, main
 from shared.model_files import load_model
 from shared.training import loop
@@ -163,3 +164,27 @@ def test_what_cannot_be_trained_is_one_sentence_and_leaves_nothing(
     assert captured.err.count("\n") == 1
     assert captured.out == ""
     assert not (tmp_path / "models").exists()
+
+
+def test_options_of_the_other_family_of_networks_are_refused(files: list[str], tmp_path: Path) -> None:
+    for words, sentence in (
+        (["csinet", "--num-symbols", "4"], "must be rd-jscc, adjscc, djscc-csinet-plus, unet-jscc for --num-symbols"),
+        (["rd-jscc", "--num-latents", "4"], "must be csinet, crnet for --num-latents; got rd-jscc"),
+        (["rd-jscc", "--encoder-layers", "3"], "`encoder_layers` must be 2 or 4; got 3"),
+        (["rd-jscc", "--prefixes", "4,x"], "`prefixes` must be whole numbers"),
+        (["rd-jscc", "--prefixes", "4,8"], "`prefixes` must increase to num_symbols, 16"),
+        (["rd-jscc", "--size", "large"], "`size` of rd-jscc must be small"),
+        (["rd-jscc", "--snr-db", "x"], "`snr_db` must be lowest:highest"),
+    ):
+        result = CliRunner().invoke(app, ["train", *words, *files, "--out", str(tmp_path / "models")])
+        assert isinstance(result.exception, InvalidArgumentError), result.output
+        assert sentence in str(result.exception)
+
+
+def test_a_network_of_symbols_is_trained_as_a_user_calls_it(files: list[str], tmp_path: Path) -> None:
+    words = ["--num-symbols", "4", "--prefixes", "2,4", "--encoder-layers", "2", "--epochs", "1", "--batch-size", "50"]
+    arguments = ["train", "djscc-csinet-plus", *files, "--out", str(tmp_path / "models"), *words, "--cnr-db", "0:20"]
+    trained = CliRunner().invoke(app, arguments)
+    assert trained.exit_code == 0, trained.output
+    card = load_model(str(tmp_path / "models/djscc-csinet-plus.safetensors")).card
+    assert (card.payload, card.min_rate, card.max_rate) == ("symbols", 2, 4)
