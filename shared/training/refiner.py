@@ -88,16 +88,17 @@ class FrozenCodec:
 
     Args:
         model: The codec.
-        options: Link and rate.
+        link: Label of the link between encoder and decoder.
+        rate: Of the reports; None for the codec's usual one.
 
     Raises:
         InvalidArgumentError: If they do not go together, or the channels are not what a refiner takes.
     """
 
-    def __init__(self, model: ModelFile, options: RefinerOptions) -> None:
+    def __init__(self, model: ModelFile, link: str, rate: int | None) -> None:
         if model.card.shape != SHAPE:
             raise InvalidArgumentError(f"`codec` of a refiner must be for {SHAPE}; {model.card.name} is not.")
-        self.transmitter: Transmitter = make_transmitter(model, SHAPE, options.link, options.rate)
+        self.transmitter: Transmitter = make_transmitter(model, SHAPE, link, rate)
         self._decoder = make_decoder(model, torch.device("cpu"))
 
     def coarse(
@@ -139,7 +140,7 @@ def train_refiner(
     for name, split in (("data", train), ("test", test)):
         if split.shape != SHAPE:
             raise InvalidArgumentError(f"`{name}` of a refiner must hold {SHAPE}; got {split.shape}.")
-    codec, device = FrozenCodec(model, options), torch.device(options.device)
+    codec, device = FrozenCodec(model, options.link, options.rate), torch.device(options.device)
     diffusion = Diffusion(options.kind, abar_of(options.noise, options.num_train_steps))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.schedule.seed)
@@ -241,7 +242,7 @@ def as_refiner_file(
         history: The epochs.
         seen: Reports that it was trained on.
     """
-    codec, entry = FrozenCodec(model, options), REFINERS[options.kind]
+    codec, entry = FrozenCodec(model, options.link, options.rate), REFINERS[options.kind]
     planes, one = torch.zeros(1, 4, *SHAPE.dims[1:]), torch.zeros(1)
     card = RefinerCard(
         name=name,
@@ -278,6 +279,23 @@ def as_refiner_file(
     refiner = make_refiner(RefinerFile(card, tensors), torch.device("cpu"))
     measured = measure_gains(codec, refiner, test.h[: options.num_measured])
     return RefinerFile(card.model_copy(update={"measured": measured}), tensors)
+
+
+def measure_again(file: RefinerFile, model: ModelFile, h: Tensor) -> list[MeasuredGain]:
+    """Measure a refiner that is there, on this machine.
+
+    Args:
+        file: The refiner.
+        model: The codec that it refines.
+        h: [n, 1, 32, 32] complex64, test channels.
+
+    Raises:
+        InvalidArgumentError: If the refiner is of another model.
+    """
+    card = file.card
+    if card.codec_sha256 != model.card.sha256:
+        raise InvalidArgumentError(f"`codec` of refiner {card.name} must be {card.codec}; got {model.card.name}.")
+    return measure_gains(FrozenCodec(model, card.link, card.rate), make_refiner(file, torch.device("cpu")), h)
 
 
 def measure_gains(codec: FrozenCodec, refiner: Refiner, h: Tensor) -> list[MeasuredGain]:

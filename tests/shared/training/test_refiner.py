@@ -89,7 +89,7 @@ def test_the_card_is_what_the_refiner_does(indoor: ChannelSet, tmp_path: Path) -
     history_of(indoor, tmp_path, "klt", OPTIONS)
     file = load_refiner(str(tmp_path / "r.safetensors"))
     point = next(p for p in file.card.measured if (p.snr_db, p.num_steps) == (10, 2))
-    codec, refiner = FrozenCodec(load_model("klt"), OPTIONS), make_refiner(file, torch.device("cpu"))
+    codec, refiner = FrozenCodec(load_model("klt"), OPTIONS.link, OPTIONS.rate), make_refiner(file, torch.device("cpu"))
     h = split(indoor)[1].h[:8]
     randomness = Randomness(0, np.zeros(8, dtype=np.int64), np.arange(8) + 4 * 8)
     snr_db = np.full(8, 10, dtype=np.float32)
@@ -106,8 +106,7 @@ def test_a_generative_refiner_must_end_in_the_noise_that_it_starts_from() -> Non
 
 
 def test_the_codec_is_the_one_that_ships_whatever_the_training_computes_in(indoor: ChannelSet) -> None:
-    options = replace(OPTIONS, link="analog:uplink", rate=16)
-    codec, h = FrozenCodec(load_model("rd-jscc-indoor"), options), indoor.h[:4]
+    codec, h = FrozenCodec(load_model("rd-jscc-indoor"), "analog:uplink", 16), indoor.h[:4]
     randomness, snr_db = Randomness(0, np.zeros(4, dtype=np.int64), np.arange(4)), np.zeros(4, dtype=np.float32)
     plain, _ = codec.coarse(h, snr_db, randomness)
     with torch.autocast("cpu", dtype=torch.bfloat16):

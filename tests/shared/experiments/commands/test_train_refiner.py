@@ -50,9 +50,16 @@ def test_a_refiner_is_trained_listed_and_shown(
     assert str(tmp_path) not in (folder / "mine.card.json").read_text()
     shown = CliRunner().invoke(app, ["refiners", "show", str(folder / "mine.safetensors"), "--json"])
     assert json.loads(shown.stdout)["name"] == "mine"
-    again = CliRunner().invoke(app, [*words, "--seed", "2"])
+    measure = ["refiners", "measure", str(folder / "mine.safetensors"), "--test", str(tmp_path / "other.npz")]
+    measured = CliRunner().invoke(app, [*measure, "--codec", "klt", "--measured", "4"])
+    assert measured.exit_code == 0, measured.output
+    again = load_refiner(str(folder / "mine.safetensors")).card
+    assert [(p.snr_db, p.num_steps, p.nmse_db) for p in again.measured] == [
+        (p.snr_db, p.num_steps, p.nmse_db) for p in card.measured
+    ]
+    other = CliRunner().invoke(app, [*measure, "--codec", "csinet"])
+    assert "`codec` of refiner mine must be klt; got csinet" in str(other.exception)
     monkeypatch.setattr(sys, "argv", ["csi-lab", *words, "--seed", "2"])
-    assert again.exit_code == 0  # argv, by which it is known, was still the same command's
     refused = CliRunner().invoke(app, [*words, "--seed", "2"])
     assert isinstance(refused.exception, InvalidArgumentError)
     assert "--overwrite" in str(refused.exception)
