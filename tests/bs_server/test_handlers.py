@@ -143,7 +143,7 @@ class TestOpening:
             (
                 {"codec": "semaphore"},
                 ModelMismatchError,
-                "base station holds, angular-topk, .*klt-analog; got 'semaphore', .* `csi-bs serve --model FILE`",
+                "base station holds, angular-topk, .*klt-analog.*; got 'semaphore', .* `csi-bs serve --model FILE`",
             ),
             (
                 {"model_sha256": "f" * 64},
