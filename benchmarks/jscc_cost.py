@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def main() -> None:
     """Measure and write ``jscc_cost.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     rows = list(measure())
@@ -69,17 +70,17 @@ def measure() -> list[dict[str, Any]]:
         ("encoder, 2 layers", "lost", two_layers),
     ):
         encoder = JsccEncoderNetwork(of)
-        add(name, published, encoder, count_macs(encoder, x[:1], snr_db[:1]), lambda e=encoder: e(x, snr_db))
+        add(name, published, encoder, count_macs(encoder, x[:1], snr_db[:1]), partial(encoder, x, snr_db))
     for name, published, of in (("decoder", "118K", settings), ("decoder of U-Net JSCC", "118K + 1.25M", supervised)):
         decoder = JsccDecoderNetwork(of)
-        add(name, published, decoder, count_macs(decoder, z[:1], snr_db[:1]), lambda d=decoder: d(z, snr_db))
+        add(name, published, decoder, count_macs(decoder, z[:1], snr_db[:1]), partial(decoder, z, snr_db))
     unet_of = UNETS["small"]
     unet = UNet(4, unet_of.width, unet_of.multipliers, unet_of.num_blocks)
     macs = count_macs(unet, torch.cat([x, x], dim=1)[:1], snr_db[:1], snr_db[:1])
     diffusion = Diffusion("residual", abar_of("stopped", 20))
     for num_steps in STEPS:
         name = f"refiner, {num_steps} step{'s' if num_steps > 1 else ''}"
-        add(name, "1.28M", unet, num_steps * macs, lambda n=num_steps: diffusion.sample(unet, x, snr_db, eps, n))
+        add(name, "1.28M", unet, num_steps * macs, partial(diffusion.sample, unet, x, snr_db, eps, num_steps))
     shortest = np.full(len(parts), np.inf)
     for _ in range(REPETITIONS):
         for index, (*_, run) in enumerate(parts):
