@@ -1,10 +1,10 @@
 """From what the front end hands on to a channel: channel decoding, decoder, refinement, fallback.
 
-Received -> ChannelCode.decode -> Payload, CRC -> Decoder -> CRC, report and finite values? -> Refiner -> finite? -> h_hat
-Received, symbols ---------------------> SymbolDecoder ------^   '- no: the codec's mean channel <---------- no -'
+Received -> ChannelCode.decode -> Payload, CRC -> Decoder -> CRC, report and finite values? -> Refiner -> h_hat
+Received, symbols ---------------------> SymbolDecoder ------^   '- no: the codec's mean channel
 
 Only what can be used is refined: a mean channel that went through the refiner would be a guess that looks like a report.
-The base station's worker and an offline run share this file; `shared/transmit.py` is the other side. The worker runs
+What a refiner makes that is not finite stays as the decoder made it. The base station's worker and an offline run share this file; `shared/transmit.py` is the other side. The worker runs
 `decode_channel` and `reconstruct` in threads of their own, where the channel code is expensive.
 """  # noqa: E501  (a drawing)
 
@@ -126,10 +126,12 @@ def reconstruct(
         fallback |= ~crc_ok
     num_steps = np.zeros(len(erased), dtype=np.int64)
     if refinement is not None:
-        num_steps = np.where(fallback, 0, steps_of_reports(refinement.label, refinement.refiner.card, context.snr_db))
-        h_hat = _refine(h_hat, num_steps, context, refinement)
-        fallback |= ~_finite(h_hat).cpu().numpy()
-        num_steps[fallback] = 0
+        asked = steps_of_reports(refinement.label, refinement.refiner.card, context.rate, context.snr_db)
+        num_steps = np.where(fallback, 0, asked)
+        refined = _refine(h_hat, num_steps, context, refinement)
+        kept = ~_finite(refined)  # what a refiner spoils stays as the decoder made it
+        h_hat = torch.where(kept[:, None, None, None], h_hat, refined)
+        num_steps[kept.cpu().numpy()] = 0
     if fallback.any():
         chosen = torch.from_numpy(fallback).to(h_hat.device)
         h_hat = torch.where(chosen[:, None, None, None], decoder.mean_csi, h_hat)

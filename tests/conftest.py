@@ -90,7 +90,11 @@ def untrained_refiner() -> Callable[..., RefinerFile]:
     """Return what makes a small refiner behind a model: it changes what it refines, and nothing is trained."""
 
     def make(
-        model: CodecCard, name: str = "small", measured: Sequence[MeasuredGain] = (), seed: int = 0
+        model: CodecCard,
+        name: str = "small",
+        measured: Sequence[MeasuredGain] = (),
+        seed: int = 0,
+        rate: int | None = None,
     ) -> RefinerFile:
         card = RefinerCard(
             name=name,
@@ -104,7 +108,7 @@ def untrained_refiner() -> Callable[..., RefinerFile]:
             num_rx_ant=model.num_rx_ant,
             num_tx_ant=model.num_tx_ant,
             num_subcarriers=model.num_subcarriers,
-            rate=model.max_rate,
+            rate=model.max_rate if rate is None else rate,
             link="ideal",
             snr_db=(-10.0, 20.0),
             schedule="stopped",

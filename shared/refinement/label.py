@@ -5,7 +5,7 @@ always:steps-3:by-rd-umi-nlos   every report that can be used
 snr:from-5                      those whose feedback link has an SNR of 5 dB or more
 gain:above-0.1                  those of which the refiner's card promises more than 0.1 dB of NMSE a millisecond
 
-`steps-N`: steps of the sampler; 2 unless given, with `gain` the best of the measured numbers. `by-NAME`: the refiner;
+`steps-N`: steps of the sampler; 1 unless given, with `gain` the best of the measured numbers. `by-NAME`: the refiner;
 the only one that the base station holds for the model unless given.
 """
 
@@ -31,7 +31,7 @@ _NEEDED: dict[Policy, tuple[str, ...]] = {
     "snr": ("from", "steps"),
     "gain": ("above",),
 }
-DEFAULT_NUM_STEPS = 2
+DEFAULT_NUM_STEPS = 1  # the estimate of least error: see `shared.refinement.diffusion`
 MAX_STEPS = 1000  # of a refiner's training
 MAX_ABOVE = 1e6  # dB a millisecond, more than any refiner gains
 _NAME = re.compile("[a-z0-9][a-z0-9.-]{0,99}")
@@ -49,7 +49,7 @@ class RefinementLabel:
         refiner: Name of the refiner; None for the only one of the model.
 
     Example:
-        >>> str(parse_refinement("always:by-rd-umi-nlos:steps-2"))
+        >>> str(parse_refinement("always:by-rd-umi-nlos:steps-1"))
         'always:by-rd-umi-nlos'
         >>> parse_refinement("snr:from-2.50").from_db
         2.5

@@ -20,18 +20,23 @@ from shared.refinement.card import RefinerCard
 from shared.refinement.label import RefinementLabel
 
 
-def steps_of_reports(label: RefinementLabel, card: RefinerCard, snr_db: NDArray[np.floating]) -> NDArray[np.int64]:
+def steps_of_reports(
+    label: RefinementLabel, card: RefinerCard, rate: int, snr_db: NDArray[np.floating]
+) -> NDArray[np.int64]:
     """Decide how each report is refined.
 
     Args:
         label: What the UE asks for.
         card: Card of the refiner; ``gain`` reads its measurements.
+        rate: Of the reports. At another than the card's ``gain`` refines none: it has no figures.
         snr_db: [batch] Es/N0 of the feedback link.
 
     Returns:
         [batch] int64, steps of the sampler; 0 where a report is not refined.
     """
     if label.policy == "gain":
+        if rate != card.rate:
+            return np.zeros(len(snr_db), dtype=np.int64)
         return _by_gain(label, card, np.asarray(snr_db, dtype=np.float64))
     steps = np.full(len(snr_db), label.num_steps or 0, dtype=np.int64)
     if label.from_db is not None:

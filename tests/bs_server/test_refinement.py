@@ -188,7 +188,7 @@ async def test_nothing_is_refined_while_the_queue_is_full_and_everything_is_agai
         finally:
             go.set()
         acks = await asyncio.gather(*sending)
-        assert [ack.num_steps.tolist() for ack in acks] == [[2, 2], [0, 0], [0, 0], [2, 2], [2, 2]]
+        assert [ack.num_steps.tolist() for ack in acks] == [[1, 1], [0, 0], [0, 0], [1, 1], [1, 1]]
         assert all(ack.code == 0 for ack in acks)
 
 
@@ -224,7 +224,8 @@ async def test_entries_of_several_runs_share_a_batch_and_each_is_refined_as_alon
     refining: Worker, make_ue: MakeUe
 ) -> None:
     ue = make_ue()
-    batch = [entry(ue, range(3), 5, "always"), entry(ue, range(2, 6), 1, "always"), entry(ue, range(6, 7), 5, "always")]
+    label = "always:steps-2"
+    batch = [entry(ue, range(3), 5, label), entry(ue, range(2, 6), 1, label), entry(ue, range(6, 7), 5, label)]
     coarse = refining.decode(batch, refine=False)
     assert not any(result.num_steps.any() for result in coarse)
     together = refining.decode(batch)

@@ -21,7 +21,7 @@ from shared.refinement import RefinerFile, save_refiner
 
 LINK, SNR_DB, NUM_REPORTS, SEED = "digital:soft:qpsk:erasure-0.2", (0.0, 8.0), 40, 7
 REFINEMENT = "snr:from-5:steps-3:by-mine"
-ALL = "always:by-mine"
+ALL = "always:steps-2:by-mine"
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_what_the_base_station_does_not_hold_is_one_sentence(refining: BaseStati
     options = ("run", "--codec", "angular-topk", "--refine", ALL, "--num-reports", "1")
     end = csi_ue(refining, *options, check=False)
     assert end.returncode == 1
-    assert "for model angular-topk, none; got 'always:by-mine'" in end.stderr.replace("\n", " ")
+    assert f"for model angular-topk, none; got '{ALL}'" in end.stderr.replace("\n", " ")
     assert "csi-bs serve --refiner FILE" in end.stderr
     line = [sys.executable, "-m", "bs_server", "serve", "--refiner", str(refiner.with_name("none.safetensors"))]
     end = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)

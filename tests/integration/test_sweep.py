@@ -67,7 +67,7 @@ def test_what_is_refined_is_refined_alike_by_the_two_commands(
         MeasuredGain(snr_db=snr_db, num_steps=n, nmse_coarse_db=-5, nmse_db=-5 - gain, ms_per_report=n)
         for snr_db, n, gain in ((0, 1, -1.0), (10, 1, 1.0), (0, 3, -1.0), (10, 3, 4.0))
     ]
-    save_refiner(untrained_refiner(klt, measured=measured), tmp_path)
+    save_refiner(untrained_refiner(klt, measured=measured, rate=GRID["rate"][0]), tmp_path)
     grid = GRID | {
         "estimator": ["perfect"],
         "cnr_db": [],

@@ -159,7 +159,7 @@ def test_only_a_base_station_that_knows_it_is_asked_for_the_last_good_csi(moving
     ("refinement", "asked"),
     [
         ("never", (1, "never", 0)),
-        ("always:steps-2", (3, "always", 5)),
+        ("always:steps-1", (3, "always", 5)),
         ("snr:steps-4:from-3.0", (3, "snr:from-3:steps-4", 5)),
     ],
 )

@@ -167,7 +167,7 @@ def test_a_codec_without_a_refiner_is_left_out_of_what_is_refined(
 ) -> None:
     plain = plan_sweep(sweep_of(rate=[64], snr_db=[0]))
     save_refiner(untrained_refiner(plan_sweep(sweep_of(codec=["klt"])).models[0].card), tmp_path)
-    labels = ["never", "always:by-small", "always:by-small:steps-2", "gain:by-small"]
+    labels = ["never", "always:by-small", "always:by-small:steps-1", "gain:by-small"]
     grid = GRID | {"rate": [64], "snr_db": [0], "refinement": labels}
     file = parse_sweep({"num_reports": 20, "refiners": [str(tmp_path / "small.safetensors")], "grid": grid})
     plan = plan_sweep(file)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.errors import InvalidArgumentError
 from shared.frame import SNR_DB_RANGE
-from shared.refinement.label import DEFAULT_NUM_STEPS, POLICIES, RefinementLabel, parse_refinement
+from shared.refinement.label import POLICIES, RefinementLabel, parse_refinement
 
 WORDS = [
     "steps-2",
@@ -69,7 +69,8 @@ def test_any_text_gives_a_label_with_one_canonical_text_or_the_error(text: str) 
     [
         ("never", "never"),
         ("always", "always"),
-        ("always:by-x:steps-2", "always:by-x"),
+        ("always:by-x:steps-1", "always:by-x"),
+        ("always:by-x:steps-2", "always:steps-2:by-x"),
         ("always:steps-03", "always:steps-3"),
         ("snr:by-a.b-1:steps-4:from--2.50", "snr:from--2.5:steps-4:by-a.b-1"),
         ("snr:from--0", "snr:from-0"),
@@ -81,8 +82,8 @@ def test_the_canonical_label_has_a_fixed_order_and_no_defaults(label: str, canon
     assert str(parse_refinement(label)) == canonical
 
 
-def test_the_number_of_steps_is_two_unless_the_gain_decides() -> None:
-    assert parse_refinement("always").num_steps == parse_refinement("snr:from-0").num_steps == DEFAULT_NUM_STEPS
+def test_the_number_of_steps_is_one_unless_the_gain_decides() -> None:
+    assert parse_refinement("always").num_steps == parse_refinement("snr:from-0").num_steps == 1
     assert parse_refinement("gain").num_steps is None
 
 
