@@ -3,7 +3,7 @@ r"""Noise schedules of the diffusion: abar_n, the share of the channel's power t
     cosine    abar_n = f(n / N) / f(0), f(t) = cos^2(pi / 2 (t + s) / (1 + s)), s = 0.008, each beta at most 0.999
     stopped   the same curve, stretched so that it ends at abar_N = 0.4
 
-With N = 20 the cosine schedule ends at abar_N = 6.0e-6: the coarse channel enters x_N at 0.25 % of its amplitude, and
+With N = 20 the cosine schedule ends at abar_N = 6.06e-6: the coarse channel enters x_N at 0.25 % of its amplitude, and
 the residual diffusion hardly differs from one that starts from noise. The stopped schedule is ours.
 
 Source: A. Nichol and P. Dhariwal, "Improved denoising diffusion probabilistic models", ICML 2021, eq. 17; RD-JSCC, V-D.
@@ -34,7 +34,7 @@ def abar_of(name: ScheduleName, num_steps: int) -> Tensor:
 
     Example:
         >>> f"{abar_of('cosine', 20)[-1]:.1e}", round(float(abar_of('stopped', 20)[-1]), 6)
-        ('6.0e-06', 0.4)
+        ('6.1e-06', 0.4)
     """
     end = 1.0 if name == "cosine" else _time_of(STOP_AT)
     time = torch.linspace(0, end, num_steps + 1, dtype=torch.float64)

@@ -22,18 +22,15 @@ def list_refiners(as_json: AsJson = False) -> None:
         typer.echo(json.dumps([card.model_dump(mode="json") for card in cards], indent=2))
         return
     table = Table()
-    for column in ("refiner", "kind", "behind", "link", "abar_N", "parameters", "MACs a step", "at 10 dB, 2 steps"):
+    for column in ("refiner", "kind", "behind", "over", "NMSE at 10 dB, 1 step"):
         table.add_column(column)
     for card in cards:
-        gain = next((p for p in card.measured if (p.snr_db, p.num_steps) == (10, 2)), None)
+        gain = next((p for p in card.measured if (p.snr_db, p.num_steps) == (10, 1)), None)
         table.add_row(
             card.name,
             card.kind,
             card.codec,
             card.link,
-            f"{card.final_abar:g}",
-            f"{card.num_parameters:,}",
-            f"{card.macs_per_step / 1e6:.0f}M",
             "-" if gain is None else f"{gain.nmse_coarse_db:.2f} -> {gain.nmse_db:.2f} dB",
         )
     console.print(table)
