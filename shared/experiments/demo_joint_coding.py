@@ -54,7 +54,7 @@ class Way:
 
 WAYS = (
     Way("rd-jscc", "rd-jscc-indoor", NUM_SYMBOLS, "analog:uplink"),
-    Way("rd-jscc + RD", "rd-jscc-indoor", NUM_SYMBOLS, "analog:uplink", "always:steps-1"),
+    Way("rd-jscc + RD", "rd-jscc-indoor", NUM_SYMBOLS, "analog:uplink", "always"),
     Way("klt-analog", "klt-analog", NUM_SYMBOLS, "analog:uplink"),
     Way("csinet, 16-QAM", "csinet", 32, DIGITAL.format("16qam")),
     Way("csinet, 64-QAM", "csinet", 48, DIGITAL.format("64qam")),

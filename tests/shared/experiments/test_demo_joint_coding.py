@@ -4,6 +4,7 @@ from shared.experiments import demo_joint_coding
 from shared.experiments.demo_joint_coding import NUM_SYMBOLS, WAYS, rows_of
 from shared.links import make_link
 from shared.model_files import load_model
+from shared.refinement.label import parse_refinement
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
@@ -27,3 +28,8 @@ def test_the_table_has_a_row_a_way_and_a_column_an_snr() -> None:
     columns, rows = rows_of({"one": [group(5, -1.234), group(-5, 0)], "two": [group(5, -2)]})
     assert columns == ["-5 dB", "5 dB"]
     assert rows == [("one", "0.00", "-1.23"), ("two", "-", "-2.00")]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_the_summary_is_asked_by_canonical_labels(way: demo_joint_coding.Way) -> None:
+    assert (way.link, way.refinement) == (make_link(way.link).label, str(parse_refinement(way.refinement)))
