@@ -15,6 +15,7 @@ from shared.experiments.commands.printing import AsJson, command_line, console
 
 if TYPE_CHECKING:
     from shared.experiments.sweep_plan import Plan, Row
+    from shared.summary import Cell
 
 MOST_ROWS = 40  # of the printed table; above, the highest SNR of each series alone
 
@@ -140,7 +141,7 @@ def _table(rows: "list[Row]") -> Table:
         mean, low, high = (row[f"nmse_{name}_db"] for name in ("mean", "ci95_low", "ci95_high"))
         margin = "" if low is None or high is None else f"\u00a0±\u00a0{(float(high) - float(low)) / 2:.2f}"
         nmse = "exact" if mean is None else f"{mean:.2f}{margin}"
-        table.add_row(*(key[name] for name in varying), nmse, f"{row['sgcs']:.3f}", f"{row['bler_value']:.3g}")
+        table.add_row(*(key[name] for name in varying), nmse, f"{row['sgcs']:.3f}", _bler(row["bler_value"]))
     return table
 
 
@@ -170,3 +171,8 @@ def _matrix_table(title: str, cells: "list[Row]") -> Table:
     for key, values in lines.items():
         table.add_row(*key, *(values.get(name, "-") for name in tested))
     return table
+
+
+def _bler(value: "Cell") -> str:
+    """Return a BLER with three digits, or a dash: symbols have no bits."""
+    return "-" if value is None else f"{value:.3g}"

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from shared.channels.writing import write_channels
 from shared.errors import CsiError, DataFileError, InvalidArgumentError
+from shared.experiments.__main__ import app
 from shared.experiments.sweep import rows_of, run_sweep, simulate_series
 from shared.experiments.sweep_file import SweepFile, parse_sweep
 from shared.experiments.sweep_plan import Plan, plan_sweep
@@ -233,3 +235,12 @@ def test_the_bd_rate_is_against_the_first_codec_where_the_curves_allow_one(whole
     (two, *_) = bd_rates([row for row in rows if row["rate"] != 32])
     assert two.bd_rate is None
     assert "at least 3 points" in two.reason
+
+
+def test_a_sweep_over_symbols_has_a_table_though_they_have_no_bler(tmp_path: Path) -> None:
+    toml = tmp_path / "analog.toml"
+    grid = 'data = ["umi-nlos"]\ncodec = ["klt-analog"]\nrate = [8]\nlink = ["analog"]\nsnr_db = [0, 10]\n'
+    toml.write_text(f"num_reports = 4\n[grid]\n{grid}")
+    end = CliRunner().invoke(app, ["sweep", str(toml), "--out", str(tmp_path / "out")])
+    assert end.exit_code == 0, end.output
+    assert [line.split()[-1] for line in end.stdout.splitlines() if line.split()[:1] in (["0"], ["10"])] == ["-", "-"]
