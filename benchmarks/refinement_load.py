@@ -1,8 +1,8 @@
 """What a policy of refinement does to a base station under load: reports a second, latency, share refined, NMSE.
 
-python -m benchmarks.refinement_load --codec rd-jscc-indoor --out benchmarks/results
+python -m benchmarks.refinement_load --codec klt --link digital:soft --rate 128 --out benchmarks/results/rd_jscc
 
-csi-bs serve  <==gRPC==  csi-ue load --refine LABEL, for each policy and bound of the queue, in turns
+csi-bs serve  <==gRPC==  csi-ue load --refine LABEL, once for each policy and bound of the queue
 """
 
 import argparse
@@ -17,9 +17,11 @@ from shared.experiments.demo import start_base_station
 
 POLICIES = (
     ("never", 256),
-    ("always:steps-1", 4096),
-    ("always:steps-1", 16),
-    ("gain:above-0", 4096),
+    ("always", 4096),
+    ("always", 64),
+    ("snr:from-8", 4096),
+    ("gain", 4096),
+    ("gain:above-1", 4096),
 )  # label, and the most waiting reports with which anything is refined
 
 
@@ -29,6 +31,7 @@ def main() -> None:
     parser.add_argument("--codec", required=True)
     parser.add_argument("--link", default="analog:uplink")
     parser.add_argument("--rate", type=int, default=16)
+    parser.add_argument("--snr-db", type=float, default=5)
     parser.add_argument("--duration-s", type=float, default=10)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -49,7 +52,8 @@ def measure(arguments: argparse.Namespace, label: str, limit: int, folder: Path)
     try:
         command = [sys.executable, "-m", "ue_client", "load", "--bs", f"127.0.0.1:{station.grpc_port}", "--json"]
         command += ["--codec", arguments.codec, "--rate", str(arguments.rate), "--link", arguments.link]
-        command += ["--num-sessions", "4", "--reports-per-frame", "16", "--duration-s", str(arguments.duration_s)]
+        command += ["--snr-db", str(arguments.snr_db), "--num-sessions", "4", "--reports-per-frame", "16"]
+        command += ["--duration-s", str(arguments.duration_s)]
         load = subprocess.run([*command, "--refine", label], capture_output=True, text=True, check=True)  # noqa: S603
         (group,) = station.get("/v1/metrics/summary?group_by=codec")["groups"]
     finally:

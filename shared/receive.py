@@ -3,10 +3,11 @@
 Received -> ChannelCode.decode -> Payload, CRC -> Decoder -> CRC, report and finite values? -> Refiner -> h_hat
 Received, symbols ---------------------> SymbolDecoder ------^   '- no: the codec's mean channel
 
-Only what can be used is refined: a mean channel that went through the refiner would be a guess that looks like a report.
-What a refiner makes that is not finite stays as the decoder made it. The base station's worker and an offline run share this file; `shared/transmit.py` is the other side. The worker runs
-`decode_channel` and `reconstruct` in threads of their own, where the channel code is expensive.
-"""  # noqa: E501  (a drawing)
+Only what can be used is refined: a mean channel that went through the refiner would be a guess that looks like a
+report. What a refiner makes that is not finite stays as the decoder made it. The base station's worker and an offline
+run share this file; `shared/transmit.py` is the other side. The worker runs `decode_channel` and `reconstruct` in
+threads of their own, where the channel code is expensive.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
