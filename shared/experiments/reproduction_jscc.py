@@ -111,11 +111,10 @@ def _load(load: dict[str, Any]) -> str:
             f"{row['load']['reports_per_s']:.0f}",
             f"{row['load']['p50_ms']:.0f} / {row['load']['p99_ms']:.0f}",
             f"{row['load']['num_refined'] / row['load']['num_reports']:.2f}",
-            f"{row['summary']['nmse']['mean_db']:.2f}",
         )
         for row in load["rows"]
     ]
-    head = ("--refine", "--refine-queue-reports", "reports/s", "p50 / p99, ms", "share refined", "NMSE, dB")
+    head = ("--refine", "--refine-queue-reports", "reports/s", "p50 / p99, ms", "share refined")
     return "\n".join([f"A base station under load (`{load['command']}`):", "", markdown_table(head, rows)])
 
 

@@ -99,7 +99,8 @@ def _described(rows: Sequence[Row]) -> list[Row]:
         estimation = f"{row['estimator']} estimate"
         if row["cnr_db"] is not None:
             estimation += f", CNR {row['cnr_db']:g} dB"
-        words: Row = {"model": row["codec"], "bits": f"{row['rate']} bits", "estimation": estimation}
+        unit = "symbols" if str(row["link"]).startswith("analog") else "bits"
+        words: Row = {"model": row["codec"], "bits": f"{row['rate']} {unit}", "estimation": estimation}
         if refined:
             words["refining"] = "not refined" if row["refinement"] == "never" else f"refined {row['refinement']}"
         described.append({**row, **words})
