@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.codecs.base import DecodeContext, EncodeContext, Encoder, refuse_bits, require_length, require_symbols
-from shared.codecs.jscc.network import SIDE, JsccDecoderNetwork, JsccEncoderNetwork
+from shared.codecs.jscc.network import COMBINING_DB, SIDE, JsccDecoderNetwork, JsccEncoderNetwork
 from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import MAX_WIDTH, LatentQuantizer
 from shared.errors import DataFileError
@@ -119,8 +119,16 @@ class JsccSymbolDecoder(_Half):
         self.card.require_rate(context.rate)
         no_eff = torch.from_numpy(require_symbols(received, context.rate)).to(self.device)
         y = torch.from_numpy(received.values.astype(np.complex64)).to(self.device)
-        z = to_latents(y, self.settings.num_symbols)
+        z = to_latents(y * self._noise_limit(no_eff), self.settings.num_symbols)
         return _reconstruction(from_planes(self.network(z, mean_snr_db(no_eff))))
+
+    def _noise_limit(self, no_eff: Tensor) -> Tensor:
+        """Return what brings symbols noisier than those of the training to the power that its noisiest had; else 1.
+
+        In a deep fade unbiased symbols are as large as their noise, and the network would follow them.
+        """
+        most = 10 ** (-(self.settings.snr_db[0] + COMBINING_DB[0]) / 10)
+        return ((1 + no_eff.clamp(max=most)) / (1 + no_eff)).sqrt()
 
 
 class JsccBitEncoder(_Half):

@@ -26,7 +26,7 @@ def test_the_list_of_codecs_as_json_is_that_of_the_zoo() -> None:
 
 @pytest.mark.parametrize("codec", zoo_names())
 def test_a_codec_as_json_is_its_card(codec: str) -> None:
-    assert json.loads(output_of("codecs", "show", codec, "--json")) == load_model(codec).card.model_dump()
+    assert json.loads(output_of("codecs", "show", codec, "--json")) == load_model(codec).card.model_dump(mode="json")
 
 
 def test_a_data_set_as_json_has_shares_of_energy_that_grow_to_the_whole() -> None:

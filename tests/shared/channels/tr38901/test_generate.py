@@ -24,7 +24,10 @@ def made(settings: Tr38901, num_channels: int, seed: int) -> tuple[Tensor, Tenso
 
 @pytest.mark.parametrize(("name", "preset"), [("indoor-open-office", "easy"), ("umi-nlos", "hard")])
 def test_the_recipe_of_a_shipped_data_set_makes_its_channels_again(name: str, preset: str) -> None:
-    """On another processor the last bit of a sum may differ, and with it a few roundings to half precision."""
+    """On another processor the last bit of a sum may differ, and with it some roundings to half precision.
+
+    Between two kinds of Xeon 1 % (hard) and 5 % (easy) of the numbers were other ones, 2e-9 of the energy at most.
+    """
     path = shipped_datasets()[name]
     card = read_dataset_card(path.with_suffix(".card.json"))
     assert card.recipe.startswith(f"csi-lab data generate tr38901 --preset {preset} ")
@@ -32,7 +35,9 @@ def test_the_recipe_of_a_shipped_data_set_makes_its_channels_again(name: str, pr
     with np.load(path) as file:
         shipped, losses = file["x_re_im"][:32], file["crop_loss"][:32]
     again = torch.view_as_real(x).to(torch.float16).numpy()
-    assert (again == shipped).mean() > 0.999
+    error = np.square(again.astype(np.float64) - shipped).sum() / np.square(shipped.astype(np.float64)).sum()
+    assert (again == shipped).mean() > 0.9
+    assert error < 1e-8
     assert np.abs(again.astype(np.float32) - shipped).max() < 0.01
     assert crop_loss.numpy() == pytest.approx(losses, abs=1e-6)
 

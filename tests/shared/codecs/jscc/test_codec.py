@@ -14,6 +14,7 @@ from shared.links.base import SymbolLink
 from shared.model_files import JsccSettings, ModelFile
 from shared.rng import Randomness
 from shared.transforms import normalize_power
+from shared.types import Received, ReceivedKind
 
 CPU = torch.device("cpu")
 
@@ -92,6 +93,21 @@ def test_symbols_are_pairs_of_latents_in_order() -> None:
     z = torch.arange(6.0)[None]
     assert to_symbols(z).tolist() == [[0 + 1j, 2 + 3j, 4 + 5j]]
     assert to_latents(to_symbols(z)[:, :2], 3).tolist() == [[0, 1, 2, 3, 0, 0]]
+
+
+def test_a_deep_fade_does_not_make_a_channel_of_its_noise() -> None:
+    """Unbiased symbols of a fade of 40 dB have 40 dB more power; what comes out has no more than without the fade."""
+    decoder = make_decoder(model(JsccSettings(num_symbols=8, num_blocks=1)), CPU)
+    assert isinstance(decoder, SymbolDecoder)
+    noise = np.random.default_rng(1).standard_normal((50, 8, 2)).astype(np.float32).view(np.complex64)[..., 0]
+    powers = []
+    for no_eff in (10**0.4, 1e4):
+        variances = np.full((50, 8), no_eff, dtype=np.float32)
+        values = (1 + noise * np.sqrt(variances / 2)).astype(np.complex64)
+        received = Received(ReceivedKind.SYMBOLS, values, np.full(50, 8), variances)
+        h_hat = decoder.decode_symbols(received, DecodeContext(8, np.zeros(50, dtype=np.float32))).h_hat
+        powers.append(float(h_hat.abs().square().mean()))
+    assert powers[1] < 1.5 * powers[0]
 
 
 def test_a_card_that_says_other_rates_or_no_network_is_refused() -> None:
