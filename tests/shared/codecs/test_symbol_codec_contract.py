@@ -106,7 +106,7 @@ def test_the_model_file_is_what_its_card_says(codec: Codec) -> None:
     assert model.card.links == ["analog"]
     content = (ZOO / f"{model.card.name}.safetensors").read_bytes()
     assert hashlib.sha256(content).hexdigest() == model.card.sha256
-    assert len(content) < 15_000_000
+    assert len(content) < (1_000_000 if model.card.jscc is None else 15_000_000)
     assert count_parameters(model.tensors) == model.card.num_parameters
 
 
@@ -214,7 +214,10 @@ def test_the_nmse_falls_as_the_snr_grows(codec: Codec, fading: str) -> None:
     points = [codec.over(f"analog:{fading}", h, rate, snr_db) for snr_db in (-10, 0, 10, 20)]
     errors = [float(nmse(h_hat, h).mean()) for h_hat in points]
     assert errors == sorted(errors, reverse=True)
-    assert errors[0 if fading == "uplink" else 2] < 1  # better than nothing over the link that networks are trained for
+    beyond = (
+        codec.card.jscc is not None and fading != "uplink"
+    )  # -10 dB without combining is below a network's training
+    assert errors[1 if beyond else 0] < 1  # better than nothing at any SNR
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
