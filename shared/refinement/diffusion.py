@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.errors import DataFileError, InvalidArgumentError
+from shared.networks.loading import load_network
 from shared.networks.unet import UNet
 from shared.refinement.card import RefinerCard, RefinerFile, RefinerKind
 from shared.refinement.schedule import abar_of, steps_of
@@ -130,14 +131,8 @@ def make_unet(card: RefinerCard) -> UNet:
 
 
 def _load_unet(card: RefinerCard, tensors: dict[str, Tensor]) -> UNet:
-    with torch.device("meta"):  # initial weights would cost time and draws of torch's global generator
-        unet = make_unet(card)
-    unet = unet.to_empty(device="cpu")
-    try:
-        unet.load_state_dict({name.removeprefix("network.unet."): value for name, value in tensors.items()})
-    except RuntimeError as error:
-        what = f"refiner {card.name} is no U-Net of its card's settings"
-        raise DataFileError(f"{what}: {' '.join(str(error).split())}") from error  # torch's message has many lines
     if not all(torch.isfinite(value).all() for value in tensors.values()):
         raise DataFileError(f"weights of refiner {card.name} must be finite; they are not.")
-    return unet.eval().requires_grad_(requires_grad=False)
+    what = f"refiner {card.name} is no U-Net of its card's settings"
+    unet = load_network(lambda: make_unet(card), tensors, "network.unet.", what)
+    return unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # 1.5 times as fast

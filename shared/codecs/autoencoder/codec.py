@@ -23,6 +23,7 @@ from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import MAX_WIDTH, LatentQuantizer, latent_widths
 from shared.errors import DataFileError
 from shared.model_files import ModelFile, NetworkSettings
+from shared.networks.loading import load_network
 from shared.types import CsiShape, Payload, Reconstruction
 
 SHAPE = CsiShape("angular-delay", 1, SIDE, SIDE)
@@ -190,14 +191,5 @@ def _load_half(model: ModelFile, settings: NetworkSettings, builders: Mapping[st
     Raises:
         DataFileError: If they are not exactly the network's.
     """
-    with torch.device("meta"):  # initial weights would cost time and draws of torch's global generator
-        network = builders[model.card.codec](settings)
-    network = network.to_empty(device="cpu")
-    prefix = f"network.{half}."
-    state = {name.removeprefix(prefix): value for name, value in model.tensors.items() if name.startswith(prefix)}
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        what = f"model {model.card.name} is no {model.card.codec} {half}"
-        raise DataFileError(f"{what}: {' '.join(str(error).split())}") from error  # torch's message has many lines
-    return network.eval().requires_grad_(requires_grad=False)
+    what = f"model {model.card.name} is no {model.card.codec} {half}"
+    return load_network(lambda: builders[model.card.codec](settings), model.tensors, f"network.{half}.", what)

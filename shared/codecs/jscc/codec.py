@@ -22,6 +22,7 @@ from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import MAX_WIDTH, LatentQuantizer
 from shared.errors import DataFileError
 from shared.model_files import JsccSettings, ModelFile
+from shared.networks.loading import load_network
 from shared.transforms import from_planes, to_planes
 from shared.types import CsiShape, Payload, Received, Reconstruction, Symbols
 
@@ -192,17 +193,10 @@ def load_half(model: ModelFile, half: str) -> nn.Module:
     settings = model.card.jscc
     if settings is None:
         raise DataFileError(f"model {model.card.name} must be a network of joint coding; its card says not.")
-    with torch.device("meta"):  # initial weights would cost time and draws of torch's global generator
-        network: nn.Module = JsccEncoderNetwork(settings) if half == "encoder" else JsccDecoderNetwork(settings)
-    network = network.to_empty(device="cpu")
-    prefix = f"network.{half}."
-    state = {name.removeprefix(prefix): value for name, value in model.tensors.items() if name.startswith(prefix)}
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        what = f"model {model.card.name} is no {half} of its card's settings"
-        raise DataFileError(f"{what}: {' '.join(str(error).split())}") from error  # torch's message has many lines
-    return network.eval().requires_grad_(requires_grad=False)
+    build = JsccEncoderNetwork if half == "encoder" else JsccDecoderNetwork
+    what = f"model {model.card.name} is no {half} of its card's settings"
+    network: nn.Module = load_network(lambda: build(settings), model.tensors, f"network.{half}.", what)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # 1.6 times as fast
 
 
 def _reconstruction(h_hat: Tensor) -> Reconstruction:
