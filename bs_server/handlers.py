@@ -112,7 +112,7 @@ class BaseStation:
             raise UnavailableError("The base station is shutting down.")
         card = self._paired(request)
         refinement = parse_refinement(request.refinement)
-        choose_refiner(refinement, self.refiners, card.name, card.sha256)
+        refiner = choose_refiner(refinement, self.refiners, card.name, card.sha256)
         await _prepare(request.scoring)
         dataset = self._datasets.get(request.dataset_sha256)
         link = make_link(request.link)
@@ -127,6 +127,7 @@ class BaseStation:
             fallback=request.fallback,
             refinement=refinement,
             run=request.run,
+            refiner_sha256=refiner.sha256 if refiner else "",
         )
         if dataset is not None:
             require_fallback(request.fallback, dataset)
@@ -147,11 +148,13 @@ class BaseStation:
                     fallback=request.fallback,
                     refinement=str(refinement),
                     run=request.run,
+                    refiner_sha256=asked.refiner_sha256,
                 )
                 await self._store.add_session(row)
             elif _parameters(known) != _parameters(asked):
                 raise ModelMismatchError(f"`session_id` {request.session_id} was opened with other parameters.")
             else:
+                _require_its_refiner(known, refiner)
                 await self._store.reopen_session(request.session_id)
             self._add(known or asked)
         log.info(
@@ -263,7 +266,7 @@ class BaseStation:
 
         Raises:
             NotFoundError: If there is none.
-            ModelMismatchError: If its refiner is not held any more.
+            ModelMismatchError: If the refiner that it was opened with is not held any more.
         """
         if session_id in self._sessions:
             self._sessions.move_to_end(session_id)
@@ -273,7 +276,8 @@ class BaseStation:
             row = await self._store.session(session_id) if session else None
             if session is None or row is None or row.closed_at is not None:
                 raise NotFoundError(f"`session_id` must be an open session; got {session_id[:64]!r}.")
-            choose_refiner(session.refinement, self.refiners, session.card.name, session.card.sha256)
+            refiner = choose_refiner(session.refinement, self.refiners, session.card.name, session.card.sha256)
+            _require_its_refiner(session, refiner)
             self._add(session)
             return session
 
@@ -300,6 +304,7 @@ class BaseStation:
             row.fallback,
             parse_refinement(row.refinement),
             row.run,
+            row.refiner_sha256,
         )
 
     def _add(self, session: Session) -> None:
@@ -349,6 +354,14 @@ def _parameters(session: Session) -> tuple[object, ...]:
     """Return what a session may not change when it goes on."""
     fixed = (session.card.sha256, session.link.label, session.dataset, session.estimator, session.cnr_db)
     return (*fixed, session.scoring, session.fallback, session.refinement, session.run)
+
+
+def _require_its_refiner(session: Session, held: RefinerCard | None) -> None:
+    """Refuse to go on with another refiner of the same name; a session of store version 5 does not say which it was."""
+    if held is not None and session.refiner_sha256 not in ("", held.sha256):
+        opened_with, is_held = session.refiner_sha256[:SHOWN_DIGITS], held.sha256[:SHOWN_DIGITS]
+        wanted = f"`refinement` {session.refinement} must be by the refiner that the session was opened with"
+        raise ModelMismatchError(f"{wanted}, {opened_with}...; the base station holds {held.name}, {is_held}...")
 
 
 def _is_uuid(text: str) -> bool:

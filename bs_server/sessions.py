@@ -107,6 +107,7 @@ class Session:
         fallback: What stands for a report that cannot be used.
         refinement: How reports are refined.
         run: Seed of the UE's run, with a refinement.
+        refiner_sha256: Digest of the refiner that the label meant when the session was opened, or "".
     """
 
     session_id: str
@@ -120,3 +121,4 @@ class Session:
     fallback: Fallback = "mean"
     refinement: RefinementLabel = NEVER
     run: int = 0
+    refiner_sha256: str = ""

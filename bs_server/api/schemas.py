@@ -63,6 +63,7 @@ class Session(Answer):
         description="What stands for a report that is lost: `mean` or `last`.", examples=["mean"]
     )
     refinement: str = Field(description="How reports are refined.", examples=["snr:from-5"])
+    refiner_sha256: str = Field(description="Digest of the refiner; empty: none.", examples=[""])
     opened_at: float = Field(description="Unix time.", examples=[1795174463.77])
     closed_at: float | None
     num_reports: int = Field(examples=[11000])
@@ -85,6 +86,7 @@ class Session(Answer):
             num_subbands=row.scoring.num_subbands,
             fallback=row.fallback,
             refinement=row.refinement,
+            refiner_sha256=row.refiner_sha256,
             opened_at=row.opened_at,
             closed_at=row.closed_at,
             num_reports=row.num_reports,

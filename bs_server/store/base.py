@@ -37,6 +37,7 @@ class SessionRow:
         fallback: What stands for a report that cannot be used.
         refinement: Canonical label of how reports are refined.
         run: Seed of the UE's run, which keys the refiner's noise.
+        refiner_sha256: Digest of the refiner, or "".
     """
 
     session_id: str
@@ -54,6 +55,7 @@ class SessionRow:
     fallback: Fallback = "mean"
     refinement: str = "never"
     run: int = 0
+    refiner_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

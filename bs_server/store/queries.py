@@ -258,6 +258,7 @@ def session_row(row: Row[Any]) -> SessionRow:
         fallback=row.fallback,
         refinement=row.refinement,
         run=row.run,
+        refiner_sha256=row.refiner_sha256,
     )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 5
+VERSION = 6
 
 # Version -> the columns that it brought: table, column, definition. An older database gets them, and the tables that
 # it lacks (version 3: downlink; 4: subbands), when it is opened.
@@ -46,6 +46,7 @@ ADDED = {
         ("sessions", "run", "BIGINT DEFAULT 0 NOT NULL"),
         ("reports", "num_steps", "INTEGER DEFAULT 0 NOT NULL"),
     ),
+    6: (("sessions", "refiner_sha256", "VARCHAR(64) DEFAULT '' NOT NULL"),),
 }
 
 metadata = MetaData()
@@ -76,6 +77,7 @@ sessions = Table(
     Column("fallback", String(20), nullable=False),
     Column("refinement", String(200), nullable=False),
     Column("run", BigInteger, nullable=False),
+    Column("refiner_sha256", String(64), nullable=False),  # "": none, or one of version 5
 )
 
 reports = Table(

@@ -199,6 +199,7 @@ class SqlStore:
                     fallback=session.fallback,
                     refinement=session.refinement,
                     run=session.run,
+                    refiner_sha256=session.refiner_sha256,
                 )
             )
 

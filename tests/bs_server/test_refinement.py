@@ -75,7 +75,7 @@ async def test_reports_are_refined_and_told_stored_counted_and_told_again_as_suc
     store = SqlStore(local.database_url, 100)
     await store.open()
     (session,) = [row for row in await store.sessions(10, None) if row.session_id == session_id]
-    assert (session.refinement, session.run) == ("always:steps-3", 9)
+    assert (session.refinement, session.run, session.refiner_sha256) == ("always:steps-3", 9, small.card.sha256)
     rows = await store.reports(ReportFilter(refinement="always:steps-3"), 100, 0)
     assert [(row.num_steps, row.refinement, row.nmse) for row in rows] == [
         (3, "always:steps-3", value) for value in ack.nmse
@@ -154,6 +154,24 @@ async def test_a_session_goes_on_with_its_refinement_alone_and_not_without_its_r
             await station.report(frame(ue, request.session_id, range(2, 4)))
         with pytest.raises(ModelMismatchError, match="was opened with other parameters"):
             await station.open_session(replace(request, refinement="never", run=0))
+
+
+async def test_a_session_does_not_go_on_with_another_refiner_of_the_same_name(
+    start_station: StartStation, make_ue: MakeUe, refining: Worker, small: RefinerFile
+) -> None:
+    ue, other = make_ue(refinement="always"), small.card.model_copy(update={"sha256": "f" * 64})
+    request = ue.session_request(str(uuid.uuid4()))
+    async with start_station(refiners=[small.card], reconstruct=refining.reconstruct) as station:
+        await station.open_session(request)
+        await station.report(frame(ue, request.session_id, range(2)))
+    async with start_station(refiners=[other], reconstruct=refining.reconstruct) as station:
+        sentence = (
+            rf"that the session was opened with, {small.card.sha256[:12]}.*; the base station holds small, f{{12}}"
+        )
+        with pytest.raises(ModelMismatchError, match=sentence):
+            await station.report(frame(ue, request.session_id, range(2, 4)))
+        with pytest.raises(ModelMismatchError, match=sentence):
+            await station.open_session(request)
 
 
 async def test_nothing_is_refined_while_the_queue_is_full_and_everything_is_again_afterwards(

@@ -99,6 +99,7 @@ def session_row(
         scoring=scoring,
         refinement=refinement,
         run=0 if refinement == "never" else 2**63 - 1,
+        refiner_sha256="" if refinement == "never" else "c" * 64,
     )
 
 
@@ -400,7 +401,7 @@ class TestOpening:
         await administer(
             url, "CREATE TABLE schema_info (version INTEGER PRIMARY KEY)", "INSERT INTO schema_info VALUES (99)"
         )
-        with pytest.raises(DataFileError, match="must hold schema version 1 to 5; found 99"):
+        with pytest.raises(DataFileError, match="must hold schema version 1 to 6; found 99"):
             await make_store(url, KEEP).open()
         with pytest.raises(Exception, match="sessions"):
             await administer(url, "SELECT * FROM sessions")
@@ -490,6 +491,7 @@ CAME_WITH = {
         *(f"ALTER TABLE sessions DROP COLUMN {name}" for name in ("refinement", "run")),
         "ALTER TABLE reports DROP COLUMN num_steps",
     ),
+    6: ("ALTER TABLE sessions DROP COLUMN refiner_sha256",),
 }
 
 COLUMNS: tuple[GroupColumn, ...] = get_args(GroupColumn)
