@@ -41,20 +41,20 @@ def measure(
     refiner: Annotated[str, typer.Argument(help="A .safetensors file, whose card is written anew.")],
     codec: Annotated[str, typer.Option(help="The model that it refines.")],
     test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")],
-    measured: Annotated[int, typer.Option(min=1, help="Channels of it, at most.")] = 300,
+    measured: Annotated[int, typer.Option(min=1, help="Channels of it, from the end, at most.")] = 300,
 ) -> None:
     """Measure a refiner again: what it gains, and its milliseconds on this machine, by which `gain` decides."""
     from shared.channels import load_channels  # noqa: PLC0415
     from shared.codecs import load_codec  # noqa: PLC0415
     from shared.errors import DataFileError  # noqa: PLC0415
     from shared.refinement import RefinerFile, load_refiner, save_refiner  # noqa: PLC0415
-    from shared.training.refiner import measure_again  # noqa: PLC0415
+    from shared.training.refiner_file import measure_again  # noqa: PLC0415
 
     file, path = load_refiner(refiner), Path(refiner)
     if not path.is_file():
         raise DataFileError(f"`refiner` must be a file, to be written anew; got {refiner!r}.")
     channels = load_channels(test, option="test")
-    points = measure_again(file, load_codec(codec), channels.h[:measured])
+    points = measure_again(file, load_codec(codec), channels.h[-measured:])
     card = file.card.model_copy(update={"measured": points, "test_data": channels.identity})
     print_card(card.name, save_refiner(RefinerFile(card, file.tensors), path.parent).card.model_dump(mode="json"))
 

@@ -46,7 +46,7 @@ def train_refiner(
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="auto is bfloat16 where the hardware has it.")
     ] = "auto",
-    measured: Annotated[int, typer.Option(min=1, help="Test channels that the finished refiner is measured on.")] = 300,
+    measured: Annotated[int, typer.Option(min=1, help="Test channels, from the end, to measure it on.")] = 300,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train the U-Net.")] = "cpu",
     overwrite: Overwrite = False,
 ) -> None:
@@ -62,8 +62,9 @@ def train_refiner(
     from shared.training.jscc_presets import UNETS  # noqa: PLC0415
     from shared.training.loop import Schedule, samples_seen  # noqa: PLC0415
     from shared.training.manifest import run_manifest  # noqa: PLC0415
-    from shared.training.refiner import RefinerOptions, as_refiner_file  # noqa: PLC0415
+    from shared.training.refiner import RefinerOptions  # noqa: PLC0415
     from shared.training.refiner import train_refiner as train  # noqa: PLC0415
+    from shared.training.refiner_file import as_refiner_file  # noqa: PLC0415
 
     command = command_line()
     path = out / f"{name}.safetensors"

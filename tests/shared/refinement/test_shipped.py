@@ -14,7 +14,8 @@ from shared.refinement import load_refiner, make_refiner, refiner_names
 from shared.refinement.card import REFINER_ZOO
 from shared.refinement.schedule import abar_of
 from shared.rng import Randomness
-from shared.training.refiner import MEASURED_SNR_DB, FrozenCodec
+from shared.training.frozen_codec import FrozenCodec
+from shared.training.refiner_file import MEASURED_SNR_DB
 
 CPU = torch.device("cpu")
 
@@ -43,7 +44,7 @@ def test_the_gain_is_that_of_the_card(name: str) -> None:
     test = load_channels(card.test_data.partition(",")[0])
     point = next(p for p in card.measured if (p.snr_db, p.num_steps) == (10, 1))
     num = int(re.search(r"--measured (\d+)", card.recipe)[1])  # type: ignore[index]
-    codec, h = FrozenCodec(load_model(card.codec), card.link, card.rate), test.h[:num]
+    codec, h = FrozenCodec(load_model(card.codec), card.link, card.rate), test.h[-num:]
     randomness = Randomness(0, np.zeros(num, dtype=np.int64), np.arange(num) + MEASURED_SNR_DB.index(10) * num)
     snr_db = np.full(num, 10, dtype=np.float32)
     coarse, usable = codec.coarse(h, snr_db, randomness)

@@ -12,8 +12,10 @@ from shared.errors import InvalidArgumentError
 from shared.model_files import UNetSettings, load_model
 from shared.refinement import load_refiner, make_refiner, save_refiner
 from shared.rng import Randomness
+from shared.training.frozen_codec import FrozenCodec
 from shared.training.loop import Epoch, Schedule
-from shared.training.refiner import FrozenCodec, RefinerOptions, as_refiner_file, train_refiner
+from shared.training.refiner import RefinerOptions, train_refiner
+from shared.training.refiner_file import as_refiner_file
 
 OPTIONS = RefinerOptions(
     kind="residual",
@@ -90,7 +92,7 @@ def test_the_card_is_what_the_refiner_does(indoor: ChannelSet, tmp_path: Path) -
     file = load_refiner(str(tmp_path / "r.safetensors"))
     point = next(p for p in file.card.measured if (p.snr_db, p.num_steps) == (10, 2))
     codec, refiner = FrozenCodec(load_model("klt"), OPTIONS.link, OPTIONS.rate), make_refiner(file, torch.device("cpu"))
-    h = split(indoor)[1].h[:8]
+    h = split(indoor)[1].h[-8:]
     randomness = Randomness(0, np.zeros(8, dtype=np.int64), np.arange(8) + 4 * 8)
     snr_db = np.full(8, 10, dtype=np.float32)
     coarse, _ = codec.coarse(h, snr_db, randomness)
