@@ -112,10 +112,10 @@ class BaseStation:
             raise UnavailableError("The base station is shutting down.")
         card = self._paired(request)
         refinement = parse_refinement(request.refinement)
-        refiner = choose_refiner(refinement, self.refiners, card.name, card.sha256)
+        link = make_link(request.link)
+        refiner = choose_refiner(refinement, self.refiners, card.name, card.sha256, link.label)
         await _prepare(request.scoring)
         dataset = self._datasets.get(request.dataset_sha256)
-        link = make_link(request.link)
         asked = Session(
             request.session_id,
             card,

@@ -115,7 +115,8 @@ def make_transmitter(
         model: The codec's model.
         channels: Shape and domain of the channels that it will get.
         link_label: Label of a link, see `shared.links.make_link`.
-        rate: Information bits of a report, or its symbols; None for `DEFAULT_RATE`, or the only rate of the codec.
+        rate: Information bits of a report, or its symbols; None for `DEFAULT_RATE`, or the codec's largest if it is
+            not one of the codec's.
         estimator: What the UE makes of its pilots; None for a perfect estimate.
         cnr_db: SNR of the pilots; None for a perfect estimate.
 
@@ -124,7 +125,7 @@ def make_transmitter(
     """
     card = model.card
     if rate is None:
-        rate = card.max_rate if card.min_rate == card.max_rate else DEFAULT_RATE
+        rate = DEFAULT_RATE if card.min_rate <= DEFAULT_RATE <= card.max_rate else card.max_rate
     card.require_rate(rate)
     link = make_link(link_label)
     card.require_link(link.family, link.label)

@@ -6,6 +6,7 @@ csi-ue run: 16 complex symbols of the uplink a report, each way once -> summary 
     rd-jscc + RD    the same, refined by residual diffusion at the base station
     klt-analog      16 coefficients over the analog link, linear
     csinet, 16-QAM  32 bits, their CRC and a polar code: 64 coded bits -> 16 symbols; 64-QAM: 48 bits in 96
+    angular-topk, 256-QAM  64 bits, likewise in 128 coded ones
 """
 
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ WAYS = (
     Way("klt-analog", "klt-analog", NUM_SYMBOLS, "analog:uplink"),
     Way("csinet, 16-QAM", "csinet", 32, DIGITAL.format("16qam")),
     Way("csinet, 64-QAM", "csinet", 48, DIGITAL.format("64qam")),
+    Way("angular-topk, 256-QAM", "angular-topk", 64, DIGITAL.format("256qam")),
 )
 
 

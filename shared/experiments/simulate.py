@@ -195,7 +195,8 @@ def make_simulator(
     require_fallback(fallback, channels)
     last_good = LastGood() if fallback == "last" else None
     label, by_name = parse_refinement(refinement), {refiner.card.name: refiner for refiner in refiners}
-    card = choose_refiner(label, [refiner.card for refiner in refiners], model.card.name, model.card.sha256)
+    cards, link_label = [refiner.card for refiner in refiners], transmitter.link.label
+    card = choose_refiner(label, cards, model.card.name, model.card.sha256, link_label)
     refiner = None if card is None else make_refiner(by_name[card.name], torch.device("cpu"))
     return Simulator(transmitter, decoder, channels, scoring, seed, ue_id, first_channel, last_good, label, refiner)
 

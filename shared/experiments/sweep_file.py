@@ -4,6 +4,7 @@ num_reports = 500              # of each point
 seed = 1
 downlink_snr_db = [0, 10]      # left out: it is not scored; downlink_num_ue, downlink_mcs: docs/metrics.md
 num_subbands = 4               # left out: no SGCS per layer and subband
+channel_uses = 16              # left out: any; else only combinations of rate and link that take so many a report
 refiners = ["out/mine.safetensors"]   # refiner files beside the shipped ones
 [grid]                         # every combination
 data = ["indoor-open-office"]  # shipped data sets or files
@@ -112,6 +113,7 @@ class SweepFile(_Section):
     downlink_num_ue: Whole = 1
     downlink_mcs: Whole | None = None
     num_subbands: Whole = 0
+    channel_uses: Whole | None = Field(default=None, ge=1)
     refiners: Annotated[tuple[Word, ...], AfterValidator(_different)] = ()
     grid: Grid
     train: Train | None = None

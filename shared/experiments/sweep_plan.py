@@ -25,7 +25,7 @@ from shared.refinement.held import choose_refiner, load_refiners
 from shared.refinement.label import parse_refinement
 from shared.summary import Cell
 from shared.training.manifest import git_revision
-from shared.transmit import make_transmitter
+from shared.transmit import Transmitter, make_transmitter
 from shared.types import CsiShape
 
 Row = dict[str, Cell]
@@ -164,13 +164,13 @@ def plan_sweep(
         for (codec, model), rate, link in itertools.product(models, grid.rate, links):
             combination = channels.name, model.card.name, rate, link
             try:
-                make_transmitter(model, channels.shape, link, rate)
+                _require_channel_uses(make_transmitter(model, channels.shape, link, rate), file.channel_uses)
                 file.scoring.require_fit(channels.shape)
             except InvalidArgumentError as error:
                 left_out.append(LeftOut(*combination, "any", str(error)))
                 continue
             for (name, cnr_db), refinement in itertools.product(grid.estimations, refinements):
-                estimator, refiner = estimators[name], _refiner(refinement, refiners, model)
+                estimator, refiner = estimators[name], _refiner(refinement, refiners, model, link)
                 if isinstance(estimator, InvalidArgumentError):
                     left_out.append(LeftOut(*combination, name, str(estimator), refinement))
                 elif isinstance(refiner, CsiError):
@@ -179,6 +179,13 @@ def plan_sweep(
                     fixed = (channels, data_name, model, codec, rate, link, estimator, cnr_db)
                     points += _points(Series(*fixed, refinement, refiner), file, through, revision)
     return Plan(file, through, tuple(points), tuple(left_out))
+
+
+def _require_channel_uses(transmitter: Transmitter, wanted: int | None) -> None:
+    """Refuse a report that takes more or fewer channel uses than the sweep compares at."""
+    found = transmitter.link.num_channel_uses(transmitter.link.code.num_coded_bits(transmitter.rate))
+    if wanted not in (None, found):
+        raise InvalidArgumentError(f"`channel_uses` must be {wanted}; a report takes {found}.")
 
 
 def _points(series: Series, file: SweepFile, through: Through, revision: str) -> list[Point]:
@@ -217,13 +224,13 @@ def _estimator(name: str, channels: ChannelSet) -> Estimator | InvalidArgumentEr
 
 
 def _refiner(
-    refinement: str, refiners: Sequence[RefinerFile], model: ModelFile
+    refinement: str, refiners: Sequence[RefinerFile], model: ModelFile, link: str
 ) -> RefinerFile | InvalidArgumentError | ModelMismatchError | None:
     """Return by what a model's channels are refined, None of ``never``, or why they cannot be."""
     by_name = {refiner.card.name: refiner for refiner in refiners}
     cards = [refiner.card for refiner in refiners]
     try:
-        card = choose_refiner(parse_refinement(refinement), cards, model.card.name, model.card.sha256)
+        card = choose_refiner(parse_refinement(refinement), cards, model.card.name, model.card.sha256, link)
     except (InvalidArgumentError, ModelMismatchError) as error:
         return error
     return None if card is None else by_name[card.name]

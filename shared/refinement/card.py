@@ -35,6 +35,9 @@ class MeasuredGain(BaseModel):
     num_steps: int = Field(ge=1)
     nmse_coarse_db: float = Field(description="Before it: 10 log10 of the mean NMSE of the codec's own output.")
     nmse_db: float = Field(description="After it.")
+    nmse_scaled_db: float | None = Field(
+        default=None, description="Of the codec's output times one number, the best for all reports: no network."
+    )
     ms_per_report: float = Field(gt=0, description="Time on the machine of the measurement, in batches of 64.")
 
     @property
@@ -72,7 +75,9 @@ class RefinerCard(BaseModel):
     training_data: str
     test_data: str
     training: TrainingRecord
-    measured: list[MeasuredGain] = Field(description="On `test_data`, over `link`, at `rate`.")
+    measured: list[MeasuredGain] = Field(
+        description="On `test_data`, over `link`, at `rate`, the UE knows its channel."
+    )
 
     @model_validator(mode="after")
     def _starts_where_it_was_trained(self) -> "RefinerCard":

@@ -40,7 +40,7 @@ def load_refiners(further: Sequence[str], models: Mapping[str, CsiShape]) -> lis
 
 
 def choose_refiner(
-    label: RefinementLabel, cards: Sequence[RefinerCard], codec: str, codec_sha256: str
+    label: RefinementLabel, cards: Sequence[RefinerCard], codec: str, codec_sha256: str, link: str | None = None
 ) -> RefinerCard | None:
     """Return the card of the refiner that a label means behind a model; None of ``never``.
 
@@ -49,6 +49,7 @@ def choose_refiner(
         cards: Cards of the refiners that are held, of whatever models.
         codec: Name of the model.
         codec_sha256: Digest of its file.
+        link: Label of the session's link, for ``gain``, whose figures are of one; None: that was asked before.
 
     Raises:
         ModelMismatchError: If no such refiner is held for this model.
@@ -66,6 +67,9 @@ def choose_refiner(
         raise InvalidArgumentError(f"`refinement` must say by-NAME, of {names}, behind model {codec}; got {label!s}.")
     card = next(iter(held.values())) if label.refiner is None else held[label.refiner]
     _require_steps(label, card)
+    if label.policy == "gain" and link not in (None, card.link):
+        wanted = f"`link` of refinement gain must be {card.link}, over which refiner {card.name} was measured"
+        raise InvalidArgumentError(f"{wanted}; got {link}. `always` and `snr` take any.")
     return card
 
 

@@ -4,7 +4,7 @@
 |---|---|---|
 | ``rd-jscc`` | stage 1 as published | - |
 | ``adjscc`` | the same network: `shared.codecs.jscc.network` says why | decoder of 12M |
-| ``djscc-csinet-plus`` | without SNR adaptation | decoder of 12M |
+| ``djscc-csinet-plus`` | without SNR adaptation; not CsiNet+'s layers | decoder of 12M |
 | ``unet-jscc`` | with the U-Net of 1.26M | with the one of 13.5M |
 """
 
@@ -47,7 +47,7 @@ class JsccPreset:
 JSCC_NETWORKS: dict[str, JsccPreset] = {
     "rd-jscc": JsccPreset("RD-JSCC, stage 1: autoencoder over the analog link", PAPER, sizes=("small",)),
     "adjscc": JsccPreset("ADJSCC's inner autoencoder, with SNR adaptation", "Xu et al., IEEE JSAC 41(1), 2023"),
-    "djscc-csinet-plus": JsccPreset("Deep JSCC without SNR adaptation, after CsiNet+", PAPER, snr_adaptation=False),
+    "djscc-csinet-plus": JsccPreset("Deep JSCC without SNR adaptation, rd-jscc's layers", PAPER, snr_adaptation=False),
     "unet-jscc": JsccPreset("U-Net JSCC: autoencoder and U-Net, supervised end to end", PAPER, has_unet=True),
 }
 
@@ -90,7 +90,7 @@ def jscc_settings(
             prefixes=prefixes,
             prefix_weights=prefix_weights,
             encoder_layers=encoder_layers,
-            snr_adaptation=preset.snr_adaptation,
+            snr_adaptation=preset.snr_adaptation and bits_per_real is None,  # its training knows no SNR
             block_channels=LARGE_BLOCKS if size == "large" and not preset.has_unet else SMALL_BLOCKS,
             unet=UNETS[size] if preset.has_unet else None,
             snr_db=snr_db,

@@ -96,7 +96,8 @@ def train_refiner(
         The averaged U-Net in evaluation mode on the host, and the epochs.
 
     Raises:
-        InvalidArgumentError: If codec, link, rate and channels do not go together, or see `train_network`.
+        InvalidArgumentError: If codec, link, rate and channels do not go together, no report arrives, or see
+            `train_network`.
         DataFileError: If the checkpoint is of another training.
     """
     for name, split in (("data", train), ("test", test)):
@@ -108,7 +109,7 @@ def train_refiner(
         torch.manual_seed(options.schedule.seed)
         unet = UNet(4, options.unet.width, options.unet.multipliers, options.unet.num_blocks)
 
-    def loss(trained: nn.Module, batch: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(trained: nn.Module, batch: Tensor, generator: torch.Generator, _: float) -> Tensor:
         snr_db = draw_uniform(*options.snr_db, len(batch), generator)
         ue_id = int(torch.randint(LARGEST_UE, (), generator=generator))
         randomness = Randomness(options.schedule.seed, np.full(len(batch), ue_id), np.arange(len(batch)))
@@ -122,7 +123,7 @@ def train_refiner(
         level = diffusion.noise_level(n).to(device)
         predicted = trained(torch.cat([x, coarse], dim=1), level, snr_db[rows].to(device))
         error: Tensor = (predicted.float() - h).square().sum(dim=(1, 2, 3)) / SHAPE.num_complex
-        return error.mean()
+        return error.sum() / max(1, len(rows))  # none may have arrived
 
     watched, coarse = _watched(codec, test)
 
@@ -160,6 +161,11 @@ def _watched(codec: FrozenCodec, test: ChannelSet) -> tuple[Tensor, Tensor]:
     randomness = Randomness(0, np.zeros(len(h), dtype=np.int64), np.arange(len(h)))
     coarse, usable = codec.coarse(h, np.full(len(h), WATCHED_SNR_DB, dtype=np.float32), randomness)
     rows = torch.from_numpy(np.flatnonzero(usable))
+    if not len(rows):
+        wanted = f"over which reports arrive at {WATCHED_SNR_DB:g} dB"
+        raise InvalidArgumentError(
+            f"`link` must be one {wanted}; of {len(h)} over {codec.transmitter.link.label}, none."
+        )
     return h[rows], coarse[rows]
 
 

@@ -26,7 +26,14 @@ def test_the_demo_runs_its_codecs_and_leaves_its_files(tmp_path: Path) -> None:
     }
     assert (out / "nmse_bler.png").read_bytes().startswith(b"\x89PNG")
     joint = json.loads((out / "joint_coding.json").read_text())
-    assert list(joint) == ["rd-jscc", "rd-jscc + RD", "klt-analog", "csinet, 16-QAM", "csinet, 64-QAM"]
+    assert list(joint) == [
+        "rd-jscc",
+        "rd-jscc + RD",
+        "klt-analog",
+        "csinet, 16-QAM",
+        "csinet, 64-QAM",
+        "angular-topk, 256-QAM",
+    ]
     assert {group["channel_uses_per_report"] for of in joint.values() for group in of} == {16.0}
     assert all([group["snr_db"] for group in of] == [-10, -5, 0, 5, 10, 15, 20] for of in joint.values())
     assert [joint[name][0]["refined_rate"]["value"] for name in ("rd-jscc", "rd-jscc + RD")] == [0, 1]

@@ -155,6 +155,19 @@ def test_what_cannot_be_is_left_out_with_its_sentence(tmp_path: Path) -> None:
     assert [model["sha256"] for model in manifest["models"]] == [plan.models[0].card.sha256]
 
 
+def test_ways_are_compared_at_equal_channel_uses() -> None:
+    links = ["digital:soft:qpsk", "digital:soft:16qam", "analog"]
+    file = sweep_of(codec=["klt", "klt-analog"], rate=[32, 64, 128], link=links, snr_db=[0])
+    plan = plan_sweep(file.model_copy(update={"channel_uses": 32}))
+    found = {(point.series.model.card.name, point.series.rate, point.series.link) for point in plan.points}
+    assert found == {
+        ("klt", 64, "digital:soft:qpsk"),
+        ("klt", 128, "digital:soft:16qam"),
+        ("klt-analog", 32, "analog"),
+    }
+    assert any("`channel_uses` must be 32; a report takes 64" in entry.reason for entry in plan.left_out)
+
+
 def test_an_estimator_that_the_data_do_not_allow_leaves_the_others(tmp_path: Path) -> None:
     umi = plan_sweep(sweep_of()).points[0].series.channels
     write_channels(tmp_path / "few.npz", [umi.h[:50]], 50)

@@ -11,8 +11,9 @@ from shared.errors import DataFileError, InvalidArgumentError
 from shared.model_files import TrainingRecord, UNetSettings
 from shared.networks.unet import UNet
 from shared.refinement import RefinerCard, RefinerFile, load_refiner, make_refiner, save_refiner
+from shared.refinement.card import RefinerKind
 from shared.refinement.diffusion import Diffusion
-from shared.refinement.schedule import abar_of
+from shared.refinement.schedule import ScheduleName, abar_of, steps_of
 from shared.rng import Randomness
 
 CPU = torch.device("cpu")
@@ -65,39 +66,35 @@ def test_the_first_step_is_nearly_the_channel_and_the_generative_process_forgets
 
 
 class Oracle(nn.Module):
-    """Predicts the true channel, whatever it sees."""
+    """Predicts the true channel, whatever it sees, and remembers what it saw."""
 
     def __init__(self, h: Tensor) -> None:
         super().__init__()
-        self.h, self.levels = h, list[float]()
+        self.h, self.levels, self.seen = h, list[float](), list[Tensor]()
 
     def forward(self, x: Tensor, level: Tensor, snr_db: Tensor) -> Tensor:
         self.levels.append(float(level[0]))
+        self.seen.append(x)
         return self.h
 
 
-@pytest.mark.parametrize("kind", ["residual", "generative"])
-@pytest.mark.parametrize("num_steps", [1, 2, 20])
-def test_a_sampler_with_a_perfect_network_gives_the_channel_by_noise_levels_that_fall(
-    kind: str, num_steps: int
+@pytest.mark.parametrize(("kind", "name"), [("residual", "stopped"), ("residual", "cosine"), ("generative", "cosine")])
+@pytest.mark.parametrize("num_steps", [1, 2, 5, 20])
+def test_a_sampler_with_a_perfect_network_stays_on_the_trained_process_and_ends_at_the_channel(
+    kind: RefinerKind, name: ScheduleName, num_steps: int
 ) -> None:
-    diffusion = Diffusion("residual" if kind == "residual" else "generative", abar_of("cosine", 20))
-    oracle = Oracle(planes(1))
-    found = diffusion.sample(oracle, planes(2), torch.zeros(2), planes(3), num_steps)
-    torch.testing.assert_close(found, planes(1))
-    assert len(oracle.levels) == num_steps
-    assert oracle.levels == sorted(oracle.levels, reverse=True)
-
-
-def test_the_sampler_stays_on_the_trained_process_where_the_network_is_perfect() -> None:
-    """x_m of the sampler, from x_n of the training and the true channel, is x_m of the training (eq. 7)."""
-    diffusion = Diffusion("residual", abar_of("stopped", 20))
+    """x_n that the network sees is x_n of the training with the same noise, at every station (eq. 7)."""
+    diffusion = Diffusion(kind, abar_of(name, 20))
     h, coarse, eps = planes(1), planes(2), planes(3)
-    abar = diffusion.abar.float()
-    x = diffusion.noised(h, coarse, torch.tensor([20, 20]), eps)
-    rest = ((1 - abar[10]) / (1 - abar[20])).sqrt()
-    sampled = abar[10].sqrt() * h + rest * (x - abar[20].sqrt() * h)
-    torch.testing.assert_close(sampled, diffusion.noised(h, coarse, torch.tensor([10, 10]), eps), rtol=1e-4, atol=1e-5)
+    oracle = Oracle(h)
+    torch.testing.assert_close(diffusion.sample(oracle, coarse, torch.zeros(2), eps, num_steps), h)
+    stations = steps_of(20, num_steps)[:-1]
+    assert len(oracle.levels) == num_steps == len(stations)
+    for n, level, seen in zip(stations, oracle.levels, oracle.seen, strict=True):
+        assert level == pytest.approx(1 - float(diffusion.abar[n]))
+        trained = diffusion.noised(h, coarse, torch.tensor([n, n]), eps)
+        torch.testing.assert_close(seen[:, :2], trained, rtol=0, atol=1e-4 if kind == "residual" else 0.01)
+        assert torch.equal(seen[:, 2:], coarse)
 
 
 @pytest.mark.parametrize("kind", ["residual", "generative"])

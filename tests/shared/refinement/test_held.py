@@ -60,6 +60,15 @@ def test_steps_that_the_refiner_does_not_have_are_refused(untrained_refiner: Mak
     assert choose_refiner(parse_refinement("gain:steps-3"), [measured], "klt", KLT.sha256) is measured
 
 
+def test_gain_is_refused_over_a_link_that_the_card_has_no_figures_of(untrained_refiner: MakeRefiner) -> None:
+    card = untrained_refiner(KLT, measured=[POINT]).card
+    assert choose_refiner(parse_refinement("gain"), [card], "klt", KLT.sha256, "ideal") is card
+    sentence = "`link` of refinement gain must be ideal, over which refiner small was measured; got digital:soft"
+    with pytest.raises(InvalidArgumentError, match=sentence):
+        choose_refiner(parse_refinement("gain"), [card], "klt", KLT.sha256, "digital:soft")
+    assert choose_refiner(parse_refinement("always"), [card], "klt", KLT.sha256, "digital:soft") is card
+
+
 def test_files_are_held_beside_the_shipped_refiners_of_held_models(
     untrained_refiner: MakeRefiner, tmp_path: Path, zoo: Path
 ) -> None:

@@ -115,6 +115,19 @@ def test_the_codec_is_the_one_that_ships_whatever_the_training_computes_in(indoo
         assert torch.equal(codec.coarse(h, snr_db, randomness)[0], plain)
 
 
+def test_a_batch_of_which_nothing_arrives_teaches_nothing_and_a_link_over_which_nothing_does_is_refused(
+    indoor: ChannelSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = replace(OPTIONS.schedule, epochs=1)
+    lossy = replace(OPTIONS, link="digital:soft:conv-1/2", snr_db=(-20.0, -20.0), schedule=schedule)
+    (epoch,) = history_of(indoor, tmp_path, "klt", lossy)
+    assert epoch.loss == 0
+    monkeypatch.setattr("shared.training.refiner.WATCHED_SNR_DB", -20.0)
+    sentence = "`link` must be one over which reports arrive at -20 dB; of 30 over digital:soft:conv-1/2, none"
+    with pytest.raises(InvalidArgumentError, match=sentence):
+        train_refiner(load_model("klt"), *split(indoor), lossy, tmp_path / "c.pt", lambda *_: None)
+
+
 def test_channels_that_the_unet_does_not_take_are_refused(indoor: ChannelSet, tmp_path: Path) -> None:
     mine, other = split(indoor)
     small = replace(mine, shape=replace(mine.shape, num_tx_ant=16))

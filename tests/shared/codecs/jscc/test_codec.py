@@ -14,6 +14,7 @@ from shared.links.base import SymbolLink
 from shared.model_files import JsccSettings, ModelFile
 from shared.rng import Randomness
 from shared.transforms import normalize_power
+from shared.transmit import make_transmitter
 from shared.types import Received, ReceivedKind
 
 CPU = torch.device("cpu")
@@ -66,6 +67,10 @@ def test_the_base_station_decodes_any_prefix_between_the_shortest_and_the_longes
     for rate in (3, 17):
         with pytest.raises(InvalidArgumentError, match=r"`rate` of codec mine must be in \[4, 16\] symbols"):
             encoder.encode_symbols(channels(1), context(1, rate))
+
+
+def test_its_usual_rate_is_the_longest() -> None:
+    assert make_transmitter(model(MATRYOSHKA), SHAPE, "analog").rate == 16
 
 
 def test_a_model_of_one_rate_takes_no_other() -> None:
