@@ -93,6 +93,26 @@ class JsccSettings(BaseModel):
         return self
 
 
+class InvertibleSettings(BaseModel):
+    """What an invertible network needs beside its weights, see `shared.codecs.invcsinet`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_latents: int = Field(ge=16, le=2032, multiple_of=16, description="Codeword size M, in reals.")
+    bits: tuple[Annotated[int, Field(ge=1, le=8)], Annotated[int, Field(ge=1, le=8)]] = Field(
+        description="Bits of an entry of the codeword, least and most."
+    )
+    labels: Literal["natural", "gray"] = Field(description="Of the points of an entry, on the wire.")
+    num_blocks: int = Field(default=3, ge=1, le=64, description="Invertible blocks.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "InvertibleSettings":
+        """Refuse bits that are no range."""
+        if self.bits[0] > self.bits[1]:
+            raise ValueError(f"`bits` must be a least and a most; got {list(self.bits)}.")
+        return self
+
+
 class TrainingRecord(BaseModel):
     """How the weights of a network came to be."""
 
@@ -141,6 +161,7 @@ class CodecCard(BaseModel):
     measured: list[MeasuredNmse] = Field(description="On `test_data`, ideal link; symbols over AWGN at 80 dB.")
     network: NetworkSettings | None = Field(default=None, description="Settings of a codec that is a network.")
     jscc: JsccSettings | None = Field(default=None, description="Settings of a network of joint coding.")
+    invertible: InvertibleSettings | None = Field(default=None, description="Settings of an invertible network.")
     training: TrainingRecord | None = Field(default=None, description="Training of a codec that is a network.")
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from shared.codecs.base import (
 )
 from shared.codecs.fitted import Fitted, make_model
 from shared.codecs.float32 import FloatDecoder, FloatEncoder
+from shared.codecs.invcsinet.codec import InvCsiNetDecoder, InvCsiNetEncoder
 from shared.codecs.jscc.codec import make_jscc_decoder, make_jscc_encoder
 from shared.codecs.klt import KltDecoder, KltEncoder
 from shared.codecs.klt_analog import KltAnalogDecoder, KltAnalogEncoder
@@ -32,6 +33,7 @@ CODECS: dict[str, CodecEntry] = {
     "angular-topk": CodecEntry(AngularTopkEncoder, AngularTopkDecoder),
     "csinet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
     "crnet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
+    "invcsinet": CodecEntry(InvCsiNetEncoder, InvCsiNetDecoder),
     "rd-jscc": CodecEntry(make_jscc_encoder, make_jscc_decoder),
     "adjscc": CodecEntry(make_jscc_encoder, make_jscc_decoder),
     "djscc-csinet-plus": CodecEntry(make_jscc_encoder, make_jscc_decoder),

@@ -10,6 +10,7 @@ from torch import Tensor
 from shared.errors import InvalidArgumentError
 from shared.model_files import (
     CodecCard,
+    InvertibleSettings,
     JsccSettings,
     ModelFile,
     NetworkSettings,
@@ -35,6 +36,7 @@ class Fitted:
         decoder_macs: Likewise.
         network: Settings, where it is a network.
         jscc: Settings, where it is a network of joint source-channel coding.
+        invertible: Settings, where it is an invertible network.
         training: How its weights came to be, where it is a network.
     """
 
@@ -47,6 +49,7 @@ class Fitted:
     decoder_macs: int = 0
     network: NetworkSettings | None = None
     jscc: JsccSettings | None = None
+    invertible: InvertibleSettings | None = None
     training: TrainingRecord | None = None
 
 
@@ -104,6 +107,7 @@ def make_model(
         measured=[],
         network=fitted.network,
         jscc=fitted.jscc,
+        invertible=fitted.invertible,
         training=fitted.training,
     )
     return ModelFile(card, fitted.tensors)

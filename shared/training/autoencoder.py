@@ -88,7 +88,7 @@ def train_autoencoder(
         halves = trained.get_submodule("encoder"), trained.get_submodule("decoder")
         return Autoencoder(*halves, options.settings.scaling)
 
-    def loss(trained: nn.Module, batch: Tensor, _: torch.Generator) -> Tensor:
+    def loss(trained: nn.Module, batch: Tensor, _generator: torch.Generator, _progress: float) -> Tensor:
         error = (model(trained)(batch) - batch).abs().square().flatten(1).mean(dim=1)
         if options.loss == "mse":
             error = error * (0.5 / scaling.peak(batch)).square()

@@ -90,7 +90,7 @@ def train_jscc(
         torch.manual_seed(options.schedule.seed)
         network = nn.ModuleDict({"encoder": JsccEncoderNetwork(settings), "decoder": JsccDecoderNetwork(settings)})
 
-    def loss(trained: nn.Module, batch: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(trained: nn.Module, batch: Tensor, generator: torch.Generator, _: float) -> Tensor:
         snr_db = draw_uniform(*settings.snr_db, len(batch), generator)
         h_est = batch if options.cnr_db is None else with_estimation_error(batch, options.cnr_db, generator)
         total = torch.zeros((), device=batch.device)

@@ -81,7 +81,7 @@ class Epoch:
 def train_network(
     network: nn.Module,
     h: Tensor,
-    loss: Callable[[nn.Module, Tensor, torch.Generator], Tensor],
+    loss: Callable[[nn.Module, Tensor, torch.Generator, float], Tensor],
     measure: Callable[[nn.Module], float],
     schedule: Schedule,
     checkpoint: Path,
@@ -94,7 +94,8 @@ def train_network(
     Args:
         network: With its initial weights.
         h: [num_channels, ...] complex64, training split, on the host.
-        loss: Of a network on a batch, a scalar; the generator, on the host, is for what it draws.
+        loss: Of a network on a batch, a scalar; the generator, on the host, is for what it draws, the number is the
+            share of all steps that are done.
         measure: NMSE in dB of a network in evaluation mode. Told, not used: no epoch is chosen by it.
         schedule: How long and how fast.
         checkpoint: Where the state after each epoch goes.
@@ -131,7 +132,7 @@ def train_network(
             optimizer.param_groups[0]["lr"] = learning_rate(schedule, done, num_steps)
             rows = order[step * schedule.batch_size : (step + 1) * schedule.batch_size]
             with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-                value = loss(network, h[rows].to(device), generator)
+                value = loss(network, h[rows].to(device), generator, done / num_steps)
             optimizer.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

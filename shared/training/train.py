@@ -22,6 +22,7 @@ from shared.training.autoencoder import (
     unquantized_nmse_db,
 )
 from shared.training.fit import require_splits, save_codec
+from shared.training.invertible import InvertibleOptions, as_invertible_codec, train_invertible
 from shared.training.jscc import JsccOptions, as_jscc_codec, train_jscc
 from shared.training.jscc_presets import JSCC_NETWORKS
 from shared.training.loop import Epoch, samples_seen
@@ -130,12 +131,53 @@ def train_jscc_codec(
     return _save(codec, fitted, train, test, options, history, folder, command, name)
 
 
+def train_invertible_codec(
+    codec: str,
+    train: ChannelSet,
+    test: ChannelSet,
+    options: InvertibleOptions,
+    folder: Path,
+    command: str,
+    name: str | None,
+    report: Callable[[int, int, Epoch | None], None],
+) -> ModelFile:
+    """Train an invertible network, measure it over an ideal link, and save it; as `train_codec`.
+
+    Args:
+        codec: ``invcsinet``.
+        train: Training split.
+        test: Test split.
+        options: Network, losses, link, schedule.
+        folder: Where model file, card, manifest and checkpoint go.
+        command: The command line, for card and manifest.
+        name: Name of the model; None for the codec's.
+        report: See `shared.training.loop.train_network`.
+
+    Raises:
+        InvalidArgumentError: If the splits do not fit.
+        DataFileError: If the checkpoint is of another training.
+    """
+    require_splits(train, test)
+    require_network_shape(train.shape, codec)
+    name = name or codec
+    identity = {"codec": codec, "training_data": train.sha256, "test_data": test.sha256}
+    network, history = train_invertible(train.h, test.h, options, folder / f"{name}.checkpoint.pt", identity, report)
+    record = TrainingRecord(
+        loss=options.described,
+        epochs=len(history),
+        samples_seen=samples_seen(len(train.h), options.schedule, history),
+        unquantized_nmse_db=round(history[-1].nmse_db, 3),
+    )
+    fitted = as_invertible_codec(network, options.settings, train.h, record)
+    return _save(codec, fitted, train, test, options, history, folder, command, name)
+
+
 def _save(
     codec: str,
     fitted: Fitted,
     train: ChannelSet,
     test: ChannelSet,
-    options: NetworkOptions | JsccOptions,
+    options: NetworkOptions | JsccOptions | InvertibleOptions,
     history: list[Epoch],
     folder: Path,
     command: str,

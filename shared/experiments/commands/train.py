@@ -102,7 +102,8 @@ def train(
     command = command_line()
     if codec not in (*CLOSED_FORM, *NETWORKS, *JSCC_NETWORKS) and not is_reference(codec):
         names = ", ".join((*CLOSED_FORM, *NETWORKS, *JSCC_NETWORKS))
-        raise InvalidArgumentError(f"`codec` must be one of {names}, or package.module:ENTRY; got {codec!r}.")
+        how = " `csi-lab train-invertible` trains it." if codec == "invcsinet" else ""
+        raise InvalidArgumentError(f"`codec` must be one of {names}, or package.module:ENTRY; got {codec!r}.{how}")
     require_replaceable(out / f"{name or codec}.safetensors", command, overwrite)
     if codec in NETWORKS:
         _refuse_options(context, OF_SYMBOLS, ", ".join(JSCC_NETWORKS), codec)

@@ -25,7 +25,7 @@ def network() -> nn.Module:
         return nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.LeakyReLU(0.3), nn.Linear(16, 2))
 
 
-def loss(trained: nn.Module, batch: Tensor, _: torch.Generator | None = None) -> Tensor:
+def loss(trained: nn.Module, batch: Tensor, _: torch.Generator | None = None, _progress: float = 0) -> Tensor:
     error: Tensor = trained(batch) - batch @ WANTED.T
     return error.square().mean()
 
@@ -44,7 +44,7 @@ def train(
     checkpoint: Path,
     schedule: Schedule = SCHEDULE,
     identity: dict[str, Any] | None = None,
-    loss: Callable[[nn.Module, Tensor, torch.Generator], Tensor] = loss,
+    loss: Callable[[nn.Module, Tensor, torch.Generator, float], Tensor] = loss,
     report: Callable[[int, int, Epoch | None], None] = ignore,
 ) -> tuple[nn.Module, list[Epoch]]:
     return train_network(
@@ -105,7 +105,7 @@ def test_a_training_that_was_stopped_within_an_epoch_repeats_the_epoch(tmp_path:
 def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
     trained, history = train(tmp_path / "c.pt")
 
-    def never(trained: nn.Module, batch: Tensor, _: torch.Generator) -> Tensor:
+    def never(trained: nn.Module, batch: Tensor, _: torch.Generator, _progress: float) -> Tensor:
         raise AssertionError
 
     again, same = train(tmp_path / "c.pt", loss=never)
@@ -117,7 +117,7 @@ def test_the_order_of_the_reports_depends_on_seed_and_epoch_alone(tmp_path: Path
     def orders(name: str, schedule: Schedule) -> list[list[float]]:
         seen: list[Tensor] = []
 
-        def watched(trained: nn.Module, batch: Tensor, _: torch.Generator) -> Tensor:
+        def watched(trained: nn.Module, batch: Tensor, _: torch.Generator, _progress: float) -> Tensor:
             seen.append(batch[:, 0])
             return loss(trained, batch)
 
@@ -217,7 +217,7 @@ def test_the_optimiser_steps_with_the_rate_of_the_schedule(tmp_path: Path, monke
 def test_the_averaged_weights_are_the_exponential_average_of_those_of_each_step(tmp_path: Path) -> None:
     weights: list[Tensor] = []
 
-    def watched(trained: nn.Module, batch: Tensor, _: torch.Generator) -> Tensor:
+    def watched(trained: nn.Module, batch: Tensor, _: torch.Generator, _progress: float) -> Tensor:
         weights.append(trained.get_parameter("0.weight").detach().clone())
         return loss(trained, batch)
 
@@ -234,7 +234,7 @@ def test_the_averaged_weights_are_the_exponential_average_of_those_of_each_step(
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_with_a_sentence_and_without_a_checkpoint(tmp_path: Path) -> None:
-    def bad(trained: nn.Module, batch: Tensor, _: torch.Generator) -> Tensor:
+    def bad(trained: nn.Module, batch: Tensor, _: torch.Generator, _progress: float) -> Tensor:
         return loss(trained, batch) * torch.nan
 
     with pytest.raises(InvalidArgumentError, match=r"`learning_rate` 0.01 is too high: the loss is nan"):

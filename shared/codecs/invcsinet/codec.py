@@ -1,0 +1,176 @@
+r"""InvCSINet as a codec: the forward pass at the UE, the inverse at the base station, the same weights in one file.
+
+    h_est -> invertible network -> y [M] (z is not sent) -> learned points -> index of each entry -> labels -> bits
+    h_hat <- inverse of it <- y + alignment(y), z = its learned mean <- points <- index <- labels <- bits
+
+A model has one set of points for each number of bits an entry that it was trained for, B_low to B_high, and takes every
+rate from B_low M to B_high M bits: of the bits that B M leaves over each of the first entries gets one.
+
+Source: InvCSINet, *Information-Preserving CSI Feedback*, sections III and IV.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shared.codecs.base import DecodeContext, EncodeContext, require_length
+from shared.codecs.invcsinet.network import NUM_REALS, SIDE, AlignmentNetwork, InvertibleNetwork
+from shared.coding.bits import bits_to_fields, fields_to_bits
+from shared.coding.latents import latent_widths
+from shared.errors import DataFileError
+from shared.model_files import InvertibleSettings, ModelFile
+from shared.networks.adaptive_quantizer import AdaptiveQuantizer
+from shared.networks.loading import load_network
+from shared.transforms import from_planes, to_planes
+from shared.types import CsiShape, Payload, Reconstruction
+
+SHAPE = CsiShape("angular-delay", 1, SIDE, SIDE)
+DTYPES = (torch.float32, torch.complex64, torch.int64)  # of the tensors in a model file
+
+
+class InvCsiNet(nn.Module):
+    """Everything that is learned.
+
+    Attributes:
+        invertible: The network.
+        quantizers: One for each number of bits, under its name.
+        alignment: Of the detected codeword.
+        aux_mean: [2048 - M] float32, mean of z.
+        aux_log_deviation: [2048 - M] float32, logarithm of its deviation.
+    """
+
+    def __init__(self, settings: InvertibleSettings) -> None:
+        super().__init__()
+        m = settings.num_latents
+        self.invertible = InvertibleNetwork(m, settings.num_blocks)
+        self.quantizers = nn.ModuleDict({str(bits): AdaptiveQuantizer(m, bits) for bits in widths_of(settings)})
+        self.alignment = AlignmentNetwork(m)
+        self.aux_mean = nn.Parameter(torch.zeros(NUM_REALS - m))
+        self.aux_log_deviation = nn.Parameter(torch.zeros(NUM_REALS - m))
+
+    def quantizer(self, bits: int) -> AdaptiveQuantizer:
+        """Return the quantiser of ``bits`` an entry."""
+        quantizer = self.quantizers[str(bits)]
+        if not isinstance(quantizer, AdaptiveQuantizer):
+            raise TypeError(f"quantizers must be AdaptiveQuantizer; got {type(quantizer).__name__}.")
+        return quantizer
+
+    def index(self, y: Tensor, widths: NDArray[np.int64]) -> Tensor:
+        """Return [batch, M] int64, the point of each entry of ``y`` among those of its width, [M] int64."""
+        index = torch.zeros(y.shape, dtype=torch.int64, device=y.device)
+        for bits in np.unique(widths):
+            entries = torch.from_numpy(np.flatnonzero(widths == bits))
+            index[:, entries] = self.quantizer(bits).index(y)[:, entries]
+        return index
+
+    def value(self, index: Tensor, widths: NDArray[np.int64]) -> Tensor:
+        """Return [batch, M] float32, the points of ``index``."""
+        value = torch.zeros(index.shape, device=index.device)
+        for bits in np.unique(widths):
+            entries = torch.from_numpy(np.flatnonzero(widths == bits))
+            value[:, entries] = self.quantizer(bits).value(index[:, entries], entries)
+        return value
+
+    def forward(self, y_hat: Tensor) -> Tensor:
+        """Return [batch, 2, 32, 32] of the detected codeword ``y_hat: [batch, M]``, z at its mean."""
+        z = self.aux_mean.expand(len(y_hat), -1)
+        x: Tensor = self.invertible.inverse(self.alignment(y_hat), z)
+        return x
+
+
+class _Side:
+    """What both sides have: card, settings and the whole network, which is one for encoder and decoder."""
+
+    def __init__(self, model: ModelFile, device: torch.device) -> None:
+        card = model.card
+        if card.invertible is None or card.shape != SHAPE:
+            raise DataFileError(f"model {card.name} must be an invertible network for {SHAPE}; its card says not.")
+        self.card, self.settings, self.device = card, card.invertible, device
+        low, high = rate_range(self.settings)
+        if (card.min_rate, card.max_rate) != (low, high):
+            found = f"{card.min_rate} ... {card.max_rate}"
+            raise DataFileError(f"rates of model {card.name} must be {low} ... {high}; its card says {found}.")
+        for name, tensor in model.tensors.items():
+            if tensor.dtype not in DTYPES or not torch.isfinite(tensor).all():
+                wanted = " or ".join(str(dtype) for dtype in DTYPES)
+                raise DataFileError(f"tensor {name} of model {card.name} must be finite {wanted}; it is not.")
+        self.network = load_invertible(model).to(device)
+
+    def widths(self, rate: int) -> NDArray[np.int64]:
+        """Return the bits of each entry, [M] int64."""
+        self.card.require_rate(rate)
+        return latent_widths(rate, self.settings.num_latents)
+
+
+class InvCsiNetEncoder(_Side):
+    """The UE side."""
+
+    @torch.no_grad()
+    def encode(self, h_est: Tensor, context: EncodeContext) -> Payload:
+        """See `shared.codecs.base.Encoder.encode`."""
+        self.card.shape.require(h_est, "h_est")
+        widths = self.widths(context.rate)
+        y, _ = self.network.invertible(to_planes(h_est.to(self.device)))
+        fields = self.network.index(y, widths).cpu().numpy()
+        return Payload.of_equal_length(fields_to_bits(to_labels(fields, self.settings), widths))
+
+
+class InvCsiNetDecoder(_Side):
+    """The base-station side."""
+
+    def __init__(self, model: ModelFile, device: torch.device) -> None:
+        super().__init__(model, device)
+        mean = model.tensors["mean"]
+        if tuple(mean.shape) != SHAPE.dims or mean.dtype != torch.complex64:
+            found = f"{list(mean.shape)} {mean.dtype}"
+            raise DataFileError(f"`mean` of model {model.card.name} must be {list(SHAPE.dims)} complex64; got {found}.")
+        self.mean_csi = mean.to(device)
+
+    @torch.no_grad()
+    def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
+        """See `shared.codecs.base.Decoder.decode`."""
+        widths = self.widths(context.rate)
+        require_length(payload, context.rate)
+        index = torch.from_numpy(from_labels(bits_to_fields(payload.bits, widths), self.settings)).to(self.device)
+        h_hat = from_planes(self.network(self.network.value(index, widths)))
+        finite = torch.isfinite(torch.view_as_real(h_hat)).flatten(1).all(dim=1)
+        return Reconstruction(torch.where(finite[:, None, None, None], h_hat, 0), finite.cpu().numpy())
+
+
+def load_invertible(model: ModelFile) -> InvCsiNet:
+    """Make the network of a model file, in evaluation mode on the host.
+
+    Raises:
+        DataFileError: If its tensors are not exactly the network's.
+    """
+    settings = model.card.invertible
+    if settings is None:
+        raise DataFileError(f"model {model.card.name} must be an invertible network; its card says not.")
+    what = f"model {model.card.name} is no invertible network of its card's settings"
+    return load_network(lambda: InvCsiNet(settings), model.tensors, "network.", what)
+
+
+def widths_of(settings: InvertibleSettings) -> range:
+    """Return the bits of an entry that the model has points for."""
+    return range(settings.bits[0], settings.bits[1] + 1)
+
+
+def rate_range(settings: InvertibleSettings) -> tuple[int, int]:
+    """Return the least and the most information bits of a report."""
+    return settings.bits[0] * settings.num_latents, settings.bits[1] * settings.num_latents
+
+
+def to_labels(index: NDArray[np.int64], settings: InvertibleSettings) -> NDArray[np.int64]:
+    """Return what is sent of each index: itself, or its Gray label, whose neighbours differ in one bit."""
+    return index ^ (index >> 1) if settings.labels == "gray" else index
+
+
+def from_labels(labels: NDArray[np.int64], settings: InvertibleSettings) -> NDArray[np.int64]:
+    """Invert `to_labels`."""
+    if settings.labels != "gray":
+        return labels
+    index = labels.copy()
+    for shift in (1, 2, 4):  # of 8 bits at most
+        index ^= index >> shift
+    return index

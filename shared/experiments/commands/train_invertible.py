@@ -1,0 +1,103 @@
+"""`csi-lab train-invertible`: train InvCSINet, whole or without one of its parts."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from shared.errors import InvalidArgumentError
+from shared.experiments.commands.printing import command_line, print_model
+from shared.experiments.commands.train import parse_range
+from shared.experiments.replacing import Overwrite, require_replaceable
+from shared.links.label import ModulationName
+from shared.model_files import InvertibleSettings
+
+MAX_BITS, STEP, MAX_LATENTS = 8, 16, 2032  # of `shared.model_files.InvertibleSettings`
+
+
+def train_invertible(
+    data: Annotated[str, typer.Option(help="Training split: a file.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")] = "invcsinet",
+    test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
+    out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
+    num_latents: Annotated[int, typer.Option(help="Codeword size in reals, a multiple of 16.")] = 32,
+    bits: Annotated[str, typer.Option(help="Bits of an entry, least:most, one drawn for each step.")] = "1:4",
+    labels: Annotated[Literal["gray", "natural"], typer.Option(help="Of the points of an entry.")] = "gray",
+    snr_db: Annotated[str, typer.Option(help="SNR of the link in training, lowest:highest.")] = "0:10",
+    modulation: Annotated[ModulationName, typer.Option(help="Of the link in training, over AWGN.")] = "bpsk",
+    losses: Annotated[
+        Literal["both", "mse", "mmd"], typer.Option(help="Of the inverse, of the forward pass, or of both.")
+    ] = "both",
+    mmd_weight: Annotated[float, typer.Option(min=0, help="lambda, of the forward loss beside the other.")] = 0.1,
+    ideal: Annotated[bool, typer.Option("--ideal", help="Leave out quantiser, link and compensation.")] = False,
+    without_daq: Annotated[bool, typer.Option("--without-daq", help="Uniform points, not learned.")] = False,
+    without_d_bcd: Annotated[
+        bool, typer.Option("--without-d-bcd", help="Noise of the link's SNR on the features, no bit errors.")
+    ] = False,
+    without_ic: Annotated[bool, typer.Option("--without-ic", help="No alignment network, z standard normal.")] = False,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training split.")] = 20,
+    batch_size: Annotated[int, typer.Option(min=2, help="Reports a step.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Adam's, before the cosine.")] = 2e-3,
+    ema_decay: Annotated[float, typer.Option(help="Share of the averaged weights that a step keeps.")] = 0.999,
+    seed: Annotated[int, typer.Option(min=0, help="Initial weights, order of the reports, noise.")] = 1,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
+    overwrite: Overwrite = False,
+) -> None:
+    """Train InvCSINet through its quantiser and a link with bit errors, and measure it on a test split.
+
+    A training that was interrupted goes on after its last whole epoch when the same command runs again.
+    """
+    from shared.channels import load_channels  # noqa: PLC0415  (keeps `csi-lab --help` quick)
+    from shared.experiments.commands.training_progress import training_progress  # noqa: PLC0415
+    from shared.training.invertible import InvertibleOptions  # noqa: PLC0415
+    from shared.training.jscc import require_device  # noqa: PLC0415
+    from shared.training.loop import Schedule  # noqa: PLC0415
+    from shared.training.train import train_invertible_codec  # noqa: PLC0415
+
+    command = command_line()
+    require_replaceable(out / f"{name}.safetensors", command, overwrite)
+    require_device(device)
+    schedule = Schedule(
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        ema_decay=ema_decay,
+        seed=seed,
+        precision="float32",  # an inverse in bfloat16 would not be one
+    )
+    options = InvertibleOptions(
+        settings_of(num_latents, bits, labels),
+        schedule,
+        losses,
+        mmd_weight,
+        ideal,
+        parse_range(snr_db, "snr_db"),
+        modulation,
+        adaptive=not without_daq,
+        bit_channel="awgn" if without_d_bcd else "d-bcd",
+        compensation=not without_ic,
+        device=device,
+    )
+    with training_progress(epochs, out / f"{name}.checkpoint.pt") as report:
+        splits = load_channels(data), load_channels(test, option="test")
+        model = train_invertible_codec("invcsinet", *splits, options, out, command, name, report)
+    print_model(model.card, out)
+
+
+def settings_of(num_latents: int, bits: str, labels: str) -> InvertibleSettings:
+    """Return the settings of a network.
+
+    Raises:
+        InvalidArgumentError: If there is no such network.
+    """
+    low, _, high = bits.partition(":")
+    try:
+        least, most = int(low), int(high or low)
+    except ValueError:
+        raise InvalidArgumentError(f"`bits` must be least:most, as 1:4; got {bits!r}.") from None
+    if not 1 <= least <= most <= MAX_BITS:
+        raise InvalidArgumentError(f"`bits` must be least:most in [1, {MAX_BITS}]; got {bits!r}.")
+    if num_latents % STEP or not STEP <= num_latents <= MAX_LATENTS:
+        wanted = f"a multiple of {STEP} in [{STEP}, {MAX_LATENTS}]"
+        raise InvalidArgumentError(f"`num_latents` of invcsinet must be {wanted}; got {num_latents}.")
+    return InvertibleSettings.model_validate({"num_latents": num_latents, "bits": (least, most), "labels": labels})

@@ -1,0 +1,153 @@
+"""Training of the invertible network on few channels: losses, ablations, what is saved."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from shared.channels import ChannelSet
+from shared.codecs import DecodeContext, EncodeContext, make_decoder, make_encoder
+from shared.codecs.invcsinet.codec import load_invertible
+from shared.errors import DataFileError, InvalidArgumentError
+from shared.experiments.commands.train_invertible import settings_of
+from shared.links.transition import transition_probability
+from shared.metrics import nmse
+from shared.model_files import InvertibleSettings, ModelFile, load_model
+from shared.rng import Randomness
+from shared.training.invertible import InvertibleOptions, _transitions
+from shared.training.loop import Epoch, Schedule
+from shared.training.train import train_invertible_codec
+
+SCHEDULE = Schedule(epochs=2, batch_size=30, learning_rate=2e-3, ema_decay=0.5, precision="float32")
+OPTIONS = InvertibleOptions(InvertibleSettings(num_latents=32, bits=(1, 2), labels="gray"), SCHEDULE)
+
+
+def split(indoor: ChannelSet) -> tuple[ChannelSet, ChannelSet]:
+    train = replace(indoor.part(0, 300), name="mine", sha256="1" * 64)
+    return train, replace(indoor.part(300, 360), name="other", sha256="2" * 64)
+
+
+def train(indoor: ChannelSet, folder: Path, options: InvertibleOptions, stop: int = 0) -> list[Epoch]:
+    seen: list[Epoch] = []
+
+    def report(done: int, total: int, epoch: Epoch | None) -> None:
+        if epoch:
+            seen.append(epoch)
+            if epoch.epoch == stop:
+                raise KeyboardInterrupt
+
+    train_invertible_codec("invcsinet", *split(indoor), options, folder, "the command", None, report)
+    return seen
+
+
+def trained(indoor: ChannelSet, folder: Path, **changes: Any) -> ModelFile:
+    train(indoor, folder, replace(OPTIONS, **changes))
+    return load_model(str(folder / "invcsinet.safetensors"))
+
+
+def weights(model: ModelFile, part: str) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in model.tensors.items() if part in name}
+
+
+def test_the_loss_falls_and_what_is_saved_says_how_it_came_to_be(indoor: ChannelSet, tmp_path: Path) -> None:
+    history = train(indoor, tmp_path, replace(OPTIONS, schedule=replace(SCHEDULE, epochs=6)))
+    assert history[-1].loss < 0.7 * history[0].loss
+    card = load_model(str(tmp_path / "invcsinet.safetensors")).card
+    assert (card.invertible, card.payload, card.links) == (OPTIONS.settings, "bits", ["ideal", "digital"])
+    assert (card.min_rate, card.max_rate, [point.rate for point in card.measured]) == (32, 64, [32, 64])
+    assert card.training is not None
+    assert (card.training.loss, card.training.samples_seen) == ("nmse + 0.1 mmd, bpsk at 0 ... 10 dB", 1800)
+    assert card.encoder_macs > 0
+    assert card.decoder_macs > card.encoder_macs  # the alignment network beside the inverse
+    manifest = json.loads((tmp_path / "invcsinet.manifest.json").read_text())
+    assert manifest["options"]["settings"]["num_latents"] == 32
+
+
+def test_an_interrupted_training_gives_the_weights_of_one_that_was_not(indoor: ChannelSet, tmp_path: Path) -> None:
+    train(indoor, tmp_path / "whole", OPTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        train(indoor, tmp_path / "parts", OPTIONS, stop=1)
+    with pytest.raises(DataFileError, match=r"is of another training: wanted .*adaptive"):
+        train(indoor, tmp_path / "parts", replace(OPTIONS, adaptive=False))
+    train(indoor, tmp_path / "parts", OPTIONS)
+    whole, parts = (load_model(str(tmp_path / part / "invcsinet.safetensors")) for part in ("whole", "parts"))
+    assert all(torch.equal(whole.tensors[name], parts.tensors[name]) for name in whole.tensors)
+
+
+def test_every_part_is_learned_and_what_an_ablation_leaves_out_stays(indoor: ChannelSet, tmp_path: Path) -> None:
+    first = replace(SCHEDULE, epochs=1)
+    whole = trained(indoor, tmp_path / "whole", schedule=first)
+    assert bool(weights(whole, "alignment.last.weight")["network.alignment.last.weight"].any())
+    assert bool(whole.tensors["network.aux_mean"].any())
+    steps = whole.tensors["network.quantizers.2.edges"].diff(dim=1)
+    assert not torch.allclose(steps, steps[:, :1].expand_as(steps))  # no longer uniform
+    without = trained(indoor, tmp_path / "ic", schedule=first, compensation=False)
+    assert not without.tensors["network.alignment.last.weight"].any()
+    assert not without.tensors["network.aux_mean"].any()
+    fixed = trained(indoor, tmp_path / "daq", schedule=first, adaptive=False)
+    for name, edges in weights(fixed, "edges").items():
+        steps = edges.diff(dim=1)
+        torch.testing.assert_close(steps, steps[:, :1].expand_as(steps), msg=name)
+    noisy = trained(indoor, tmp_path / "awgn", schedule=first, bit_channel="awgn")
+    assert noisy.card.training is not None
+    assert noisy.card.training.loss.endswith("without D-BCD")
+
+
+@pytest.mark.parametrize("losses", ["both", "mse", "mmd"])
+def test_an_ideal_training_leaves_quantiser_and_compensation_alone(
+    losses: str, indoor: ChannelSet, tmp_path: Path
+) -> None:
+    model = trained(indoor, tmp_path, ideal=True, losses=losses, schedule=replace(SCHEDULE, epochs=1))
+    assert not model.tensors["network.alignment.last.weight"].any()
+    assert not model.tensors["network.aux_mean"].any()
+    assert model.card.training is not None
+    assert model.card.training.loss.endswith(", ideal")
+    assert any(bool(tensor.any()) for tensor in weights(model, "convs.3.weight").values())
+
+
+def test_a_trained_model_inverts_and_sends_what_its_card_says(indoor: ChannelSet, tmp_path: Path) -> None:
+    model = trained(indoor, tmp_path)
+    network, h = load_invertible(model), split(indoor)[1].h
+    x = torch.view_as_real(h[:, 0]).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        y, z = network.invertible(x)
+        error = (network.invertible.inverse(y, z) - x).norm() / x.norm()
+    assert float(error) <= 1e-5
+    snr_db, sequence = np.zeros(len(h), dtype=np.float32), np.arange(len(h))
+    payload = make_encoder(model, torch.device("cpu")).encode(
+        h, EncodeContext(64, snr_db, Randomness(1, np.zeros(len(h), dtype=np.int64), sequence))
+    )
+    h_hat = make_decoder(model, torch.device("cpu")).decode(payload, DecodeContext(64, snr_db)).h_hat
+    measured = next(point.nmse_db for point in model.card.measured if point.rate == 64)
+    assert float(10 * nmse(h_hat, h).mean().log10()) == pytest.approx(measured, abs=0.01)
+
+
+@pytest.mark.parametrize("labels", ["natural", "gray"])
+def test_transitions_are_between_points_whatever_their_labels(labels: str) -> None:
+    settings = InvertibleSettings.model_validate({"num_latents": 32, "bits": (2, 2), "labels": labels})
+    found = _transitions(2, replace(OPTIONS, settings=settings))
+    assert found.shape == (11, 4, 4)
+    by_label = transition_probability(2, 0.0, "bpsk").matrix
+    of_point = [0, 1, 3, 2] if labels == "gray" else [0, 1, 2, 3]
+    for i, a in enumerate(of_point):
+        for j, b in enumerate(of_point):
+            assert float(found[0, i, j]) == pytest.approx(by_label[a, b], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("num_latents", "bits", "sentence"),
+    [
+        (33, "1:4", r"`num_latents` of invcsinet must be a multiple of 16 in \[16, 2032\]; got 33"),
+        (32, "x", "`bits` must be least:most, as 1:4; got 'x'"),
+        (32, "4:1", r"`bits` must be least:most in \[1, 8\]; got '4:1'"),
+        (32, "0", r"`bits` must be least:most in \[1, 8\]; got '0'"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(num_latents: int, bits: str, sentence: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=sentence):
+        settings_of(num_latents, bits, "gray")
