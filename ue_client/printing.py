@@ -54,6 +54,8 @@ def print_tallies(title: str, rows: list[Row], settings: Settings) -> None:
     """Print one row a codec and SNR; UEs only of a fleet, and other counts only where there is something to count."""
     table = Table(title=title, box=SIMPLE, padding=0)
     rare = {"ues", "fallbacks", "erased", "crc_failed", "refined", "refused", "retries"}
+    if rows[0]["refinement"] != "never":
+        rare.remove("refined")  # none refined is what the reader wants to know
     shown = [name for name in _COLUMNS if name not in rare or any(row.get(name) for row in rows)]
     for name in shown:
         table.add_column(_COLUMNS[name], justify="left" if name == "codec" else "right", no_wrap=True)

@@ -12,6 +12,7 @@ from bs_server.store import ReportFilter, Store
 from shared.errors import InvalidArgumentError
 from shared.model_files import CodecCard
 from shared.refinement import RefinerCard
+from shared.refinement.label import parse_refinement
 from shared.summary import GroupColumn
 
 
@@ -58,7 +59,8 @@ def _report_filter(
     cnr_db: Annotated[float | None, Query(description="SNR of the estimator's pilots.")] = None,
     refinement: Annotated[str | None, Query(examples=["never"])] = None,
 ) -> ReportFilter:
-    return ReportFilter(session, codec, link, ue_id, rate, snr_db, estimator, cnr_db, refinement)
+    label = None if refinement is None else str(parse_refinement(refinement))
+    return ReportFilter(session, codec, link, ue_id, rate, snr_db, estimator, cnr_db, label)
 
 
 def _group_by(

@@ -35,7 +35,8 @@ def run_sweep(
         missing = [point for point in points if point.key not in finished]
         if not missing:
             continue
-        label = f"{series.channels.name}, {series.model.card.name}, {series.rate} bits, {series.link}"
+        card = series.model.card
+        label = f"{series.channels.name}, {card.name}, {series.rate} {card.payload}, {series.link}"
         label += "" if series.refiner is None else f", {series.refinement}"
         progress(done, label)
         for point, row in measure(series, missing):

@@ -18,6 +18,7 @@ from shared.summary import Cell
 
 Row = dict[str, Cell]
 DIMENSIONS = ("model", "bits", "link", "estimation", "refining", "downlink")  # columns that name a line or a panel
+BY_LENGTH = ("rate", "channel_uses_per_report")  # abscissas that say how long a report is
 FACETS = ("estimation", "link", "bits")  # the order in which they get panels of their own
 MOST_LINES = 8  # of a panel: more are not told apart
 MOST_BLOCKS = 4  # panels one below the other
@@ -57,7 +58,14 @@ class Abscissa:
 
 
 def plot_lines(
-    rows: Sequence[Row], x: Abscissa, panels: Sequence[Panel], title: str, path: Path, facets: tuple[str, ...] = ()
+    rows: Sequence[Row],
+    x: Abscissa,
+    panels: Sequence[Panel],
+    title: str,
+    path: Path,
+    facets: tuple[str, ...] = (),
+    *,
+    split: bool = True,
 ) -> list[Path]:
     """Draw one row of panels for each value of the facets, one line for each combination of the rest.
 
@@ -68,14 +76,15 @@ def plot_lines(
         title: Title; what all rows have in common is added.
         path: .png to write, an .svg beside it; further pictures get a number.
         facets: `DIMENSIONS` that get panels of their own in any case.
+        split: Whether `FACETS` do where there would be too many lines.
 
     Returns:
         The .png files.
     """
-    names = [name for name in DIMENSIONS if name in rows[0] and not (name == "bits" and x.column == "rate")]
+    names = [name for name in DIMENSIONS if name in rows[0] and not (name == "bits" and x.column in BY_LENGTH)]
     varying = [name for name in names if len({row[name] for row in rows}) > 1]
     facets = tuple(name for name in facets if name in varying)
-    for name in FACETS:
+    for name in FACETS if split else ():
         in_panel = [key for key in varying if key not in facets]
         if name in in_panel and len({_words(row, in_panel) for row in rows}) > MOST_LINES:
             facets = (*facets, name)
@@ -167,10 +176,11 @@ def _finish(ax: Any, x: str, panel: Panel, rows: Sequence[Row]) -> None:
         points = sorted({number(row[x]): number(row[panel.perfect]) for row in rows}.items())
         ax.plot(*zip(*points, strict=True), color="black", linewidth=1, linestyle=(0, (1, 1)), label="perfect CSI")
     if panel.scale == "log" and not any(number(row[panel.value]) > 0 for row in rows):
-        ax.text(0.5, 0.5, "none seen", transform=ax.transAxes, ha="center", va="center", color="gray")
+        said = "no bits" if all(row[panel.value] is None for row in rows) else "none seen"
+        ax.text(0.5, 0.5, said, transform=ax.transAxes, ha="center", va="center", color="gray")
     ax.set(ylabel=panel.label, yscale=panel.scale)
     ax.grid(visible=True, which="major", alpha=0.35)
-    if x == "rate":
+    if x in BY_LENGTH:
         ax.set_xscale("log", base=2)
         ax.xaxis.set_minor_locator(NullLocator())
     measured = sorted({number(row[x]) for row in rows})

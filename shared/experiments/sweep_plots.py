@@ -12,6 +12,7 @@ from shared.experiments.sweep_lines import Abscissa, Panel, Row, number, plot_li
 
 SNR = Abscissa("snr_db", "feedback SNR, Es/N0 (dB)")
 RATE = Abscissa("rate", "information bits of a report")
+CHANNEL_USES = Abscissa("channel_uses_per_report", "channel uses of a report")  # where there are symbols beside bits
 NMSE = Panel("NMSE (dB)", "nmse_mean_db", "nmse_ci95_low_db", "nmse_ci95_high_db")
 BLER = Panel("feedback BLER", "bler_value", "bler_ci95_low", "bler_ci95_high", "log")
 
@@ -28,12 +29,13 @@ _NAME = re.compile(r"(?P<begin>downlink_(?P<snr_db>[^_]+)db(_(?P<num_ue>\d+)ue)?
 CODED = _of_downlink("coded downlink BLER", "bler_coded", "log")
 
 
-def plot_sweep(rows: Sequence[Row], folder: Path) -> list[Path]:
+def plot_sweep(rows: Sequence[Row], folder: Path, *, one_panel: bool = False) -> list[Path]:
     """Draw what there is to draw, one picture a data set and kind.
 
     Args:
         rows: Rows of a sweep.
         folder: Where ``snr-DATA``, ``rate-DATA`` and ``downlink-DATA`` go, .png and .svg each.
+        one_panel: Whether links and rates share a panel however many they are: a sweep at equal channel uses.
 
     Returns:
         The .png files.
@@ -41,16 +43,22 @@ def plot_sweep(rows: Sequence[Row], folder: Path) -> list[Path]:
     written = []
     for data in dict.fromkeys(str(row["data"]) for row in rows):
         of_data = _described([row for row in rows if row["data"] == data])
-        written += plot_lines(of_data, SNR, (NMSE, BLER), data, folder / f"snr-{data}.png")
-        if len({row["rate"] for row in of_data}) > 1:
+        split = not one_panel
+        written += plot_lines(of_data, SNR, (NMSE, BLER), data, folder / f"snr-{data}.png", split=split)
+        analog = any(str(row["link"]).startswith("analog") for row in of_data)
+        x = CHANNEL_USES if analog else RATE
+        if len({row[x.column] for row in of_data}) > 1:
             best = max(number(row["snr_db"]) for row in of_data)
             at_best = [row for row in of_data if row["snr_db"] == best]
-            written += plot_lines(at_best, RATE, (NMSE,), f"{data}, SNR {best:g} dB", folder / f"rate-{data}.png")
+            title, path = f"{data}, SNR {best:g} dB", folder / f"rate-{data}.png"
+            written += plot_lines(at_best, x, (NMSE,), title, path, split=split)
         downlink = [one for row in of_data for one in _by_downlink(row)]
         if downlink:
             coded = any(row.get("bler_coded_value") is not None for row in downlink)
             panels = (*DOWNLINK, CODED) if coded else DOWNLINK
-            written += plot_lines(downlink, SNR, panels, data, folder / f"downlink-{data}.png", ("downlink",))
+            written += plot_lines(
+                downlink, SNR, panels, data, folder / f"downlink-{data}.png", ("downlink",), split=split
+            )
     return written
 
 

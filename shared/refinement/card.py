@@ -26,6 +26,9 @@ REFINER_ZOO = Path(__file__).parents[1] / "zoo" / "refiners"
 RefinerKind = Literal["residual", "generative"]
 
 
+NAME_PATTERN = "^[a-z0-9][a-z0-9.-]*$"  # a label names it
+
+
 class MeasuredGain(BaseModel):
     """What refinement did to the test split at one SNR of the feedback link with one number of steps."""
 
@@ -51,7 +54,7 @@ class RefinerCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern="^[a-z0-9][a-z0-9.-]*$", description="Name of the refiner, and of its file.")
+    name: str = Field(pattern=NAME_PATTERN, description="Name of the refiner, and of its file.")
     kind: RefinerKind = Field(description="Key in `shared.refinement.REFINERS`.")
     title: str
     source: str
@@ -130,8 +133,11 @@ def load_refiner(name_or_path: str, option: str = "refiner") -> RefinerFile:
     card_path = path.with_suffix(".card.json")
     try:
         card = RefinerCard.model_validate_json(card_path.read_bytes())
-    except (OSError, ValidationError) as error:
+    except OSError as error:
         raise DataFileError(f"`{card_path}` is not the card of a refiner: {error}") from error
+    except ValidationError as error:
+        lacking = ", ".join(sorted({str(one["loc"][0]) for one in error.errors() if one["loc"]})[:5])
+        raise DataFileError(f"`{card_path}` is not the card of a refiner: see its {lacking}.") from error
     digest = sha256_of(path)
     if digest != card.sha256:
         raise DataFileError(f"`{path}` is not the file of its card: SHA-256 {card.sha256} wanted, {digest} found.")

@@ -16,15 +16,21 @@ def load_refiners(further: Sequence[str], models: Mapping[str, CsiShape]) -> lis
         models: Model digest -> shape of its channel, of every model that is held.
 
     Returns:
-        The refiners. One that ships for a model of another digest is left out: it was trained behind other outputs.
+        The refiners. One that ships for a model of another digest is left out: it was trained behind other outputs;
+        and one whose weights are given by hand under its name, with figures of this machine say.
 
     Raises:
         DataFileError: If a file cannot be used, one of ``further`` refines no model that is held, or two have one name.
     """
     shipped = [load_refiner(name) for name in refiner_names() if name not in further]
-    refiners = [refiner for refiner in shipped if refiner.card.codec_sha256 in models]
-    for name in further:
-        refiner = load_refiner(name)
+    by_hand = [load_refiner(name) for name in further]
+    known = {(refiner.card.name, refiner.card.sha256) for refiner in by_hand}
+    refiners = [
+        refiner
+        for refiner in shipped
+        if refiner.card.codec_sha256 in models and (refiner.card.name, refiner.card.sha256) not in known
+    ]
+    for name, refiner in zip(further, by_hand, strict=True):
         if refiner.card.codec_sha256 not in models:
             model = f"model {refiner.card.codec}, {refiner.card.codec_sha256[:12]}..."
             raise DataFileError(f"`refiner` must refine a model that is held; {name} refines {model}, which is not.")
@@ -61,7 +67,7 @@ def choose_refiner(
     names = ", ".join(held) or "none"
     if not held or (label.refiner is not None and label.refiner not in held):
         wanted = f"must be by a refiner that the base station holds for model {codec}, {names}"
-        how = "It would hold it when started with `csi-bs serve --refiner FILE`."
+        how = "It would hold it when started with `csi-bs serve --refiner FILE`; a sweep, with `refiners`."
         raise ModelMismatchError(f"`refinement` {wanted}; got {str(label)!r}. {how}")
     if label.refiner is None and len(held) > 1:
         raise InvalidArgumentError(f"`refinement` must say by-NAME, of {names}, behind model {codec}; got {label!s}.")

@@ -2,7 +2,7 @@
 
     never    none
     always   all, in N steps
-    snr      those with SNR >= X, in N steps: noise of the feedback link hides what a refiner could find
+    snr      those with SNR >= X, in N steps; where a refiner gains most at low SNR, as behind `klt`, take `gain`
     gain     by the refiner's card, whose table was measured over SNR for some numbers of steps:
 
              gain(snr, n) = NMSE before - NMSE after, dB        linear between the measured SNRs, the nearest beyond

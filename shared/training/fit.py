@@ -143,8 +143,10 @@ def require_splits(train: ChannelSet, test: ChannelSet) -> None:
     Raises:
         InvalidArgumentError: If it is the same file or of another shape.
     """
-    if train.shape != test.shape or train.sha256 == test.sha256:
-        raise InvalidArgumentError(f"`test` must be another file of shape {train.shape}; got {test.shape}.")
+    if train.sha256 == test.sha256:
+        raise InvalidArgumentError(f"`test` must be another file than `data`; both hold {test.identity}.")
+    if train.shape != test.shape:
+        raise InvalidArgumentError(f"`test` must hold {train.shape}, as `data` does; got {test.shape}.")
 
 
 def save_codec(

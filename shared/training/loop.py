@@ -54,7 +54,11 @@ class Schedule:
         for name, low in (("epochs", 1), ("batch_size", 2)):
             if getattr(self, name) < low:
                 raise InvalidArgumentError(f"`{name}` must be at least {low}; got {getattr(self, name)}.")
-        if not 0 < self.final_learning_rate <= self.learning_rate < 1:
+        if not 0 < self.learning_rate < 1:
+            raise InvalidArgumentError(f"`learning_rate` must be in (0, 1); got {self.learning_rate:g}.")
+        if not 0 <= self.ema_decay < 1:
+            raise InvalidArgumentError(f"`ema_decay` must be in [0, 1); got {self.ema_decay:g}.")
+        if not 0 < self.final_learning_rate <= self.learning_rate:
             wanted = f"in [`final_learning_rate` = {self.final_learning_rate:g}, 1)"
             raise InvalidArgumentError(f"`learning_rate` must be {wanted}; got {self.learning_rate:g}.")
         if not 0 <= self.seed < LARGEST_SEED:

@@ -47,7 +47,7 @@ def codecs_show(
         typer.echo(card.model_dump_json(indent=2))
         return
     print_card(card.name, card.model_dump(exclude={"measured"}))
-    table = Table(title="NMSE, ideal link")
+    table = Table(title="NMSE, ideal link" if card.payload == "bits" else "NMSE, AWGN at 80 dB")
     table.add_column(card.payload, justify="right")
     table.add_column("NMSE, dB", justify="right")
     for point in card.measured:

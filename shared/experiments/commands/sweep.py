@@ -69,6 +69,9 @@ def sweep(
         else:
             _print(plan, rows, out, matrix)
             typer.echo("\n".join(str(path) for path in written))
+    if plan is not None and not plan.points:
+        typer.echo("csi-lab: nothing was measured: every combination of the grid was left out.", err=True)
+        raise typer.Exit(1)
     if interrupted:
         state = f"{len(rows)} of {len(plan.points)} points are kept" if plan else "models that are finished are kept"
         typer.echo(f"csi-lab: interrupted; {state} in {out}. The same command goes on.", err=True)
@@ -84,7 +87,7 @@ def _write(plan: "Plan", rows: "list[Row]", out: Path, matrix: bool) -> list[Pat
     written = write_tables(plan, rows, out, command_line())
     if not rows:
         return written
-    written += plot_sweep(rows, out)
+    written += plot_sweep(rows, out, one_panel=plan.file.channel_uses is not None)
     if matrix:
         write_csv(out / "matrix.csv", matrix_rows(plan, rows))
         written.append(out / "matrix.csv")
@@ -150,7 +153,7 @@ def _key(row: "Row") -> dict[str, str]:
     return {
         "data": str(row["data"]),
         "codec": str(row["codec"]),
-        "rate": f"{row['rate']} bits",
+        "rate": f"{row['rate']} {'symbols' if str(row['link']).startswith('analog') else 'bits'}",
         "link": str(row["link"]),
         "estimate": f"{row['estimator']}{cnr}",
         "refinement": str(row["refinement"]),
@@ -161,7 +164,7 @@ def _key(row: "Row") -> dict[str, str]:
 def _matrix_table(title: str, cells: "list[Row]") -> Table:
     tested = list(dict.fromkeys(str(cell["data"]) for cell in cells))
     table = Table(title=f"NMSE in dB, {title}", box=SIMPLE)
-    for name in ("codec", "bits", "trained on", *tested):
+    for name in ("codec", "rate", "trained on", *tested):
         table.add_column(name, justify="left" if name in ("codec", "trained on") else "right")
     lines: dict[tuple[str, str, str], dict[str, str]] = {}
     for cell in cells:

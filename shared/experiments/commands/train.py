@@ -169,9 +169,12 @@ def parse_prefixes(text: str) -> tuple[int, ...]:
         InvalidArgumentError: If they are no whole numbers.
     """
     try:
-        return tuple(int(part) for part in text.split(",") if part.strip())
+        lengths = tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
-        raise InvalidArgumentError(f"`prefixes` must be whole numbers, as 4,8,12,16; got {text!r}.") from None
+        lengths = (0,)
+    if min(lengths, default=1) < 1:
+        raise InvalidArgumentError(f"`prefixes` must be whole numbers from 1 on, as 4,8,12,16; got {text!r}.")
+    return lengths
 
 
 def _refuse_options(context: typer.Context, names: tuple[str, ...], wanted: str, found: str) -> None:

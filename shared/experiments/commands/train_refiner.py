@@ -1,6 +1,7 @@
 """`csi-lab train-refiner`: train a refiner behind any codec."""
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -58,6 +59,7 @@ def train_refiner(
     from shared.codecs import load_codec  # noqa: PLC0415
     from shared.experiments.commands.training_progress import training_progress  # noqa: PLC0415
     from shared.refinement import save_refiner  # noqa: PLC0415
+    from shared.refinement.card import NAME_PATTERN  # noqa: PLC0415
     from shared.training.jscc import require_device  # noqa: PLC0415
     from shared.training.jscc_presets import UNETS  # noqa: PLC0415
     from shared.training.loop import Schedule, samples_seen  # noqa: PLC0415
@@ -67,6 +69,8 @@ def train_refiner(
     from shared.training.refiner_file import as_refiner_file  # noqa: PLC0415
 
     command = command_line()
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InvalidArgumentError(f"`name` must be lower-case letters, digits, dots and hyphens; got {name!r}.")
     path = out / f"{name}.safetensors"
     require_replaceable(path, command, overwrite)
     require_device(device)

@@ -98,6 +98,7 @@ def test_every_refusal_is_a_problem_and_documented_as_such(
         ("/v1/metrics/summary.csv?interval_s=2", "`interval_s` is no parameter of /v1/metrics/summary.csv; "),
         ("/v1/reports.csv?limit=5", "`limit` is no parameter of /v1/reports.csv; there are: session, codec, link, "),
         ("/v1/health/live?verbose=1", "`verbose` is no parameter of /v1/health/live; there are: none."),
+        ("/v1/reports?refinement=bogus", "`refinement` must be one of never, always, snr, gain"),
         ("/v1/reports?snr_db=5&snr_db=10", "`snr_db` must be given once; got 5, 10."),
     ],
 )

@@ -103,6 +103,21 @@ def test_more_lines_than_are_told_apart_get_panels_and_pictures_of_their_own(
     assert len(legend(drawn["snr-data.png"])) == 4 <= MOST_LINES
 
 
+def test_symbols_beside_bits_share_a_panel_over_channel_uses(tmp_path: Path, drawn: dict[str, Figure]) -> None:
+    def row_of(row: Row) -> Row:
+        analog = row["link"] == "link-0"
+        length = {"link": "analog", "rate": 16, "bler_value": None} if analog else {"rate": 64}
+        return {**row, **length, "channel_uses_per_report": 16.0 if analog else 32.0}
+
+    rows = [row_of(row) for row in rows_of(3, [64], 4, [None])]
+    plot_sweep(rows, tmp_path, one_panel=True)
+    assert len(legend(drawn["snr-data.png"])) == 12 > MOST_LINES
+    assert len(drawn["snr-data.png"].axes) == 2
+    assert drawn["rate-data.png"].axes[0].get_xlabel() == "channel uses of a report"
+    plot_sweep([row for row in rows if row["link"] == "analog"], tmp_path)
+    assert [text.get_text() for text in drawn["snr-data.png"].axes[1].texts] == ["no bits"]
+
+
 def test_the_matrix_has_a_map_a_codec_and_rate_with_its_numbers(tmp_path: Path, drawn: dict[str, Figure]) -> None:
     cells: list[Row] = [
         {"family": family, "rate": rate, "trained_on": trained, "data": tested, "nmse_mean_db": value}

@@ -78,6 +78,11 @@ def test_files_are_held_beside_the_shipped_refiners_of_held_models(
     path = str(tmp_path / "mine.safetensors")
     assert [refiner.card.name for refiner in load_refiners([path], HELD)] == ["shipped", "mine"]
     assert [refiner.card.name for refiner in load_refiners(["shipped"], HELD)] == ["shipped"]
+    again = load_refiners(["shipped"], HELD)[0]
+    measured = RefinerFile(again.card.model_copy(update={"measured": [POINT]}), again.tensors)
+    save_refiner(measured, tmp_path / "again")  # its figures, of this machine, take the place of the shipped ones
+    (held,) = load_refiners([str(tmp_path / "again" / "shipped.safetensors")], HELD)
+    assert held.card.measured == [POINT]
 
 
 def test_a_file_that_refines_no_held_model_is_refused(untrained_refiner: MakeRefiner, tmp_path: Path) -> None:

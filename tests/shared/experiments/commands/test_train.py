@@ -172,6 +172,7 @@ def test_options_of_the_other_family_of_networks_are_refused(files: list[str], t
         (["rd-jscc", "--num-latents", "4"], "must be csinet, crnet for --num-latents; got rd-jscc"),
         (["rd-jscc", "--encoder-layers", "3"], "`encoder_layers` must be 2 or 4; got 3"),
         (["rd-jscc", "--prefixes", "4,x"], "`prefixes` must be whole numbers"),
+        (["rd-jscc", "--prefixes", "0,16"], "`prefixes` must be whole numbers from 1 on, as 4,8,12,16; got '0,16'"),
         (["rd-jscc", "--prefixes", "4,8"], "`prefixes` must increase to num_symbols, 16"),
         (["rd-jscc", "--size", "large"], "`size` of rd-jscc must be small"),
         (["rd-jscc", "--snr-db", "x"], "`snr_db` must be lowest:highest"),

@@ -57,6 +57,11 @@ def test_a_refiner_is_trained_listed_and_shown(
     assert [(p.snr_db, p.num_steps, p.nmse_db) for p in again.measured] == [
         (p.snr_db, p.num_steps, p.nmse_db) for p in card.measured
     ]
+    beside = CliRunner().invoke(app, [*measure, "--codec", "klt", "--measured", "4", "--out", str(tmp_path / "again")])
+    assert beside.exit_code == 0, beside.output
+    assert load_refiner(str(tmp_path / "again" / "mine.safetensors")).card.sha256 == card.sha256
+    nowhere = ["refiners", "measure", "rd-klt", "--codec", "klt", "--test", str(tmp_path / "other.npz")]
+    assert "`out` must say where the card of a shipped" in str(CliRunner().invoke(app, nowhere).exception)
     other = CliRunner().invoke(app, [*measure, "--codec", "csinet"])
     assert "`codec` of refiner mine must be klt; got csinet" in str(other.exception)
     monkeypatch.setattr(sys, "argv", ["csi-lab", *words, "--seed", "2"])
@@ -76,6 +81,11 @@ def test_what_ships_is_listed() -> None:
 @pytest.mark.parametrize(
     ("more", "error", "sentence"),
     [
+        (
+            ["--name", "Foo_Bar"],
+            InvalidArgumentError,
+            "`name` must be lower-case letters, digits, dots and hyphens; got 'Foo_Bar'",
+        ),
         (["--noise", "stopped"], InvalidArgumentError, "`noise` of a generative refiner must be cosine; got stopped"),
         (["--codec", "nope"], DataFileError, "`codec` must be a model of the zoo"),
         (["--rate", "1"], InvalidArgumentError, "`rate` of codec klt must be"),
