@@ -18,6 +18,7 @@ from shared.experiments.demo import start_base_station
 POLICIES = (
     ("never", 256),
     ("always", 4096),
+    ("always", 256),
     ("always", 64),
     ("snr:from-8", 4096),
     ("gain", 4096),
@@ -33,21 +34,27 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=16)
     parser.add_argument("--snr-db", type=float, default=5)
     parser.add_argument("--duration-s", type=float, default=10)
+    parser.add_argument("--turns", type=int, default=3, help="each policy once in each")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    rows = []
-    for label, limit in POLICIES:
-        with tempfile.TemporaryDirectory() as folder:
-            rows.append(measure(arguments, label, limit, Path(folder)))
-        print(rows[-1])  # noqa: T201  (a command)
+    loads: list[list[Any]] = [[] for _ in POLICIES]
+    for _ in range(arguments.turns):
+        for of_policy, (label, limit) in zip(loads, POLICIES, strict=True):
+            with tempfile.TemporaryDirectory() as folder:
+                of_policy.append(measure(arguments, label, limit, Path(folder)))
+            print(label, limit, of_policy[-1])  # noqa: T201  (a command)
+    rows = [
+        {"refine": label, "refine_queue_reports": limit, "loads": of_policy}
+        for of_policy, (label, limit) in zip(loads, POLICIES, strict=True)
+    ]
     command = f"python -m {__spec__.name} {' '.join(sys.argv[1:])}" if __spec__ else ""
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "refinement_load.json"
     path.write_text(json.dumps({"command": command, "rows": rows}, indent=2) + "\n")
 
 
-def measure(arguments: argparse.Namespace, label: str, limit: int, folder: Path) -> dict[str, Any]:
-    """Return the row of a policy."""
+def measure(arguments: argparse.Namespace, label: str, limit: int, folder: Path) -> Any:
+    """Return what `csi-ue load` measures of a policy."""
     station = start_base_station(folder, ["--refine-queue-reports", str(limit)])
     try:
         command = [sys.executable, "-m", "ue_client", "load", "--bs", f"127.0.0.1:{station.grpc_port}", "--json"]
@@ -57,7 +64,7 @@ def measure(arguments: argparse.Namespace, label: str, limit: int, folder: Path)
         load = subprocess.run([*command, "--refine", label], capture_output=True, text=True, check=True)  # noqa: S603
     finally:
         station.stop()
-    return {"refine": label, "refine_queue_reports": limit, "load": json.loads(load.stdout)}
+    return json.loads(load.stdout)
 
 
 if __name__ == "__main__":

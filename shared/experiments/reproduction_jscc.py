@@ -1,6 +1,6 @@
-"""The section of `docs/reproduction.md` on RD-JSCC: read from two sweeps, the refiners' cards and their cost.
+"""The section of `docs/reproduction.md` on RD-JSCC: read from sweeps, the refiners' cards and their cost.
 
-benchmarks/results/rd_jscc: hard.csv, easy.csv (`csi-lab sweep`), models/*.card.json,
+benchmarks/results/rd_jscc: hard.csv, easy.csv, prefixes.csv (`csi-lab sweep`), models/*.card.json,
 refiners/*.card.json, jscc_cost.json, refinement_load.json
 """
 
@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from shared.experiments.reproduction_jscc_plot import plot_jscc
 from shared.experiments.reproduction_tables import markdown_table
 
 Row = dict[str, str]
 
-NUM_SYMBOLS = 16  # what a report takes of the uplink, whatever it is made of
+CHANNELS = {"Hard channel, UMi NLOS": "hard", "Easy channel, indoor open office": "easy"}  # title -> sweep
 
 
 def jscc_section(folder: Path, text: str) -> str:
@@ -29,9 +30,9 @@ def jscc_section(folder: Path, text: str) -> str:
     cards = [json.loads(path.read_text()) for path in sorted((folder / "refiners").glob("*.card.json"))]
     parts = ["## RD-JSCC: analog joint source-channel coding, refined by residual diffusion", "", text, ""]
     parts += [_training([*models, *cards])]
-    for title, file in (("Hard channel, UMi NLOS", "hard"), ("Easy channel, indoor open office", "easy")):
-        with (folder / f"{file}.csv").open(newline="") as stream:
-            rows = [row for row in csv.DictReader(stream) if float(row["channel_uses_per_report"]) == NUM_SYMBOLS]
+    parts += ["![NMSE and downlink BLER over the uplink SNR](images/rd_jscc.png)", ""]
+    for title, file in CHANNELS.items():
+        rows = _read(folder, file)
         command = f"csi-lab sweep rd_jscc_{file}.toml"
         reports = rows[0]["num_reports"]
         for data in dict.fromkeys(row["data"] for row in rows):
@@ -41,9 +42,29 @@ def jscc_section(folder: Path, text: str) -> str:
             parts += [_over_snr(of_data, "nmse_mean_db")]
             parts += ["Downlink BLER at 10 dB (uncoded QPSK, MRT) of the same reports:", ""]
             parts += [_over_snr(of_data, "downlink_10db_bler_value")]
+    rows = _read(folder, "prefixes")
+    parts += ["One model for several rates (Matryoshka), indoor open office: NMSE in dB over the uplink SNR, "]
+    parts += [f"{rows[0]['num_reports']} reports a point (`csi-lab sweep rd_jscc_prefixes.toml`):", ""]
+    parts += [_over_snr(rows, "nmse_mean_db")]
     parts += ["Steps of the sampler: NMSE in dB before and after, on the card of each refiner:", "", _steps(cards)]
     parts += [_load(load), _cost(cost)]
     return "\n".join(parts)
+
+
+def draw_jscc(folder: Path, path: Path) -> None:
+    """Draw the two sweeps of the section; of the hard one what was tested on UMi NLOS.
+
+    Args:
+        folder: As of `jscc_section`.
+        path: PNG to write.
+    """
+    rows_of = {title: _read(folder, file) for title, file in CHANNELS.items()}
+    plot_jscc({title: [row for row in rows if row["data"] == rows[0]["data"]] for title, rows in rows_of.items()}, path)
+
+
+def _read(folder: Path, file: str) -> list[Row]:
+    with (folder / f"{file}.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def _training(cards: Sequence[dict[str, Any]]) -> str:
@@ -71,7 +92,12 @@ def _over_snr(rows: Sequence[Row], column: str) -> str:
         values = lines.setdefault((name, row["rate"], row["link"]), {})
         values[float(row["snr_db"])] = _figure(row[column], column)
     cells = [
-        (name, f"{rate} {'symbols' if link.startswith('analog') else 'bits'}", f"`{link}`", *(of[snr] for snr in snrs))
+        (
+            name,
+            f"{rate} {'symbols' if link.startswith('analog') else 'bits'}",
+            f"`{link}`",
+            *(of.get(snr, "-") for snr in snrs),
+        )
         for (name, rate, link), of in lines.items()
     ]
     return markdown_table(("codec", "report", "link", *(f"{snr:g} dB" for snr in snrs)), cells)
@@ -90,7 +116,9 @@ def _steps(cards: Sequence[dict[str, Any]]) -> str:
     for card in cards:
         measured = card["measured"]
         coarse = {point["snr_db"]: point["nmse_coarse_db"] for point in measured}
+        scaled = {p["snr_db"]: p["nmse_scaled_db"] for p in measured if p.get("nmse_scaled_db") is not None}
         rows.append((f"{card['name']}, abar_N = {card['final_abar']:g}", "none", "-", *_cells(coarse, snrs)))
+        rows.append(("", "none, times one number", "-", *_cells(scaled, snrs)))
         for num_steps in sorted({point["num_steps"] for point in measured}):
             points = [point for point in measured if point["num_steps"] == num_steps]
             after = {point["snr_db"]: point["nmse_db"] for point in points}
@@ -104,17 +132,20 @@ def _cells(values: dict[float, float], snrs: Sequence[float]) -> list[str]:
 
 def _load(load: dict[str, Any]) -> str:
     """Return the table of policies under load."""
-    rows = [
-        (
-            f"`{row['refine']}`",
-            str(row["refine_queue_reports"]),
-            f"{row['load']['reports_per_s']:.0f}",
-            f"{row['load']['p50_ms']:.0f} / {row['load']['p99_ms']:.0f}",
-            f"{row['load']['num_refined'] / row['load']['num_reports']:.2f}",
+    rows = []
+    for row in load["rows"]:
+        by_rate = sorted(row["loads"], key=lambda turn: float(turn["reports_per_s"]))
+        median, rates = by_rate[len(by_rate) // 2], [f"{turn['reports_per_s']:.0f}" for turn in by_rate]
+        rows.append(
+            (
+                f"`{row['refine']}`",
+                str(row["refine_queue_reports"]),
+                f"{median['reports_per_s']:.0f} ({rates[0]} ... {rates[-1]})",
+                f"{median['p50_ms']:.0f} / {median['p99_ms']:.0f}",
+                f"{median['num_refined'] / median['num_reports']:.2f}",
+            )
         )
-        for row in load["rows"]
-    ]
-    head = ("--refine", "--refine-queue-reports", "reports/s", "p50 / p99, ms", "share refined")
+    head = ("--refine", "--refine-queue-reports", "reports/s, median (all)", "p50 / p99, ms", "share refined")
     return "\n".join([f"A base station under load (`{load['command']}`):", "", markdown_table(head, rows)])
 
 

@@ -135,4 +135,4 @@ def _load_unet(card: RefinerCard, tensors: dict[str, Tensor]) -> UNet:
         raise DataFileError(f"weights of refiner {card.name} must be finite; they are not.")
     what = f"refiner {card.name} is no U-Net of its card's settings"
     unet = load_network(lambda: make_unet(card), tensors, "network.unet.", what)
-    return unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # 1.5 times as fast
+    return unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # up to 1.9 times as fast

@@ -196,7 +196,9 @@ def load_half(model: ModelFile, half: str) -> nn.Module:
     build = JsccEncoderNetwork if half == "encoder" else JsccDecoderNetwork
     what = f"model {model.card.name} is no {half} of its card's settings"
     network: nn.Module = load_network(lambda: build(settings), model.tensors, f"network.{half}.", what)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # 1.6 times as fast
+    if half == "decoder":  # up to 1.6 times as fast; the encoders are not
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def _reconstruction(h_hat: Tensor) -> Reconstruction:

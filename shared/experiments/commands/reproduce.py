@@ -39,7 +39,8 @@ def networks(
 def page(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if the page is not up to date.")] = False,
 ) -> None:
-    """Write docs/reproduction.md from benchmarks/results."""
+    """Write docs/reproduction.md and its picture from benchmarks/results."""
+    from shared.experiments.reproduction_jscc import draw_jscc  # noqa: PLC0415
     from shared.experiments.reproduction_page import PAGE, RESULTS, render  # noqa: PLC0415
 
     if not RESULTS.is_dir():
@@ -49,4 +50,5 @@ def page(
         raise DataFileError(f"`{PAGE}` is not what `csi-lab reproduce page` writes.")
     if not check:
         PAGE.write_text(text)
+        draw_jscc(RESULTS / "rd_jscc", PAGE.parent / "images" / "rd_jscc.png")
     typer.echo(f"{PAGE}: {text.count(chr(10))} lines")
