@@ -22,7 +22,7 @@ def plot_jscc(rows_of: Mapping[str, Sequence[Row]], path: Path) -> None:
         rows_of: Title of a channel -> rows of its sweep, all of as many channel uses.
         path: PNG to write.
     """
-    figure = Figure(figsize=(13, 9), layout="constrained")
+    figure = Figure(figsize=(13, 10), layout="constrained")
     axes = figure.subplots(2, len(rows_of), squeeze=False)
     for column, (title, rows) in enumerate(rows_of.items()):
         for line, (measure, label) in enumerate(MEASURES):
@@ -32,7 +32,7 @@ def plot_jscc(rows_of: Mapping[str, Sequence[Row]], path: Path) -> None:
             ax.set(title=title if line == 0 else "", xlabel="uplink SNR, Es/N0 per antenna (dB)", ylabel=label)
             ax.set_yscale("linear" if measure.endswith("_db") else "log")
             ax.grid(visible=True, which="both", alpha=0.3)
-            ax.legend(fontsize=7)
+        axes[-1][column].legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.12))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
