@@ -40,6 +40,6 @@ def test_the_demo_runs_its_codecs_and_leaves_its_files(tmp_path: Path) -> None:
     assert (out / "joint_coding.png").read_bytes().startswith(b"\x89PNG")
     assert all(name in end.stdout for name in joint)
     with closing(sqlite3.connect(out / "csilink.db")) as database:
-        assert database.execute("SELECT count(*) FROM reports").fetchone() == (8 * (4 * 2 + 5 * 7),)
+        assert database.execute("SELECT count(*) FROM reports").fetchone() == (8 * (4 * 2 + 6 * 7),)
     assert all(codec in end.stdout for codec in ("klt", "angular-topk", "csinet", "crnet"))
     assert '"message": "stopped"' in (out / "bs.log").read_text()
