@@ -3,8 +3,9 @@ r"""A quantiser whose points are learned with the network around it: soft in tra
     y_tilde = sum_k (a_k / 2) tanh(beta (y - b_k)),  k = 1 ... 2^B - 1,  a_k > 0,  b_1 <= b_2 <= ...       (eqs. 18-21)
     q_0 = -sum_k a_k / 2,  q_j = q_0 + sum_{k <= j} a_k                                                  (eqs. 22, 23)
 
-a and b belong to each entry of the codeword; they start as the uniform quantiser of [-1, 1]. At inference y is sent as
-j, the number of the b_k that it exceeds, which is what beta -> infinity gives.
+a and b belong to each entry of the codeword; they start as the uniform quantiser of [-1, 1], or of another range about
+0: the outermost points are opposite, whatever is learned. beta is in units of an entry's mean step (ours). At inference
+y is sent as j, the number of the b_k that it exceeds, which is what beta -> infinity gives.
 
 Source: InvCSINet, *Information-Preserving CSI Feedback*, section IV-B.
 """
@@ -38,17 +39,18 @@ class AdaptiveQuantizer(nn.Module):
         self.edges = nn.Parameter(edges.repeat(num_latents, 1))
 
     def forward(self, y: Tensor, sharpness: float) -> Tensor:
-        """Return the soft quantised ``y: [batch, M]``; ``sharpness`` is beta."""
+        """Return the soft quantised ``y: [batch, M]``; ``sharpness`` is beta, in units of 1 / step."""
         edges, _ = self.edges.sort(dim=1)
-        signs = torch.tanh(sharpness * (y[:, :, None] - edges))
-        return (self.log_steps.exp() / 2 * signs).sum(dim=2)
+        steps = self.log_steps.exp()
+        beta = sharpness / steps.detach().mean(dim=1, keepdim=True)
+        signs = torch.tanh(beta * (y[:, :, None] - edges))
+        return (steps / 2 * signs).sum(dim=2)
 
     @torch.no_grad()
-    def spread(self, centre: Tensor, reach: Tensor) -> None:
-        """Make the uniform quantiser of ``[centre - reach, centre + reach]``, both [M] float32."""
-        self.log_steps.copy_((2 * reach / (self.edges.shape[1] + 1)).log()[:, None].expand_as(self.log_steps))
-        places = torch.linspace(-1, 1, self.edges.shape[1] + 2)[1:-1]
-        self.edges.copy_(centre[:, None] + reach[:, None] * places)
+    def spread(self, reach: Tensor) -> None:
+        """Make an untrained quantiser the uniform one of ``[-reach, reach]``: [M] float32, positive."""
+        self.log_steps += reach[:, None].log()
+        self.edges *= reach[:, None]
 
     def points(self) -> Tensor:
         """Return [M, 2^B], the points of each entry, increasing."""

@@ -3,7 +3,8 @@ r"""Train InvCSINet: both directions of the invertible network, with quantiser a
     x -> invertible -> y, z        y -> soft quantiser -> y_tilde -> link (D-BCD) -> y_hat -> alignment -> y_check
     x_hat <- inverse <- (y_check, z'), z' ~ N(mu, diag sigma^2) learned
 
-    forward:   MMD^2 between (y, z) and (y_check, z'), no gradient through y                        (eqs. 8, 33)
+    forward:   MMD^2 between (y, z) and (y_check, z'), no gradient through y: it teaches z, z' and the alignment
+                                                                                                      (eqs. 8, 33)
     backward:  |x_hat - x|^2 / |x|^2                                                             (eq. 10)
     L = backward + lambda forward, one update of both                                               (eq. 35)
 
@@ -41,7 +42,7 @@ BitChannel = Literal["d-bcd", "awgn"]
 CHUNK = 250  # reports at once where nothing is learned
 SNR_STEP_DB = 1.0  # of the transition matrices that are kept
 SHARPNESS = 2.0, 20.0  # beta, in units of 1 / step: at the beginning, at the end
-REACH = 2.5  # deviations of y that the quantiser's points span at first
+REACH = 2.5  # root mean squares of y that the quantiser's points span at first, to either side
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +129,12 @@ def train_invertible(
         model = _as_network(trained)
         x = to_planes(batch)
         y, z = model.invertible(x)
-        y_check = y
+        y_check, aligned = y, y.detach()
         if not options.ideal:
             snr_db = draw_uniform(*options.snr_db, len(batch), generator)
             bits = int(torch.randint(settings.bits[0], settings.bits[1] + 1, (), generator=generator))
             y_hat = _through_link(model, y, bits, snr_db, transitions[bits], generator, progress, options)
-            y_check = model.alignment(y_hat)
+            y_check, aligned = model.alignment(y_hat), model.alignment(y_hat.detach())
         eps = torch.randn(z.shape, generator=generator).to(device)
         z_drawn = model.aux_mean + model.aux_log_deviation.exp() * eps
         total = torch.zeros((), device=device)
@@ -141,7 +142,7 @@ def train_invertible(
             x_hat = model.invertible.inverse(y_check, z_drawn)
             total = total + (x_hat - x).square().sum(dim=(1, 2, 3)).mean() / SHAPE.num_complex
         if options.losses != "mse":
-            sent, arrived = torch.cat([y.detach(), z], dim=1), torch.cat([y_check.detach(), z_drawn], dim=1)
+            sent, arrived = torch.cat([y.detach(), z], dim=1), torch.cat([aligned, z_drawn], dim=1)
             weight = options.mmd_weight if options.losses == "both" else 1.0
             total = total + weight * squared_mmd(sent, arrived)
         return total
@@ -198,10 +199,10 @@ def _transitions(bits: int, options: InvertibleOptions) -> Tensor:
 
 @torch.no_grad()
 def _spread_points(network: InvCsiNet, settings: InvertibleSettings, h: Tensor) -> None:
-    """Let the uniform points of each entry span `REACH` deviations of what the untrained network makes."""
+    """Let the uniform points of each entry span `REACH` root mean squares of what the untrained network makes."""
     y, _ = network.invertible(to_planes(h))
     for bits in widths_of(settings):
-        network.quantizer(bits).spread(y.mean(dim=0), REACH * y.std(dim=0))
+        network.quantizer(bits).spread(REACH * y.square().mean(dim=0).sqrt())
 
 
 def _freeze(network: InvCsiNet, options: InvertibleOptions) -> None:

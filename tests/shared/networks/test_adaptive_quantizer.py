@@ -43,10 +43,19 @@ def test_at_first_it_is_the_uniform_quantiser_of_minus_one_to_one() -> None:
 
 
 def test_it_can_be_spread_over_what_an_entry_takes() -> None:
-    quantizer = AdaptiveQuantizer(num_latents=2, bits=1)
-    quantizer.spread(torch.tensor([0.0, 1.0]), torch.tensor([4.0, 2.0]))
-    torch.testing.assert_close(quantizer.points(), torch.tensor([[-2.0, 2.0], [-1.0, 1.0]]))
-    assert quantizer.edges.flatten().tolist() == [0.0, 1.0]
+    quantizer = AdaptiveQuantizer(num_latents=2, bits=2).requires_grad_(requires_grad=False)
+    quantizer.spread(torch.tensor([4.0, 2.0]))
+    torch.testing.assert_close(quantizer.points(), torch.tensor([[-3.0, -1.0, 1.0, 3.0], [-1.5, -0.5, 0.5, 1.5]]))
+    y = torch.linspace(-0.99, 0.99, 30)[:, None] * torch.tensor([4.0, 2.0])
+    error = (quantizer.value(quantizer.index(y), torch.arange(2)) - y).abs()
+    assert bool((error <= torch.tensor([1.0001, 0.5001])).all())  # half a step
+
+
+def test_it_is_as_soft_whatever_the_range() -> None:
+    narrow, wide = AdaptiveQuantizer(num_latents=3, bits=2), AdaptiveQuantizer(num_latents=3, bits=2)
+    wide.spread(torch.full((3,), 10.0))
+    y = latents(3, 0)
+    torch.testing.assert_close(wide(10 * y, sharpness=2.0), 10 * narrow(y, sharpness=2.0))
 
 
 def test_gradients_reach_points_edges_and_codeword() -> None:

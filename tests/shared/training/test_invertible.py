@@ -98,6 +98,16 @@ def test_every_part_is_learned_and_what_an_ablation_leaves_out_stays(indoor: Cha
     assert noisy.card.training.loss.endswith("without D-BCD")
 
 
+def test_the_forward_loss_alone_teaches_z_and_the_alignment_and_no_codeword(indoor: ChannelSet, tmp_path: Path) -> None:
+    model = trained(indoor, tmp_path, losses="mmd", schedule=replace(SCHEDULE, epochs=1))
+    for learned in ("network.aux_mean", "network.aux_log_deviation", "network.alignment.last.weight"):
+        assert bool(model.tensors[learned].any()), learned
+    assert all(
+        torch.allclose(edges.diff(dim=1), edges.diff(dim=1)[:, :1].expand_as(edges.diff(dim=1)))
+        for edges in weights(model, "edges").values()  # the points are of the codeword's way, which it does not reach
+    )
+
+
 @pytest.mark.parametrize("losses", ["both", "mse", "mmd"])
 def test_an_ideal_training_leaves_quantiser_and_compensation_alone(
     losses: str, indoor: ChannelSet, tmp_path: Path
