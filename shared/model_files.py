@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import safetensors
 import safetensors.torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor
 
 from shared.digests import sha256_of
@@ -105,12 +105,13 @@ class InvertibleSettings(BaseModel):
     labels: Literal["natural", "gray"] = Field(description="Of the points of an entry, on the wire.")
     num_blocks: int = Field(default=3, ge=1, le=64, description="Invertible blocks.")
 
-    @model_validator(mode="after")
-    def _in_order(self) -> "InvertibleSettings":
+    @field_validator("bits")
+    @classmethod
+    def _in_order(cls, bits: tuple[int, int]) -> tuple[int, int]:
         """Refuse bits that are no range."""
-        if self.bits[0] > self.bits[1]:
-            raise ValueError(f"`bits` must be a least and a most; got {list(self.bits)}.")
-        return self
+        if bits[0] > bits[1]:
+            raise ValueError("must be a least and a most")
+        return bits
 
 
 class TrainingRecord(BaseModel):

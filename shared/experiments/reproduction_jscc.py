@@ -12,6 +12,7 @@ from typing import Any
 
 from shared.experiments.reproduction_jscc_plot import plot_jscc
 from shared.experiments.reproduction_tables import markdown_table
+from shared.experiments.sweep_words import rate_in_words
 
 Row = dict[str, str]
 
@@ -89,17 +90,9 @@ def _over_snr(rows: Sequence[Row], column: str) -> str:
     for row in rows:
         refinement = row.get("refinement", "never")
         name = row["codec"] + ("" if refinement == "never" else f", `{refinement}`")
-        values = lines.setdefault((name, row["rate"], row["link"]), {})
+        values = lines.setdefault((name, rate_in_words(row), row["link"]), {})
         values[float(row["snr_db"])] = _figure(row[column], column)
-    cells = [
-        (
-            name,
-            f"{rate} {'symbols' if link.startswith('analog') else 'bits'}",
-            f"`{link}`",
-            *(of.get(snr, "-") for snr in snrs),
-        )
-        for (name, rate, link), of in lines.items()
-    ]
+    cells = [(name, rate, f"`{link}`", *(of.get(snr, "-") for snr in snrs)) for (name, rate, link), of in lines.items()]
     return markdown_table(("codec", "report", "link", *(f"{snr:g} dB" for snr in snrs)), cells)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from shared.experiments.sweep_lines import Abscissa, Panel, Row, number, plot_lines, save
+from shared.experiments.sweep_words import is_analog, rate_in_words
 
 SNR = Abscissa("snr_db", "feedback SNR, Es/N0 (dB)")
 RATE = Abscissa("rate", "information bits of a report")
@@ -45,8 +46,7 @@ def plot_sweep(rows: Sequence[Row], folder: Path, *, one_panel: bool = False) ->
         of_data = _described([row for row in rows if row["data"] == data])
         split = not one_panel
         written += plot_lines(of_data, SNR, (NMSE, BLER), data, folder / f"snr-{data}.png", split=split)
-        analog = any(str(row["link"]).startswith("analog") for row in of_data)
-        x = CHANNEL_USES if analog else RATE
+        x = CHANNEL_USES if any(map(is_analog, of_data)) else RATE
         if len({row[x.column] for row in of_data}) > 1:
             best = max(number(row["snr_db"]) for row in of_data)
             at_best = [row for row in of_data if row["snr_db"] == best]
@@ -107,8 +107,7 @@ def _described(rows: Sequence[Row]) -> list[Row]:
         estimation = f"{row['estimator']} estimate"
         if row["cnr_db"] is not None:
             estimation += f", CNR {row['cnr_db']:g} dB"
-        unit = "symbols" if str(row["link"]).startswith("analog") else "bits"
-        words: Row = {"model": row["codec"], "bits": f"{row['rate']} {unit}", "estimation": estimation}
+        words: Row = {"model": row["codec"], "bits": rate_in_words(row), "estimation": estimation}
         if refined:
             words["refining"] = "not refined" if row["refinement"] == "never" else f"refined {row['refinement']}"
         described.append({**row, **words})

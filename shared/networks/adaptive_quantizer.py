@@ -49,8 +49,8 @@ class AdaptiveQuantizer(nn.Module):
     @torch.no_grad()
     def spread(self, reach: Tensor) -> None:
         """Make an untrained quantiser the uniform one of ``[-reach, reach]``: [M] float32, positive."""
-        self.log_steps += reach[:, None].log()
-        self.edges *= reach[:, None]
+        self.log_steps.add_(reach[:, None].log())
+        self.edges.mul_(reach[:, None])
 
     def points(self) -> Tensor:
         """Return [M, 2^B], the points of each entry, increasing."""

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from shared.codecs.autoencoder import scaling
-from shared.codecs.autoencoder.codec import SHAPE, Autoencoder
+from shared.codecs.autoencoder.codec import Autoencoder
+from shared.codecs.network_files import SHAPE
 from shared.coding.latents import MAX_WIDTH, Companding, LatentQuantizer, latent_widths
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db

@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from shared.codecs import Fitted
-from shared.codecs.invcsinet.codec import SHAPE, InvCsiNet, from_labels, widths_of
+from shared.codecs.invcsinet.codec import InvCsiNet, from_labels, widths_of
+from shared.codecs.network_files import SHAPE
 from shared.links.label import ModulationName
 from shared.links.transition import transition_probability
 from shared.metrics import nmse, to_db

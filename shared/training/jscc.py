@@ -19,16 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from shared.codecs import Fitted
-from shared.codecs.jscc.codec import (
-    SHAPE,
-    latent_bits,
-    latent_quantizer,
-    mean_snr_db,
-    rate_range,
-    to_latents,
-    to_symbols,
-)
+from shared.codecs.jscc.codec import latent_bits, latent_quantizer, mean_snr_db, rate_range, to_latents, to_symbols
 from shared.codecs.jscc.network import JsccDecoderNetwork, JsccEncoderNetwork
+from shared.codecs.network_files import SHAPE
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
 from shared.model_files import JsccSettings, TrainingRecord
@@ -57,6 +50,11 @@ class JsccOptions:
     schedule: Schedule = field(default_factory=Schedule)
     cnr_db: tuple[float, float] | None = None
     device: str = "cpu"
+
+    @property
+    def described(self) -> str:
+        """What the weights were trained by, for the card."""
+        return loss_name(self.cnr_db)
 
 
 def train_jscc(
@@ -134,6 +132,11 @@ def _reconstructions(
         snr_after_db.append(mean_snr_db(no_eff[:, :prefix]).to(device))
     decoded = from_planes(decoder(torch.cat(received), torch.cat(snr_after_db)).float())
     return list(zip(prefixes, torch.split(decoded, len(h_est)), strict=True))
+
+
+def loss_name(cnr_db: tuple[float, float] | None) -> str:
+    """Return what a card says of a loss, with the SNRs of noisy pilots."""
+    return "nmse" if cnr_db is None else f"nmse, CNR {cnr_db[0]:g} ... {cnr_db[1]:g} dB"
 
 
 def with_estimation_error(h: Tensor, cnr_db: tuple[float, float], generator: torch.Generator) -> Tensor:

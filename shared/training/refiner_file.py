@@ -17,6 +17,7 @@ from shared.refinement.diffusion import SHAPE
 from shared.refinement.schedule import abar_of
 from shared.rng import Randomness
 from shared.training.frozen_codec import FrozenCodec
+from shared.training.jscc import loss_name
 from shared.training.loop import Epoch
 from shared.training.macs import count_macs
 from shared.training.refiner import BATCH, RefinerOptions
@@ -77,7 +78,7 @@ def as_refiner_file(
         training_data=trained_on,
         test_data=test.identity,
         training=TrainingRecord(
-            loss="nmse" if options.cnr_db is None else f"nmse, CNR {options.cnr_db[0]:g} ... {options.cnr_db[1]:g} dB",
+            loss=loss_name(options.cnr_db),
             epochs=len(history),
             samples_seen=seen,
         ),

@@ -4,13 +4,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from shared.channels import ChannelSet
 from shared.codecs import Fitted
-from shared.codecs.autoencoder.codec import SHAPE, Autoencoder, peak_bits
+from shared.codecs.autoencoder.codec import Autoencoder, peak_bits
+from shared.codecs.network_files import SHAPE
 from shared.coding.latents import MAX_WIDTH
 from shared.errors import InvalidArgumentError
 from shared.model_files import ModelFile, NetworkSettings, TrainingRecord
@@ -28,6 +30,8 @@ from shared.training.jscc_presets import JSCC_NETWORKS
 from shared.training.loop import Epoch, samples_seen
 from shared.training.macs import count_macs
 from shared.training.manifest import run_manifest
+
+Options = NetworkOptions | JsccOptions | InvertibleOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +52,21 @@ def train_codec(
     codec: str,
     train: ChannelSet,
     test: ChannelSet,
-    options: NetworkOptions,
+    options: Options,
     folder: Path,
     command: str,
     name: str | None,
     report: Callable[[int, int, Epoch | None], None],
 ) -> ModelFile:
-    """Train a network, design its quantiser, measure it over an ideal link, and save it.
+    """Train a network, measure it without link (symbols: without noise), and save it with the manifest of its training.
 
     An interrupted training goes on from ``<folder>/<name>.checkpoint.pt`` when the same command runs again.
 
     Args:
-        codec: Key of `NETWORKS`.
+        codec: Of `NETWORKS` or `JSCC_NETWORKS`, or ``invcsinet``: the one that the options are for.
         train: Training split.
         test: Test split.
-        options: Size, loss, quantiser, schedule.
+        options: Network, losses, schedule.
         folder: Where model file, card, manifest and checkpoint go.
         command: The command line, for card and manifest.
         name: Name of the model; None for the codec's.
@@ -72,123 +76,54 @@ def train_codec(
         InvalidArgumentError: If there is no such network or the splits do not fit.
         DataFileError: If the checkpoint is of another training.
     """
-    if codec not in NETWORKS:
+    if isinstance(options, NetworkOptions) and codec not in NETWORKS:
         raise InvalidArgumentError(f"`codec` must be one of {', '.join(NETWORKS)}; got {codec!r}.")
     require_splits(train, test)
     require_network_shape(train.shape, codec)
     name = name or codec
-    identity = {"training_data": train.sha256, "test_data": test.sha256}
+    identity = {"codec": codec, "training_data": train.sha256, "test_data": test.sha256}
     checkpoint = folder / f"{name}.checkpoint.pt"
-    network, history = train_autoencoder(codec, train.h, test.h, options, checkpoint, identity, report)
-    record = TrainingRecord(
-        loss=options.loss,
-        epochs=len(history),
-        samples_seen=samples_seen(len(train.h), options.schedule, history),
-        unquantized_nmse_db=round(unquantized_nmse_db(network, test.h), 3),
-    )
-    fitted = as_codec(codec, network, options.settings, train.h, record)
-    return _save(codec, fitted, train, test, options, history, folder, command, name)
-
-
-def train_jscc_codec(
-    codec: str,
-    train: ChannelSet,
-    test: ChannelSet,
-    options: JsccOptions,
-    folder: Path,
-    command: str,
-    name: str | None,
-    report: Callable[[int, int, Epoch | None], None],
-) -> ModelFile:
-    """Train a network of joint source-channel coding, measure it without noise, and save it; as `train_codec`.
-
-    Args:
-        codec: Key of `JSCC_NETWORKS`.
-        train: Training split.
-        test: Test split.
-        options: Network, schedule, estimation error.
-        folder: Where model file, card, manifest and checkpoint go.
-        command: The command line, for card and manifest.
-        name: Name of the model; None for the codec's.
-        report: See `shared.training.loop.train_network`.
-
-    Raises:
-        InvalidArgumentError: If the splits do not fit.
-        DataFileError: If the checkpoint is of another training.
-    """
-    require_splits(train, test)
-    require_network_shape(train.shape, codec)
-    name = name or codec
-    identity = {"codec": codec, "training_data": train.sha256, "test_data": test.sha256}
-    network, history = train_jscc(train.h, test.h, options, folder / f"{name}.checkpoint.pt", identity, report)
-    record = TrainingRecord(
-        loss="nmse" if options.cnr_db is None else f"nmse, CNR {options.cnr_db[0]:g} ... {options.cnr_db[1]:g} dB",
-        epochs=len(history),
-        samples_seen=samples_seen(len(train.h), options.schedule, history),
-    )
-    preset = JSCC_NETWORKS[codec]
-    fitted = as_jscc_codec(preset.title, preset.source, network, options.settings, train.h, record)
-    return _save(codec, fitted, train, test, options, history, folder, command, name)
-
-
-def train_invertible_codec(
-    codec: str,
-    train: ChannelSet,
-    test: ChannelSet,
-    options: InvertibleOptions,
-    folder: Path,
-    command: str,
-    name: str | None,
-    report: Callable[[int, int, Epoch | None], None],
-) -> ModelFile:
-    """Train an invertible network, measure it over an ideal link, and save it; as `train_codec`.
-
-    Args:
-        codec: ``invcsinet``.
-        train: Training split.
-        test: Test split.
-        options: Network, losses, link, schedule.
-        folder: Where model file, card, manifest and checkpoint go.
-        command: The command line, for card and manifest.
-        name: Name of the model; None for the codec's.
-        report: See `shared.training.loop.train_network`.
-
-    Raises:
-        InvalidArgumentError: If the splits do not fit.
-        DataFileError: If the checkpoint is of another training.
-    """
-    require_splits(train, test)
-    require_network_shape(train.shape, codec)
-    name = name or codec
-    identity = {"codec": codec, "training_data": train.sha256, "test_data": test.sha256}
-    network, history = train_invertible(train.h, test.h, options, folder / f"{name}.checkpoint.pt", identity, report)
-    record = TrainingRecord(
-        loss=options.described,
-        epochs=len(history),
-        samples_seen=samples_seen(len(train.h), options.schedule, history),
-        unquantized_nmse_db=round(history[-1].nmse_db, 3),
-    )
-    fitted = as_invertible_codec(network, options.settings, train.h, record)
-    return _save(codec, fitted, train, test, options, history, folder, command, name)
-
-
-def _save(
-    codec: str,
-    fitted: Fitted,
-    train: ChannelSet,
-    test: ChannelSet,
-    options: NetworkOptions | JsccOptions | InvertibleOptions,
-    history: list[Epoch],
-    folder: Path,
-    command: str,
-    name: str,
-) -> ModelFile:
-    """Save a trained codec and the manifest of its training; the checkpoint is no longer needed."""
+    fitted, history = _trained(codec, train.h, test.h, options, checkpoint, identity, report)
     model = save_codec(codec, fitted, train.identity, test, folder, command, name)
     manifest = run_manifest(command, train.identity, test.identity, options, history)
     (folder / f"{name}.manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    (folder / f"{name}.checkpoint.pt").unlink()
+    checkpoint.unlink()
     return model
+
+
+def _trained(
+    codec: str,
+    h: Tensor,
+    test: Tensor,
+    options: Options,
+    checkpoint: Path,
+    identity: dict[str, Any],
+    report: Callable[[int, int, Epoch | None], None],
+) -> tuple[Fitted, list[Epoch]]:
+    """Train by the kind of the options; return what goes into the model file, and the epochs."""
+    arguments = checkpoint, identity, report
+
+    def record(loss: str, history: list[Epoch], unquantized_nmse_db: float | None = None) -> TrainingRecord:
+        return TrainingRecord(
+            loss=loss,
+            epochs=len(history),
+            samples_seen=samples_seen(len(h), options.schedule, history),
+            unquantized_nmse_db=None if unquantized_nmse_db is None else round(unquantized_nmse_db, 3),
+        )
+
+    match options:
+        case NetworkOptions():
+            network, history = train_autoencoder(codec, h, test, options, *arguments)
+            told = record(options.loss, history, unquantized_nmse_db(network, test))
+            return as_codec(codec, network, options.settings, h, told), history
+        case JsccOptions():
+            halves, history = train_jscc(h, test, options, *arguments)
+            preset, told = JSCC_NETWORKS[codec], record(options.described, history)
+            return as_jscc_codec(preset.title, preset.source, halves, options.settings, h, told), history
+        case InvertibleOptions():
+            invertible, history = train_invertible(h, test, options, *arguments)
+            told = record(options.described, history, history[-1].nmse_db)
+            return as_invertible_codec(invertible, options.settings, h, told), history
 
 
 def as_codec(

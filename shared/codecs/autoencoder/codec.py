@@ -17,17 +17,15 @@ from torch import Tensor, nn
 
 from shared.codecs.autoencoder import scaling
 from shared.codecs.autoencoder.crnet import CrNetDecoder, CrNetEncoder
-from shared.codecs.autoencoder.csinet import SIDE, CsiNetDecoder, CsiNetEncoder
+from shared.codecs.autoencoder.csinet import CsiNetDecoder, CsiNetEncoder
 from shared.codecs.base import DecodeContext, EncodeContext, require_length
+from shared.codecs.network_files import SHAPE, mean_csi, require_finite
 from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import MAX_WIDTH, LatentQuantizer, latent_widths
 from shared.errors import DataFileError
 from shared.model_files import ModelFile, NetworkSettings
 from shared.networks.loading import load_network
-from shared.types import CsiShape, Payload, Reconstruction
-
-SHAPE = CsiShape("angular-delay", 1, SIDE, SIDE)
-DTYPES = (torch.float32, torch.complex64, torch.int64)  # of the tensors in a model file
+from shared.types import Payload, Reconstruction
 
 Build = Callable[[NetworkSettings], nn.Module]
 
@@ -98,10 +96,7 @@ class _Half:
         if not low <= card.min_rate <= card.max_rate <= high:
             found = f"{card.min_rate} ... {card.max_rate}"
             raise DataFileError(f"rates of model {card.name} must be in [{low}, {high}] bits; its card says {found}.")
-        for name, tensor in model.tensors.items():
-            if tensor.dtype not in DTYPES or not torch.isfinite(tensor).all():
-                wanted = " or ".join(str(dtype) for dtype in DTYPES)
-                raise DataFileError(f"tensor {name} of model {card.name} must be finite {wanted}; it is not.")
+        require_finite(model)
         self.device = device
         self.quantizer = LatentQuantizer.load(self.settings.quantizer, self.settings.num_latents, model.tensors, device)
         self.network = _load_half(model, self.settings, builders, half).to(device)
@@ -147,11 +142,7 @@ class AutoencoderDecoder(_Half):
 
     def __init__(self, model: ModelFile, device: torch.device) -> None:
         super().__init__(model, device, DECODERS, "decoder")
-        mean = model.tensors["mean"]
-        if tuple(mean.shape) != SHAPE.dims or mean.dtype != torch.complex64:
-            found = f"{list(mean.shape)} {mean.dtype}"
-            raise DataFileError(f"`mean` of model {model.card.name} must be {list(SHAPE.dims)} complex64; got {found}.")
-        self.mean_csi = mean.to(device)
+        self.mean_csi = mean_csi(model, device)
 
     @torch.no_grad()
     def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:

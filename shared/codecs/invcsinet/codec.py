@@ -15,18 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.codecs.base import DecodeContext, EncodeContext, require_length
-from shared.codecs.invcsinet.network import NUM_REALS, SIDE, AlignmentNetwork, InvertibleNetwork
+from shared.codecs.invcsinet.network import NUM_REALS, AlignmentNetwork, InvertibleNetwork
+from shared.codecs.network_files import SHAPE, mean_csi, reconstruction, require_finite, require_rates
 from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import latent_widths
 from shared.errors import DataFileError
 from shared.model_files import InvertibleSettings, ModelFile
 from shared.networks.adaptive_quantizer import AdaptiveQuantizer
 from shared.networks.loading import load_network
-from shared.transforms import from_planes, to_planes
-from shared.types import CsiShape, Payload, Reconstruction
-
-SHAPE = CsiShape("angular-delay", 1, SIDE, SIDE)
-DTYPES = (torch.float32, torch.complex64, torch.int64)  # of the tensors in a model file
+from shared.transforms import to_planes
+from shared.types import Payload, Reconstruction
 
 
 class InvCsiNet(nn.Module):
@@ -87,14 +85,8 @@ class _Side:
         if card.invertible is None or card.shape != SHAPE:
             raise DataFileError(f"model {card.name} must be an invertible network for {SHAPE}; its card says not.")
         self.card, self.settings, self.device = card, card.invertible, device
-        low, high = rate_range(self.settings)
-        if (card.min_rate, card.max_rate) != (low, high):
-            found = f"{card.min_rate} ... {card.max_rate}"
-            raise DataFileError(f"rates of model {card.name} must be {low} ... {high}; its card says {found}.")
-        for name, tensor in model.tensors.items():
-            if tensor.dtype not in DTYPES or not torch.isfinite(tensor).all():
-                wanted = " or ".join(str(dtype) for dtype in DTYPES)
-                raise DataFileError(f"tensor {name} of model {card.name} must be finite {wanted}; it is not.")
+        require_rates(model, *rate_range(self.settings))
+        require_finite(model)
         self.network = load_invertible(model).to(device)
 
     def widths(self, rate: int) -> NDArray[np.int64]:
@@ -121,11 +113,7 @@ class InvCsiNetDecoder(_Side):
 
     def __init__(self, model: ModelFile, device: torch.device) -> None:
         super().__init__(model, device)
-        mean = model.tensors["mean"]
-        if tuple(mean.shape) != SHAPE.dims or mean.dtype != torch.complex64:
-            found = f"{list(mean.shape)} {mean.dtype}"
-            raise DataFileError(f"`mean` of model {model.card.name} must be {list(SHAPE.dims)} complex64; got {found}.")
-        self.mean_csi = mean.to(device)
+        self.mean_csi = mean_csi(model, device)
 
     @torch.no_grad()
     def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
@@ -133,9 +121,7 @@ class InvCsiNetDecoder(_Side):
         widths = self.widths(context.rate)
         require_length(payload, context.rate)
         index = torch.from_numpy(from_labels(bits_to_fields(payload.bits, widths), self.settings)).to(self.device)
-        h_hat = from_planes(self.network(self.network.value(index, widths)))
-        finite = torch.isfinite(torch.view_as_real(h_hat)).flatten(1).all(dim=1)
-        return Reconstruction(torch.where(finite[:, None, None, None], h_hat, 0), finite.cpu().numpy())
+        return reconstruction(self.network(self.network.value(index, widths)))
 
 
 def load_invertible(model: ModelFile) -> InvCsiNet:

@@ -17,17 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.codecs.base import DecodeContext, EncodeContext, Encoder, refuse_bits, require_length, require_symbols
-from shared.codecs.jscc.network import COMBINING_DB, SIDE, JsccDecoderNetwork, JsccEncoderNetwork
+from shared.codecs.jscc.network import COMBINING_DB, JsccDecoderNetwork, JsccEncoderNetwork
+from shared.codecs.network_files import SHAPE, mean_csi, reconstruction, require_finite, require_rates
 from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import MAX_WIDTH, LatentQuantizer
 from shared.errors import DataFileError
 from shared.model_files import JsccSettings, ModelFile
 from shared.networks.loading import load_network
-from shared.transforms import from_planes, to_planes
-from shared.types import CsiShape, Payload, Received, Reconstruction, Symbols
-
-SHAPE = CsiShape("angular-delay", 1, SIDE, SIDE)
-DTYPES = (torch.float32, torch.complex64, torch.int64)  # of the tensors in a model file
+from shared.transforms import to_planes
+from shared.types import Payload, Received, Reconstruction, Symbols
 
 
 def latent_quantizer(settings: JsccSettings) -> LatentQuantizer:
@@ -69,14 +67,8 @@ class _Half:
         if card.jscc is None or card.shape != SHAPE:
             raise DataFileError(f"model {card.name} must be a network of joint coding for {SHAPE}; its card says not.")
         self.card, self.settings, self.device = card, card.jscc, device
-        low, high = rate_range(self.settings)
-        if (card.min_rate, card.max_rate) != (low, high):
-            found = f"{card.min_rate} ... {card.max_rate}"
-            raise DataFileError(f"rates of model {card.name} must be {low} ... {high}; its card says {found}.")
-        for name, tensor in model.tensors.items():
-            if tensor.dtype not in DTYPES or not torch.isfinite(tensor).all():
-                wanted = " or ".join(str(dtype) for dtype in DTYPES)
-                raise DataFileError(f"tensor {name} of model {card.name} must be finite {wanted}; it is not.")
+        require_rates(model, *rate_range(self.settings))
+        require_finite(model)
         self.network = load_half(model, half).to(device)
 
     def snr_db(self, snr_db: NDArray[np.float32]) -> Tensor:
@@ -108,7 +100,7 @@ class JsccSymbolDecoder(_Half):
 
     def __init__(self, model: ModelFile, device: torch.device) -> None:
         super().__init__(model, device, "decoder")
-        self.mean_csi = _mean_csi(model, device)
+        self.mean_csi = mean_csi(model, device)
 
     def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
         """Refuse bits."""
@@ -121,7 +113,7 @@ class JsccSymbolDecoder(_Half):
         no_eff = torch.from_numpy(require_symbols(received, context.rate)).to(self.device)
         y = torch.from_numpy(received.values.astype(np.complex64)).to(self.device)
         z = to_latents(y * self._noise_limit(no_eff), self.settings.num_symbols)
-        return _reconstruction(from_planes(self.network(z, mean_snr_db(no_eff))))
+        return reconstruction(self.network(z, mean_snr_db(no_eff)))
 
     def _noise_limit(self, no_eff: Tensor) -> Tensor:
         """Return what brings symbols noisier than those of the training to the power that its noisiest had; else 1.
@@ -154,7 +146,7 @@ class JsccBitDecoder(_Half):
 
     def __init__(self, model: ModelFile, device: torch.device) -> None:
         super().__init__(model, device, "decoder")
-        self.mean_csi = _mean_csi(model, device)
+        self.mean_csi = mean_csi(model, device)
 
     @torch.no_grad()
     def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
@@ -164,7 +156,7 @@ class JsccBitDecoder(_Half):
         widths = latent_bits(self.settings)
         index = torch.from_numpy(bits_to_fields(payload.bits, widths))
         z_hat = latent_quantizer(self.settings).value(index, widths).to(self.device)
-        return _reconstruction(from_planes(self.network(z_hat, self.snr_db(context.snr_db))))
+        return reconstruction(self.network(z_hat, self.snr_db(context.snr_db)))
 
 
 def make_jscc_encoder(model: ModelFile, device: torch.device) -> Encoder:
@@ -199,17 +191,3 @@ def load_half(model: ModelFile, half: str) -> nn.Module:
     if half == "decoder":  # up to 1.6 times as fast; the encoders are not
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
-
-
-def _reconstruction(h_hat: Tensor) -> Reconstruction:
-    """Return what a network made; symbols of any strength may come in, and not all that comes out is finite then."""
-    finite = torch.isfinite(torch.view_as_real(h_hat)).flatten(1).all(dim=1)
-    return Reconstruction(torch.where(finite[:, None, None, None], h_hat, 0), finite.cpu().numpy())
-
-
-def _mean_csi(model: ModelFile, device: torch.device) -> Tensor:
-    mean = model.tensors["mean"]
-    if tuple(mean.shape) != SHAPE.dims or mean.dtype != torch.complex64:
-        found = f"{list(mean.shape)} {mean.dtype}"
-        raise DataFileError(f"`mean` of model {model.card.name} must be {list(SHAPE.dims)} complex64; got {found}.")
-    return mean.to(device)

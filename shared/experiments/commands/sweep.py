@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from shared.experiments.commands.printing import AsJson, command_line, console
+from shared.experiments.sweep_words import rate_in_words
 
 if TYPE_CHECKING:
     from shared.experiments.sweep_plan import Plan, Row
@@ -153,7 +154,7 @@ def _key(row: "Row") -> dict[str, str]:
     return {
         "data": str(row["data"]),
         "codec": str(row["codec"]),
-        "rate": f"{row['rate']} {'symbols' if str(row['link']).startswith('analog') else 'bits'}",
+        "rate": rate_in_words(row),
         "link": str(row["link"]),
         "estimate": f"{row['estimator']}{cnr}",
         "refinement": str(row["refinement"]),

@@ -97,7 +97,7 @@ def train(
     from shared.training.jscc import JsccOptions, require_device  # noqa: PLC0415
     from shared.training.jscc_presets import JSCC_NETWORKS, jscc_settings  # noqa: PLC0415
     from shared.training.loop import Schedule  # noqa: PLC0415
-    from shared.training.train import NETWORKS, train_codec, train_jscc_codec  # noqa: PLC0415
+    from shared.training.train import NETWORKS, Options, train_codec  # noqa: PLC0415
 
     command = command_line()
     if codec not in (*CLOSED_FORM, *NETWORKS, *JSCC_NETWORKS) and not is_reference(codec):
@@ -124,22 +124,21 @@ def train(
         seed=seed,
         precision=precision,
     )
+    options: Options
+    if codec in NETWORKS:
+        options = NetworkOptions(num_latents, loss, quantizer, schedule, device)
+    else:
+        if encoder_layers not in (2, 4):
+            raise InvalidArgumentError(f"`encoder_layers` must be 2 or 4; got {encoder_layers}.")
+        layers: Literal[2, 4] = 2 if encoder_layers == 2 else 4
+        lengths = parse_prefixes(prefixes)
+        settings = jscc_settings(
+            codec, size, num_symbols, lengths, layers, parse_range(snr_db, "snr_db"), bits_per_real, prefix_weights
+        )
+        options = JsccOptions(settings, schedule, parse_range(cnr_db, "cnr_db") if cnr_db else None, device)
     with training_progress(epochs, out / f"{name or codec}.checkpoint.pt") as report:
-        if codec in NETWORKS:
-            options = NetworkOptions(num_latents, loss, quantizer, schedule, device)
-            splits = load_channels(data), load_channels(test, option="test")
-            model = train_codec(codec, *splits, options, out, command, name, report)
-        else:
-            if encoder_layers not in (2, 4):
-                raise InvalidArgumentError(f"`encoder_layers` must be 2 or 4; got {encoder_layers}.")
-            layers: Literal[2, 4] = 2 if encoder_layers == 2 else 4
-            lengths = parse_prefixes(prefixes)
-            settings = jscc_settings(
-                codec, size, num_symbols, lengths, layers, parse_range(snr_db, "snr_db"), bits_per_real, prefix_weights
-            )
-            of_symbols = JsccOptions(settings, schedule, parse_range(cnr_db, "cnr_db") if cnr_db else None, device)
-            splits = load_channels(data), load_channels(test, option="test")
-            model = train_jscc_codec(codec, *splits, of_symbols, out, command, name, report)
+        splits = load_channels(data), load_channels(test, option="test")
+        model = train_codec(codec, *splits, options, out, command, name, report)
     print_model(model.card, out)
 
 

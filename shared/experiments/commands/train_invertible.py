@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from pydantic import ValidationError
 
 from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import command_line, print_model
@@ -11,8 +12,6 @@ from shared.experiments.commands.train import parse_range
 from shared.experiments.replacing import Overwrite, require_replaceable
 from shared.links.label import ModulationName
 from shared.model_files import InvertibleSettings
-
-MAX_BITS, STEP, MAX_LATENTS = 8, 16, 2032  # of `shared.model_files.InvertibleSettings`
 
 
 def train_invertible(
@@ -52,7 +51,7 @@ def train_invertible(
     from shared.training.invertible import InvertibleOptions  # noqa: PLC0415
     from shared.training.jscc import require_device  # noqa: PLC0415
     from shared.training.loop import Schedule  # noqa: PLC0415
-    from shared.training.train import train_invertible_codec  # noqa: PLC0415
+    from shared.training.train import train_codec  # noqa: PLC0415
 
     command = command_line()
     require_replaceable(out / f"{name}.safetensors", command, overwrite)
@@ -80,7 +79,7 @@ def train_invertible(
     )
     with training_progress(epochs, out / f"{name}.checkpoint.pt") as report:
         splits = load_channels(data), load_channels(test, option="test")
-        model = train_invertible_codec("invcsinet", *splits, options, out, command, name, report)
+        model = train_codec("invcsinet", *splits, options, out, command, name, report)
     print_model(model.card, out)
 
 
@@ -95,9 +94,8 @@ def settings_of(num_latents: int, bits: str, labels: str) -> InvertibleSettings:
         least, most = int(low), int(high or low)
     except ValueError:
         raise InvalidArgumentError(f"`bits` must be least:most, as 1:4; got {bits!r}.") from None
-    if not 1 <= least <= most <= MAX_BITS:
-        raise InvalidArgumentError(f"`bits` must be least:most in [1, {MAX_BITS}]; got {bits!r}.")
-    if num_latents % STEP or not STEP <= num_latents <= MAX_LATENTS:
-        wanted = f"a multiple of {STEP} in [{STEP}, {MAX_LATENTS}]"
-        raise InvalidArgumentError(f"`num_latents` of invcsinet must be {wanted}; got {num_latents}.")
-    return InvertibleSettings.model_validate({"num_latents": num_latents, "bits": (least, most), "labels": labels})
+    try:
+        return InvertibleSettings.model_validate({"num_latents": num_latents, "bits": (least, most), "labels": labels})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidArgumentError(f"`{first['loc'][0]}` of invcsinet: {first['msg']}; got {first['input']}.") from None

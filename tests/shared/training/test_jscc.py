@@ -15,7 +15,7 @@ from shared.model_files import JsccSettings, load_model
 from shared.training.jscc import JsccOptions, _reconstructions, require_device, with_estimation_error
 from shared.training.jscc_presets import JSCC_NETWORKS, jscc_settings
 from shared.training.loop import Epoch, Schedule
-from shared.training.train import train_jscc_codec
+from shared.training.train import train_codec
 from shared.transforms import normalize_power
 
 SCHEDULE = Schedule(epochs=2, batch_size=30, learning_rate=3e-3, precision="float32")
@@ -36,7 +36,7 @@ def train(indoor: ChannelSet, folder: Path, options: JsccOptions, codec: str = "
             if epoch.epoch == stop:
                 raise KeyboardInterrupt
 
-    train_jscc_codec(codec, *split(indoor), options, folder, "the command", None, report)
+    train_codec(codec, *split(indoor), options, folder, "the command", None, report)
     return seen
 
 
@@ -111,7 +111,7 @@ def test_every_network_trains(codec: str, indoor: ChannelSet, tmp_path: Path) ->
     assert settings.snr_adaptation is preset.snr_adaptation
     few = replace(indoor.part(0, 4), name="few", sha256="3" * 64)
     options = JsccOptions(settings, replace(SCHEDULE, epochs=1, batch_size=2))
-    train_jscc_codec(codec, few, split(indoor)[1].part(0, 4), options, tmp_path, "", None, lambda *_: None)
+    train_codec(codec, few, split(indoor)[1].part(0, 4), options, tmp_path, "", None, lambda *_: None)
     assert load_model(str(tmp_path / f"{codec}.safetensors")).card.codec == codec
 
 
@@ -134,7 +134,7 @@ def test_what_does_not_go_together_is_refused(indoor: ChannelSet, tmp_path: Path
     small = replace(mine, shape=replace(mine.shape, num_tx_ant=16))
     other = replace(small, sha256="4" * 64)
     with pytest.raises(InvalidArgumentError, match=r"`data` for rd-jscc must hold angular-delay \[1, 32, 32\]"):
-        train_jscc_codec("rd-jscc", small, other, JsccOptions(TINY), tmp_path, "", None, lambda *_: None)
+        train_codec("rd-jscc", small, other, JsccOptions(TINY), tmp_path, "", None, lambda *_: None)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -12,7 +12,8 @@ from shared.channels import ChannelSet
 from shared.codecs import DecodeContext, EncodeContext, make_decoder, make_encoder
 from shared.codecs.contract import CHECKS
 from shared.codecs.fitted import Fitted, make_model
-from shared.codecs.invcsinet.codec import SHAPE, InvCsiNet, from_labels, rate_range, to_labels
+from shared.codecs.invcsinet.codec import InvCsiNet, from_labels, rate_range, to_labels
+from shared.codecs.network_files import SHAPE
 from shared.codecs.trial import make_trial
 from shared.errors import DataFileError
 from shared.metrics import nmse

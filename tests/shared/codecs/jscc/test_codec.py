@@ -6,8 +6,9 @@ import torch
 
 from shared.codecs import DecodeContext, EncodeContext, SymbolDecoder, SymbolEncoder, make_decoder, make_encoder
 from shared.codecs.fitted import Fitted, make_model
-from shared.codecs.jscc.codec import SHAPE, JsccBitDecoder, rate_range, to_latents, to_symbols
+from shared.codecs.jscc.codec import JsccBitDecoder, rate_range, to_latents, to_symbols
 from shared.codecs.jscc.network import JsccDecoderNetwork, JsccEncoderNetwork
+from shared.codecs.network_files import SHAPE
 from shared.errors import CodecError, DataFileError, InvalidArgumentError
 from shared.links import make_link
 from shared.links.base import SymbolLink

@@ -8,8 +8,9 @@ from shared.channels import ChannelSet
 from shared.codecs import DecodeContext, make_decoder
 from shared.codecs.contract import CHECKS
 from shared.codecs.fitted import Fitted, make_model
-from shared.codecs.jscc.codec import SHAPE, rate_range
+from shared.codecs.jscc.codec import rate_range
 from shared.codecs.jscc.network import JsccDecoderNetwork, JsccEncoderNetwork
+from shared.codecs.network_files import SHAPE
 from shared.codecs.symbol_contract import SYMBOL_CHECKS
 from shared.codecs.trial import make_trial
 from shared.model_files import JsccSettings, ModelFile, UNetSettings

@@ -143,7 +143,7 @@ def test_a_codec_of_the_users_own_is_trained_and_verified(
         ),
         (["own:ENTRY"], "csi-lab: `codec` own:ENTRY must be importable; got ModuleNotFoundError"),
         (["csinet", "--batch-size", "151"], "csi-lab: `batch_size` must be at most the 150 channels; got 151."),
-        (["crnet", "--learning-rate", "2"], "csi-lab: `learning_rate` must be in ["),
+        (["crnet", "--learning-rate", "2"], "csi-lab: `learning_rate` must be in (0, 1); got 2."),
         (["csinet", "--seed", str(2**40)], "csi-lab: `seed` must be in [0, 4294967296); got 1099511627776."),
     ],
 )

@@ -39,7 +39,7 @@ def test_a_network_is_trained_without_a_part_and_its_card_says_so(
 
 def test_what_cannot_be_is_refused_before_anything_is_trained(arguments: list[str]) -> None:
     for words, sentence in (
-        (["--num-latents", "40"], "`num_latents` of invcsinet must be a multiple of 16"),
+        (["--num-latents", "40"], "multiple of 16; got 40"),
         (["--snr-db", "x"], "`snr_db` must be lowest:highest"),
     ):
         result = CliRunner().invoke(app, ["train-invertible", *words, *arguments])
