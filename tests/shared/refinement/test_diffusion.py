@@ -146,7 +146,7 @@ def test_weights_that_are_not_the_cards_or_not_finite_are_refused() -> None:
     larger = file.card.model_copy(update={"unet": UNetSettings(width=16, multipliers=(1, 2), num_blocks=1)})
     with pytest.raises(DataFileError, match="is no U-Net of its card's settings"):
         make_refiner(RefinerFile(larger, file.tensors), CPU)
-    with pytest.raises(DataFileError, match="is no U-Net of its card's settings: .*network.other"):
+    with pytest.raises(DataFileError, match=r"is no U-Net of its card's settings: .*network\.other"):
         make_refiner(RefinerFile(file.card, file.tensors | {"network.other": torch.zeros(1)}), CPU)
     broken = file.tensors | {"network.unet.first.bias": torch.full((8,), torch.inf)}
     with pytest.raises(DataFileError, match="weights of refiner mine must be finite"):
