@@ -135,7 +135,7 @@ What came out, whichever way it points:
   BLER, and it carries over to COST 2100 semi-urban, where no network that was trained on UMi NLOS does (0 dB, that
   of sending nothing).
 * *One model for four rates* (Matryoshka) is at most 0.3 dB behind the model of 16 symbols alone, with a better
-  downlink BLER; from 5 dB on 4 of its symbols are worth 16 of `klt-analog`'s.
+  downlink BLER; from 5 dB on 4 of its symbols have the NMSE of 16 of `klt-analog`'s.
 
 `always` takes one step. Bits: 5G polar code of rate 1/2 or 3/4, CRC included, over the same uplink. Milliseconds of the
 refiners that do not ship were measured beside other work. Recipes, not run: noisy estimates (CNR), the quantised
