@@ -95,6 +95,7 @@ def untrained_refiner() -> Callable[..., RefinerFile]:
         measured: Sequence[MeasuredGain] = (),
         seed: int = 0,
         rate: int | None = None,
+        link: str = "ideal",
     ) -> RefinerFile:
         card = RefinerCard(
             name=name,
@@ -109,7 +110,7 @@ def untrained_refiner() -> Callable[..., RefinerFile]:
             num_tx_ant=model.num_tx_ant,
             num_subcarriers=model.num_subcarriers,
             rate=model.max_rate if rate is None else rate,
-            link="ideal",
+            link=link,
             snr_db=(-10.0, 20.0),
             schedule="stopped",
             num_train_steps=20,
