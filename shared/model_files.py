@@ -104,6 +104,9 @@ class InvertibleSettings(BaseModel):
     )
     labels: Literal["natural", "gray"] = Field(description="Of the points of an entry, on the wire.")
     num_blocks: int = Field(default=3, ge=1, le=64, description="Invertible blocks.")
+    auxiliary: Literal["mean", "sample"] = Field(
+        default="mean", description="Decoded with the mean of the auxiliary variable, or a sample of it."
+    )
 
     @field_validator("bits")
     @classmethod

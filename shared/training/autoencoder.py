@@ -19,6 +19,7 @@ from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
 from shared.model_files import NetworkSettings
 from shared.training.loop import Epoch, Schedule, train_network
+from shared.training.mmd import mmd_of_channels
 from shared.types import CsiShape
 
 Loss = Literal["nmse", "mse"]
@@ -106,6 +107,7 @@ def train_autoencoder(
         identity,
         device,
         report,
+        lambda trained: mmd_of_channels(lambda chunk: model(trained)(chunk.to(device)).cpu(), test),
     )
     return model(averaged), history
 

@@ -16,6 +16,7 @@ Source: InvCSINet, *Information-Preserving CSI Feedback*, sections III-C and IV-
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,22 +27,20 @@ from torch import Tensor, nn
 from shared.codecs import Fitted
 from shared.codecs.invcsinet.codec import InvCsiNet, from_labels, widths_of
 from shared.codecs.network_files import SHAPE
-from shared.links.label import ModulationName
-from shared.links.transition import transition_probability
 from shared.metrics import nmse, to_db
 from shared.model_files import InvertibleSettings, TrainingRecord
 from shared.networks.bit_channel import detect
 from shared.training.feedback import draw_uniform
 from shared.training.loop import Epoch, Schedule, train_network
 from shared.training.macs import count_macs
-from shared.training.mmd import squared_mmd
+from shared.training.mmd import mmd_of_channels, squared_mmd
+from shared.training.transitions import Transitions
 from shared.transforms import from_planes, to_planes
 
 Losses = Literal["both", "mmd", "mse"]
 BitChannel = Literal["d-bcd", "awgn"]
 
 CHUNK = 250  # reports at once where nothing is learned
-SNR_STEP_DB = 1.0  # of the transition matrices that are kept
 SHARPNESS = 2.0, 20.0  # beta, in units of 1 / step: at the beginning, at the end
 REACH = 2.5  # root mean squares of y that the quantiser's points span at first, to either side
 
@@ -57,7 +56,7 @@ class InvertibleOptions:
         mmd_weight: lambda.
         ideal: Whether quantiser and link are left out.
         snr_db: Es/N0 of the link, lowest and highest, drawn uniformly for each report.
-        modulation: Of the link.
+        link: Label of the link; its detector does not matter where there is no channel code.
         adaptive: Whether the quantiser's points are learned (DAQ); else they stay uniform.
         bit_channel: ``d-bcd``, or noise of the link's SNR on the features.
         compensation: Whether alignment and z are learned (IC).
@@ -70,7 +69,7 @@ class InvertibleOptions:
     mmd_weight: float = 0.1
     ideal: bool = False
     snr_db: tuple[float, float] = (0.0, 10.0)
-    modulation: ModulationName = "bpsk"
+    link: str = "digital:bsc"
     adaptive: bool = True
     bit_channel: BitChannel = "d-bcd"
     compensation: bool = True
@@ -92,7 +91,7 @@ class InvertibleOptions:
             if not there
         ]
         low, high = self.snr_db
-        link = f"{losses}, {self.modulation} at {low:g} ... {high:g} dB"
+        link = f"{losses}, {self.link} at {low:g} ... {high:g} dB"
         return f"{link}, without {', '.join(left_out)}" if left_out else link
 
 
@@ -124,7 +123,7 @@ def train_invertible(
         network = InvCsiNet(settings)
     _spread_points(network, settings, h[: 4 * CHUNK])
     _freeze(network, options)
-    transitions = {bits: _transitions(bits, options) for bits in widths_of(settings)}
+    transitions = {} if options.ideal or options.bit_channel == "awgn" else _transitions(options)
 
     def loss(trained: nn.Module, batch: Tensor, generator: torch.Generator, progress: float) -> Tensor:
         model = _as_network(trained)
@@ -134,7 +133,7 @@ def train_invertible(
         if not options.ideal:
             snr_db = draw_uniform(*options.snr_db, len(batch), generator)
             bits = int(torch.randint(settings.bits[0], settings.bits[1] + 1, (), generator=generator))
-            y_hat = _through_link(model, y, bits, snr_db, transitions[bits], generator, progress, options)
+            y_hat = _through_link(model, y, bits, snr_db, transitions.get(bits), generator, progress, options)
             y_check, aligned = model.alignment(y_hat), model.alignment(y_hat.detach())
         eps = torch.randn(z.shape, generator=generator).to(device)
         z_drawn = model.aux_mean + model.aux_log_deviation.exp() * eps
@@ -158,6 +157,7 @@ def train_invertible(
         identity | _identity(options),
         device,
         report,
+        lambda trained: mmd_of_channels(partial(unquantized, _as_network(trained)), test.to(device)),
     )
     return _as_network(averaged), history
 
@@ -167,7 +167,7 @@ def _through_link(
     y: Tensor,
     bits: int,
     snr_db: Tensor,
-    transitions: Tensor,
+    transitions: Transitions | None,
     generator: torch.Generator,
     progress: float,
     options: InvertibleOptions,
@@ -177,25 +177,20 @@ def _through_link(
     first, last = SHARPNESS
     y_soft = quantizer(y, first * (last / first) ** progress)
     noisy: Tensor
-    if options.bit_channel == "awgn":  # of the link's SNR against the power of the features
+    if transitions is None:  # noise of the link's SNR against the power of the features
         deviation = (y_soft.detach().square().mean(dim=1) * 10 ** (-snr_db.to(y.device) / 10)).sqrt()
         noisy = y_soft + deviation[:, None] * torch.randn(y.shape, generator=generator).to(y.device)
         return noisy
-    nearest = ((snr_db - options.snr_db[0]) / SNR_STEP_DB).round().long()
-    return detect(y_soft, quantizer.points(), transitions[nearest].to(y.device), generator)
+    return detect(y_soft, quantizer.points(), transitions.at(snr_db).to(y.device), generator)
 
 
-def _transitions(bits: int, options: InvertibleOptions) -> Tensor:
-    """Return [num_snrs, 2^bits, 2^bits] float32 between the points of an entry, from the lowest SNR on."""
-    low, high = options.snr_db
-    order = from_labels(np.arange(2**bits), options.settings)  # label -> index
-    matrices = []
-    for snr_db in np.arange(low, high + SNR_STEP_DB, SNR_STEP_DB):
-        by_label = transition_probability(bits, float(snr_db), options.modulation).matrix
-        by_index = np.empty_like(by_label)
-        by_index[np.ix_(order, order)] = by_label
-        matrices.append(by_index)
-    return torch.from_numpy(np.stack(matrices)).float()
+def _transitions(options: InvertibleOptions) -> dict[int, Transitions]:
+    """Return those between the points of an entry, for each number of bits."""
+    by_bits = {}
+    for bits in widths_of(options.settings):
+        order = from_labels(np.arange(2**bits), options.settings)  # label -> index
+        by_bits[bits] = Transitions(bits, options.link, *options.snr_db, order)
+    return by_bits
 
 
 @torch.no_grad()
@@ -230,11 +225,17 @@ def _identity(options: InvertibleOptions) -> dict[str, Any]:
         "mmd_weight": options.mmd_weight,
         "ideal": options.ideal,
         "snr_db": list(options.snr_db),
-        "modulation": options.modulation,
+        "link": options.link,
         "adaptive": options.adaptive,
         "bit_channel": options.bit_channel,
         "compensation": options.compensation,
     }
+
+
+def unquantized(network: InvCsiNet, h: Tensor) -> Tensor:
+    """Return what becomes of ``h: [batch, 1, 32, 32] complex64`` if its codeword arrives as it is, z at its mean."""
+    y, _ = network.invertible(to_planes(h))
+    return from_planes(network.invertible.inverse(y, network.aux_mean.expand(len(h), -1)))
 
 
 @torch.no_grad()
@@ -242,9 +243,7 @@ def unquantized_nmse_db(network: InvCsiNet, h: Tensor) -> float:
     """Return 10 log10 of the mean NMSE with a codeword that arrives as it is, z at its mean."""
     parts = []
     for chunk in torch.split(h, CHUNK):
-        y, _ = network.invertible(to_planes(chunk))
-        z = network.aux_mean.expand(len(chunk), -1)
-        parts.append(nmse(from_planes(network.invertible.inverse(y, z)), chunk))
+        parts.append(nmse(unquantized(network, chunk), chunk))
     value = to_db(float(torch.cat(parts).mean()))
     return float("-inf") if value is None else value
 

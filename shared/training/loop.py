@@ -74,12 +74,14 @@ class Epoch:
         loss: Mean training loss.
         nmse_db: Of the averaged network, as ``measure`` returned it.
         seconds: Wall time.
+        mmd: Of the averaged network, as ``measure_mmd`` returned it; None where it is not asked for.
     """
 
     epoch: int
     loss: float
     nmse_db: float
     seconds: float
+    mmd: float | None = None
 
 
 def train_network(
@@ -92,6 +94,7 @@ def train_network(
     identity: dict[str, Any],
     device: torch.device,
     report: Callable[[int, int, Epoch | None], None],
+    measure_mmd: Callable[[nn.Module], float] | None = None,
 ) -> tuple[nn.Module, list[Epoch]]:
     """Train, from the last checkpoint if there is one.
 
@@ -106,6 +109,7 @@ def train_network(
         identity: What else must be equal for a checkpoint to be continued (model, data).
         device: Where to train.
         report: Called after each step with (steps done, steps in all, None), and after each epoch with what it gave.
+        measure_mmd: How far the reconstructions of a network in evaluation mode are from channels, as distributions.
 
     Returns:
         The network of averaged weights, in evaluation mode on the host, and the epochs.
@@ -146,7 +150,8 @@ def train_network(
         if not math.isfinite(total):
             raise InvalidArgumentError(f"`learning_rate` {schedule.learning_rate:g} is too high: the loss is {total}.")
         average.eval()
-        told = Epoch(epoch + 1, total / steps_per_epoch, measure(average), time.monotonic() - start_s)
+        nmse_db, mmd = measure(average), measure_mmd(average) if measure_mmd else None
+        told = Epoch(epoch + 1, total / steps_per_epoch, nmse_db, time.monotonic() - start_s, mmd)
         history.append(told)
         _save(checkpoint, identity, network, average, optimizer, history)
         report(num_steps * (epoch + 1) // schedule.epochs, num_steps, told)

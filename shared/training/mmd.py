@@ -9,10 +9,15 @@ scales (ours).
 Source: InvCSINet, eqs. 11-13; A. Gretton et al., "A kernel two-sample test", JMLR 13, 2012.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from shared.transforms import to_planes
+
 SCALES = (0.1, 1.0, 10.0)
+MEASURED = 1000  # channels that a distribution is measured by
 
 
 def squared_mmd(a: Tensor, b: Tensor) -> Tensor:
@@ -36,3 +41,15 @@ def squared_mmd(a: Tensor, b: Tensor) -> Tensor:
             c = factor * scale
             total = total + weight * (c / (c + distance.clamp_min(0))).mean()
     return total
+
+
+@torch.no_grad()
+def mmd_of_channels(h_hat: Callable[[Tensor], Tensor], h: Tensor) -> float:
+    """Return MMD^2 between channels and their reconstructions (the paper's Fig. 8b).
+
+    Args:
+        h_hat: Reconstructs ``[batch, 1, 32, 32] complex64``.
+        h: [n, 1, 32, 32] complex64; the first `MEASURED` are taken.
+    """
+    some = h[:MEASURED]
+    return float(squared_mmd(to_planes(h_hat(some)).flatten(1), to_planes(some).flatten(1)))

@@ -4,10 +4,13 @@ r"""InvCSINet as a codec: the forward pass at the UE, the inverse at the base st
     h_hat <- inverse of it <- y + alignment(y), z = its learned mean <- points <- index <- labels <- bits
 
 A model has one set of points for each number of bits an entry that it was trained for, B_low to B_high, and takes every
-rate from B_low M to B_high M bits: of the bits that B M leaves over each of the first entries gets one.
+rate from B_low M to B_high M bits: of the bits that B M leaves over each of the first entries gets one. A card may say
+that z is a sample in place of its mean: one that the report's bits alone decide.
 
 Source: InvCSINet, *Information-Preserving CSI Feedback*, sections III and IV.
 """
+
+import hashlib
 
 import numpy as np
 import torch
@@ -70,9 +73,9 @@ class InvCsiNet(nn.Module):
             value[:, entries] = self.quantizer(bits).value(index[:, entries], entries)
         return value
 
-    def forward(self, y_hat: Tensor) -> Tensor:
-        """Return [batch, 2, 32, 32] of the detected codeword ``y_hat: [batch, M]``, z at its mean."""
-        z = self.aux_mean.expand(len(y_hat), -1)
+    def forward(self, y_hat: Tensor, eps: Tensor | float = 0.0) -> Tensor:
+        """Return [batch, 2, 32, 32] of the detected ``y_hat: [batch, M]``, z ``eps`` deviations off its mean."""
+        z = (self.aux_mean + self.aux_log_deviation.exp() * eps).expand(len(y_hat), -1)
         x: Tensor = self.invertible.inverse(self.alignment(y_hat), z)
         return x
 
@@ -121,7 +124,20 @@ class InvCsiNetDecoder(_Side):
         widths = self.widths(context.rate)
         require_length(payload, context.rate)
         index = torch.from_numpy(from_labels(bits_to_fields(payload.bits, widths), self.settings)).to(self.device)
-        return reconstruction(self.network(self.network.value(index, widths)))
+        eps = (
+            sample_of(payload.bits, len(self.network.aux_mean)).to(self.device)
+            if self.settings.auxiliary == "sample"
+            else 0.0
+        )
+        return reconstruction(self.network(self.network.value(index, widths), eps))
+
+
+def sample_of(bits: NDArray[np.uint8], size: int) -> Tensor:
+    """Return [batch, size] float32, standard normal, of each report's bits ``[batch, rate]`` alone: it repeats."""
+    keys = [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), "little") for row in bits]
+    return torch.from_numpy(
+        np.stack([np.random.Generator(np.random.Philox(key=key)).standard_normal(size, np.float32) for key in keys])
+    )
 
 
 def load_invertible(model: ModelFile) -> InvCsiNet:

@@ -10,7 +10,6 @@ from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import command_line, print_model
 from shared.experiments.commands.train import parse_range
 from shared.experiments.replacing import Overwrite, require_replaceable
-from shared.links.label import ModulationName
 from shared.model_files import InvertibleSettings
 
 
@@ -23,7 +22,9 @@ def train_invertible(
     bits: Annotated[str, typer.Option(help="Bits of an entry, least:most, one drawn for each step.")] = "1:4",
     labels: Annotated[Literal["gray", "natural"], typer.Option(help="Of the points of an entry.")] = "gray",
     snr_db: Annotated[str, typer.Option(help="SNR of the link in training, lowest:highest.")] = "0:10",
-    modulation: Annotated[ModulationName, typer.Option(help="Of the link in training, over AWGN.")] = "bpsk",
+    link: Annotated[
+        str, typer.Option(help="Link in training, any digital one; fading and codes are counted first.")
+    ] = "digital:bsc",
     losses: Annotated[
         Literal["both", "mse", "mmd"], typer.Option(help="Of the inverse, of the forward pass, or of both.")
     ] = "both",
@@ -71,7 +72,7 @@ def train_invertible(
         mmd_weight,
         ideal,
         parse_range(snr_db, "snr_db"),
-        modulation,
+        link,
         adaptive=not without_daq,
         bit_channel="awgn" if without_d_bcd else "d-bcd",
         compensation=not without_ic,

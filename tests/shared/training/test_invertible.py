@@ -19,9 +19,11 @@ from shared.links.transition import transition_probability
 from shared.metrics import nmse
 from shared.model_files import InvertibleSettings, ModelFile, load_model
 from shared.rng import Randomness
-from shared.training.invertible import InvertibleOptions, _transitions
+from shared.training.invertible import InvertibleOptions, _transitions, unquantized
 from shared.training.loop import Epoch, Schedule
+from shared.training.mmd import squared_mmd
 from shared.training.train import train_codec
+from shared.transforms import to_planes
 
 SCHEDULE = Schedule(epochs=2, batch_size=30, learning_rate=2e-3, ema_decay=0.5, precision="float32")
 OPTIONS = InvertibleOptions(InvertibleSettings(num_latents=32, bits=(1, 2), labels="gray"), SCHEDULE)
@@ -61,7 +63,7 @@ def test_the_loss_falls_and_what_is_saved_says_how_it_came_to_be(indoor: Channel
     assert (card.invertible, card.payload, card.links) == (OPTIONS.settings, "bits", ["ideal", "digital"])
     assert (card.min_rate, card.max_rate, [point.rate for point in card.measured]) == (32, 64, [32, 64])
     assert card.training is not None
-    assert (card.training.loss, card.training.samples_seen) == ("nmse + 0.1 mmd, bpsk at 0 ... 10 dB", 1800)
+    assert (card.training.loss, card.training.samples_seen) == ("nmse + 0.1 mmd, digital:bsc at 0 ... 10 dB", 1800)
     assert card.encoder_macs > 0
     assert card.decoder_macs > card.encoder_macs  # the alignment network beside the inverse
     manifest = json.loads((tmp_path / "invcsinet.manifest.json").read_text())
@@ -140,13 +142,24 @@ def test_a_trained_model_inverts_and_sends_what_its_card_says(indoor: ChannelSet
 @pytest.mark.parametrize("labels", ["natural", "gray"])
 def test_transitions_are_between_points_whatever_their_labels(labels: str) -> None:
     settings = InvertibleSettings.model_validate({"num_latents": 32, "bits": (2, 2), "labels": labels})
-    found = _transitions(2, replace(OPTIONS, settings=settings))
+    found = _transitions(replace(OPTIONS, settings=settings))[2].matrices
     assert found.shape == (11, 4, 4)
     by_label = transition_probability(2, 0.0, "bpsk").matrix
     of_point = [0, 1, 3, 2] if labels == "gray" else [0, 1, 2, 3]
     for i, a in enumerate(of_point):
         for j, b in enumerate(of_point):
             assert float(found[0, i, j]) == pytest.approx(by_label[a, b], abs=1e-6)
+
+
+def test_epochs_tell_how_far_reconstructions_are_from_channels(indoor: ChannelSet, tmp_path: Path) -> None:
+    history = train(indoor, tmp_path, replace(OPTIONS, ideal=True))
+    network = load_invertible(load_model(str(tmp_path / "invcsinet.safetensors")))
+    h = split(indoor)[1].h
+    wanted = squared_mmd(to_planes(unquantized(network, h)).flatten(1), to_planes(h).flatten(1))
+    assert history[-1].mmd == pytest.approx(float(wanted), rel=1e-3)
+    assert float(wanted) > 0
+    manifest = json.loads((tmp_path / "invcsinet.manifest.json").read_text())
+    assert [epoch["mmd"] for epoch in manifest["epochs"]] == [epoch.mmd for epoch in history]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The contract on small models with fresh weights, and what it does not ask: widths, labels, cards that lie."""
 
+import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +14,7 @@ from shared.channels import ChannelSet
 from shared.codecs import DecodeContext, EncodeContext, make_decoder, make_encoder
 from shared.codecs.contract import CHECKS
 from shared.codecs.fitted import Fitted, make_model
-from shared.codecs.invcsinet.codec import InvCsiNet, from_labels, rate_range, to_labels
+from shared.codecs.invcsinet.codec import InvCsiNet, from_labels, rate_range, sample_of, to_labels
 from shared.codecs.network_files import SHAPE
 from shared.codecs.trial import make_trial
 from shared.errors import DataFileError
@@ -20,6 +22,7 @@ from shared.metrics import nmse
 from shared.model_files import InvertibleSettings, ModelFile
 from shared.rng import Randomness
 from shared.transforms import to_planes
+from shared.types import Payload
 
 CPU = torch.device("cpu")
 SETTINGS = InvertibleSettings(num_latents=32, bits=(2, 3), labels="gray")
@@ -72,6 +75,23 @@ def test_what_is_decoded_is_the_inverse_of_the_nearest_points(indoor: ChannelSet
         hard = points.gather(1, network.quantizer(2).index(y).T).T
         wanted = network.invertible.inverse(hard, torch.zeros(4, 2048 - 32))
     torch.testing.assert_close(to_planes(h_hat), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_sample_of_the_auxiliary_variable_is_decided_by_the_bits_alone(indoor: ChannelSet) -> None:
+    settings = SETTINGS.model_copy(update={"auxiliary": "sample"})
+    built, h = small_model(settings), indoor.h[:4]
+    built.tensors["network.aux_log_deviation"].fill_(-1)
+    payload = make_encoder(built, CPU).encode(h, context(4, 64))
+    decoded = DecodeContext(64, np.zeros(4, dtype=np.float32))
+    h_hat = make_decoder(built, CPU).decode(payload, decoded).h_hat
+    again = make_decoder(built, CPU).decode(Payload.of_equal_length(payload.bits[::-1].copy()), decoded).h_hat.flip(0)
+    torch.testing.assert_close(h_hat, again)
+    mean = make_decoder(replace(built, card=built.card.model_copy(update={"invertible": SETTINGS})), CPU)
+    difference = (h_hat - mean.decode(payload, decoded).h_hat).abs().square().mean()
+    assert float(difference) == pytest.approx(2 * math.exp(-2), rel=0.3)  # of two reals
+    eps = sample_of(payload.bits, 2048 - 32)
+    assert float(eps.std()) == pytest.approx(1, abs=0.03)
+    assert not torch.allclose(eps[0], eps[1])
 
 
 @given(bits=st.integers(1, 8))

@@ -31,7 +31,7 @@ def test_a_network_is_trained_without_a_part_and_its_card_says_so(
     card = load_model(str(tmp_path / "models" / "mine.safetensors")).card
     assert (card.codec, card.min_rate, card.max_rate) == ("invcsinet", 64, 64)
     assert card.training is not None
-    assert card.training.loss == "nmse + 0.1 mmd, bpsk at 0 ... 10 dB, without DAQ, IC"
+    assert card.training.loss == "nmse + 0.1 mmd, digital:bsc at 0 ... 10 dB, without DAQ, IC"
     assert card.recipe.startswith(
         "csi-lab train-invertible --name mine --bits 2 --without-ic --without-daq --data mine"
     )
