@@ -97,6 +97,11 @@ class LatentQuantizer:
             u = u.sign() * torch.expm1(u.abs() * math.log1p(MU)) / MU
         return u * self._reach(widths) + self.centre
 
+    def points(self, widths: NDArray[np.int64]) -> Tensor:
+        """Return [num_latents, 2^b], increasing, the values that each entry may take; all have as many bits, b."""
+        index = torch.arange(2 ** int(widths[0]), device=self.centre.device)[:, None].expand(-1, len(widths))
+        return self.value(index, widths).T
+
     def _reach(self, widths: NDArray[np.int64]) -> Tensor:
         return self.scale * self.clip[torch.from_numpy(widths - 1).to(self.clip.device)]
 

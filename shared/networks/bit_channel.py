@@ -44,9 +44,19 @@ def detect(
         >>> detect(y, points, swapped, torch.Generator().manual_seed(0)).unique().tolist()
         [-1.0]
     """
+    return detect_chosen(soft_index(y_soft, points, sharpness), points, transition, generator, temperature)
+
+
+def soft_index(y: Tensor, points: Tensor, sharpness: float) -> Tensor:
+    """Return [batch, M, 2^B], with what probability each entry of ``y`` is each of its points (eq. 25)."""
     step = (points[:, -1:] - points[:, :1]) / (points.shape[1] - 1)
-    distance = ((y_soft[:, :, None] - points) / step).square()
-    chosen = torch.softmax(-distance / sharpness, dim=2)
+    return torch.softmax(-((y[:, :, None] - points) / step).square() / sharpness, dim=2)
+
+
+def detect_chosen(
+    chosen: Tensor, points: Tensor, transition: Tensor, generator: torch.Generator, temperature: float = 1.0
+) -> Tensor:
+    """Do as `detect` with ``chosen: [batch, M, 2^B]``, the probabilities of each entry's points (eqs. 29 to 31)."""
     detected = chosen @ transition  # [batch, M, 2^B] by [2^B, 2^B], or by each report's own
     uniform = torch.rand(detected.shape, generator=generator).clamp_min(TINY).to(detected.device)
     logits = (detected + TINY).log() - (-uniform.log()).clamp_min(TINY).log()

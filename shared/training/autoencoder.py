@@ -1,4 +1,4 @@
-"""Train `csinet` or `crnet`, and design the quantiser of its latents.
+"""Train an autoencoder, `csinet` or one of its kin, and design the quantiser of its latents.
 
 channels -> training loop (NMSE or MSE) -> averaged network -> latents of the training split -> quantiser
 """
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +28,8 @@ Loss = Literal["nmse", "mse"]
 CHUNK = 1000  # reports at once where nothing is learned
 CLIP_GRID = torch.arange(0.5, 8.01, 0.1)  # standard deviations
 DESIGN_SAMPLES = 20_000  # reports whose latents the quantiser is designed on
+QUANTIZED_FROM_THE_START = ("atnet",)  # whose authors train with a quantiser, its gradient set to 1
+GAUSSIAN_CLIP = 1.596, 1.991, 2.344, 2.680, 3.010, 3.331, 3.650, 3.946  # best of uniform steps: J. Max, IRE 1960
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class NetworkOptions:
         quantizer: Companding of the latents.
         schedule: Length and speed of the training.
         device: ``cpu`` or ``cuda``.
+        bits: Bits of a latent where quantiser or link are part of the training, least and most.
+        snr_db: Es/N0 of the link there, lowest and highest.
+        link: Its label.
+        start: Name or path of a model of the same codec that is trained on, through the link; None for fresh weights.
     """
 
     num_latents: int = 64
@@ -47,6 +54,10 @@ class NetworkOptions:
     quantizer: Companding = "uniform"
     schedule: Schedule = field(default_factory=Schedule)
     device: str = "cpu"
+    bits: tuple[int, int] = (1, 4)
+    snr_db: tuple[float, float] = (0.0, 10.0)
+    link: str = "digital:bsc"
+    start: str | None = None
 
     @property
     def settings(self) -> NetworkSettings:
@@ -66,7 +77,7 @@ def train_autoencoder(
     """Train a network.
 
     Args:
-        codec: ``csinet`` or ``crnet``.
+        codec: A key of `shared.codecs.autoencoder.codec.ENCODERS`.
         h: [num_channels, 1, 32, 32] complex64, training split, angular-delay, unit mean power.
         test: [n, 1, 32, 32] complex64, measured after each epoch.
         options: Size, loss, schedule.
@@ -85,13 +96,21 @@ def train_autoencoder(
         built = Autoencoder.build(codec, options.settings)
     network = nn.ModuleDict({"encoder": built.encoder, "decoder": built.decoder})
     identity = identity | {"codec": codec, "num_latents": options.num_latents, "loss": options.loss}
+    quantized = codec in QUANTIZED_FROM_THE_START
+    if quantized:
+        identity["bits"] = list(options.bits)
 
     def model(trained: nn.Module) -> Autoencoder:
         halves = trained.get_submodule("encoder"), trained.get_submodule("decoder")
-        return Autoencoder(*halves, options.settings.scaling)
+        return Autoencoder(*halves, options.settings.scaling, built.corrector)
 
-    def loss(trained: nn.Module, batch: Tensor, _generator: torch.Generator, _progress: float) -> Tensor:
-        error = (model(trained)(batch) - batch).abs().square().flatten(1).mean(dim=1)
+    def loss(trained: nn.Module, batch: Tensor, generator: torch.Generator, _progress: float) -> Tensor:
+        if quantized:
+            z = model(trained).encode(batch)
+            h_hat = model(trained).decode(straight_through(z, options.bits, generator))
+        else:
+            h_hat = model(trained)(batch)
+        error = (h_hat - batch).abs().square().flatten(1).mean(dim=1)
         if options.loss == "mse":
             error = error * (0.5 / scaling.peak(batch)).square()
         return error.mean()
@@ -109,7 +128,25 @@ def train_autoencoder(
         report,
         lambda trained: mmd_of_channels(lambda chunk: model(trained)(chunk.to(device)).cpu(), test),
     )
+    if built.corrector is not None:
+        built.corrector.eval().requires_grad_(requires_grad=False)
     return model(averaged), history
+
+
+def straight_through(z: Tensor, bits: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Quantise latents by the statistics of their batch, at a number of bits that is drawn; the gradient stays 1.
+
+    Args:
+        z: [batch, num_latents] float32.
+        bits: Least and most.
+        generator: On the host.
+    """
+    width = int(torch.randint(bits[0], bits[1] + 1, (), generator=generator))
+    fixed = z.detach()
+    clip = torch.tensor(GAUSSIAN_CLIP, device=z.device)
+    quantizer = LatentQuantizer("uniform", fixed.mean(dim=0), fixed.std(dim=0).clamp(min=1e-6), clip)
+    widths = np.full(z.shape[1], width)
+    return z + (quantizer.value(quantizer.index(fixed, widths), widths) - fixed)
 
 
 def require_network_shape(shape: CsiShape, codec: str) -> None:

@@ -1,4 +1,4 @@
-"""Count the multiply-accumulates of a network: convolutions and dense layers, as the CSI papers' "FLOPs" do."""
+"""Count the multiply-accumulates of a network: convolutions, dense layers, as the CSI papers' "FLOPs" do; attention."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ def count_macs(network: nn.Module, *example: Tensor) -> int:
     """Return the real multiply-accumulates of one pass; norms, activations and biases are not counted.
 
     Args:
-        network: Its convolutions and linear layers are counted.
+        network: Its convolutions, linear layers and attention (projections and both products) are counted.
         example: Its arguments, a batch of one.
 
     Example:
@@ -23,8 +23,15 @@ def count_macs(network: nn.Module, *example: Tensor) -> int:
         weight = layer.get_parameter("weight")
         total += output.numel() * weight[0].numel()
 
+    def add_attention(layer: nn.MultiheadAttention, inputs: tuple[Tensor, ...], _: object) -> None:
+        nonlocal total
+        queries, keys = inputs[0].shape[1], inputs[1].shape[1]  # batch first
+        total += layer.embed_dim * (2 * (queries + keys) * layer.embed_dim + 2 * queries * keys)
+
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     hooks = [layer.register_forward_hook(add) for layer in layers]
+    attention = [layer for layer in network.modules() if isinstance(layer, nn.MultiheadAttention)]
+    hooks += [layer.register_forward_hook(add_attention) for layer in attention]
     was_training = network.training
     try:
         network.eval()(*example)

@@ -13,14 +13,13 @@ from shared.channels import ChannelSet
 from shared.codecs import Fitted
 from shared.codecs.autoencoder.codec import Autoencoder, peak_bits
 from shared.codecs.network_files import SHAPE
-from shared.coding.latents import MAX_WIDTH
+from shared.coding.latents import MAX_WIDTH, LatentQuantizer
 from shared.errors import InvalidArgumentError
 from shared.model_files import ModelFile, NetworkSettings, TrainingRecord
 from shared.training.autoencoder import (
     NetworkOptions,
     fit_latent_quantizer,
     require_network_shape,
-    train_autoencoder,
     unquantized_nmse_db,
 )
 from shared.training.fit import require_splits, save_codec
@@ -30,6 +29,7 @@ from shared.training.jscc_presets import JSCC_NETWORKS
 from shared.training.loop import Epoch, samples_seen
 from shared.training.macs import count_macs
 from shared.training.manifest import run_manifest
+from shared.training.stages import described, train_in_stages
 
 Options = NetworkOptions | JsccOptions | InvertibleOptions
 
@@ -44,7 +44,11 @@ class Described:
 
 NETWORKS: dict[str, Described] = {
     "csinet": Described("CsiNet: one convolution at the UE, two RefineNets at the BS", "Wen, Shih, Jin, IEEE WCL 2018"),
+    "csinet-plus": Described("CsiNet+: larger kernels, offline dequantiser", "Guo et al., IEEE TWC 19(4), 2020"),
     "crnet": Described("CRNet: multi-resolution convolutions, two CRBlocks at the BS", "Lu, Wang, Song, ICC 2020"),
+    "dnnet": Described("DNNet: CsiNet with a noise extraction unit", "Ye et al., IEEE Commun. Lett. 24(8), 2020"),
+    "atnet": Described("ATNet: channel attention, error correction block", "Chang et al., IEEE WCL 10(12), 2021"),
+    "transnet": Described("TransNet: transformers at both sides", "Cui, Guo, Song, IEEE WCL 11(5), 2022"),
 }
 
 
@@ -87,7 +91,8 @@ def train_codec(
     model = save_codec(codec, fitted, train.identity, test, folder, command, name)
     manifest = run_manifest(command, train.identity, test.identity, options, history)
     (folder / f"{name}.manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    checkpoint.unlink()
+    for path in (checkpoint, *folder.glob(f"{name}.stage-*.checkpoint.pt")):
+        path.unlink(missing_ok=True)
     return model
 
 
@@ -113,9 +118,9 @@ def _trained(
 
     match options:
         case NetworkOptions():
-            network, history = train_autoencoder(codec, h, test, options, *arguments)
-            told = record(options.loss, history, unquantized_nmse_db(network, test))
-            return as_codec(codec, network, options.settings, h, told), history
+            network, quantizer, history = train_in_stages(codec, h, test, options, *arguments)
+            told = record(described(codec, options), history, unquantized_nmse_db(network, test))
+            return as_codec(codec, network, options.settings, h, told, quantizer), history
         case JsccOptions():
             halves, history = train_jscc(h, test, options, *arguments)
             preset, told = JSCC_NETWORKS[codec], record(options.described, history)
@@ -132,35 +137,37 @@ def as_codec(
     settings: NetworkSettings,
     h: Tensor,
     record: TrainingRecord,
-    described: Described | None = None,
+    quantizer: LatentQuantizer | None = None,
 ) -> Fitted:
     """Put a trained network and the quantiser of its latents into the tensors of a model file.
 
     Args:
-        codec: ``csinet`` or ``crnet``.
+        codec: Of `NETWORKS`.
         network: In evaluation mode.
         settings: What it needs beside its weights.
         h: [num_channels, 1, 32, 32] complex64 on which quantiser and mean channel are designed.
         record: How the weights came to be.
-        described: Title and source; None for those of the codec.
+        quantizer: Of its latents; None to design it.
     """
-    quantizer = fit_latent_quantizer(settings.quantizer, network, h)
+    quantizer = quantizer or fit_latent_quantizer(settings.quantizer, network, h)
     tensors = {
-        **{f"network.encoder.{key}": value for key, value in network.encoder.state_dict().items()},
-        **{f"network.decoder.{key}": value for key, value in network.decoder.state_dict().items()},
+        **{f"network.{part}.{key}": v for part, net in network.parts.items() for key, v in net.state_dict().items()},
         "quantizer.centre": quantizer.centre,
         "quantizer.scale": quantizer.scale,
         "quantizer.clip": quantizer.clip,
         "mean": h.mean(dim=0),
     }
-    described = described or NETWORKS[codec]
     return Fitted(
         {key: value.contiguous() for key, value in tensors.items()},
-        described.title,
-        described.source,
+        NETWORKS[codec].title,
+        NETWORKS[codec].source,
         tuple(settings.num_latents * width + peak_bits(settings) for width in range(1, MAX_WIDTH + 1)),
         encoder_macs=count_macs(network.encoder, torch.zeros(1, 2, *SHAPE.dims[1:])),
-        decoder_macs=count_macs(network.decoder, torch.zeros(1, settings.num_latents)),
+        decoder_macs=sum(
+            count_macs(part, torch.zeros(1, settings.num_latents))
+            for name, part in network.parts.items()
+            if name != "encoder"
+        ),
         network=settings,
         training=record,
     )

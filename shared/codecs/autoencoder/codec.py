@@ -1,7 +1,7 @@
-r"""A network's latent vector as a report: `csinet` and `crnet`, which differ in the network alone.
+r"""A network's latent vector as a report: `csinet` and its kin, which differ in the networks alone.
 
     h_est -> scaling -> network -> z -> quantiser -> [peak, 8 bits] index of each latent -> bits
-    h_hat <- scaling <- network <- z_hat <---------- [peak]         <----------------------- bits
+    h_hat <- scaling <- network <- [corrector] <- z_hat <- [peak]         <----------------- bits
 
 A model's rate is ``num_latents`` to ``8 num_latents`` bits, spread evenly (`shared.coding.latents`), and 8 more for the
 peak where its scaling needs one. Natural binary labels.
@@ -16,8 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.codecs.autoencoder import scaling
+from shared.codecs.autoencoder.atnet import AtNetDecoder
+from shared.codecs.autoencoder.correctors import (
+    Corrector,
+    error_correction_block,
+    noise_extraction_unit,
+    offline_dequantizer,
+)
 from shared.codecs.autoencoder.crnet import CrNetDecoder, CrNetEncoder
 from shared.codecs.autoencoder.csinet import CsiNetDecoder, CsiNetEncoder
+from shared.codecs.autoencoder.csinet_plus import CsiNetPlusDecoder, CsiNetPlusEncoder
+from shared.codecs.autoencoder.transnet import TransNetDecoder, TransNetEncoder
 from shared.codecs.base import DecodeContext, EncodeContext, require_length
 from shared.codecs.network_files import SHAPE, mean_csi, require_finite
 from shared.coding.bits import bits_to_fields, fields_to_bits
@@ -28,30 +37,46 @@ from shared.networks.loading import load_network
 from shared.types import Payload, Reconstruction
 
 Build = Callable[[NetworkSettings], nn.Module]
+AnyDecoder = CsiNetDecoder | CsiNetPlusDecoder | CrNetDecoder | AtNetDecoder | TransNetDecoder
 
 ENCODERS: dict[str, Build] = {
     "csinet": lambda s: CsiNetEncoder(s.num_latents, s.norm_axis),
+    "csinet-plus": lambda s: CsiNetPlusEncoder(s.num_latents),
     "crnet": lambda s: CrNetEncoder(s.num_latents),
+    "dnnet": lambda s: CsiNetEncoder(s.num_latents),
+    "atnet": lambda s: CsiNetEncoder(s.num_latents),
+    "transnet": lambda s: TransNetEncoder(s.num_latents),
 }
-DECODERS: dict[str, Callable[[NetworkSettings], CsiNetDecoder | CrNetDecoder]] = {
+DECODERS: dict[str, Callable[[NetworkSettings], AnyDecoder]] = {
     "csinet": lambda s: CsiNetDecoder(s.num_latents, s.norm_axis, s.final_norm),
+    "csinet-plus": lambda s: CsiNetPlusDecoder(s.num_latents),
     "crnet": lambda s: CrNetDecoder(s.num_latents),
+    "dnnet": lambda s: CsiNetDecoder(s.num_latents),
+    "atnet": lambda s: AtNetDecoder(s.num_latents),
+    "transnet": lambda s: TransNetDecoder(s.num_latents),
+}
+CORRECTORS: dict[str, Callable[[NetworkSettings], Corrector]] = {
+    "csinet-plus": lambda s: offline_dequantizer(s.num_latents),
+    "dnnet": lambda s: noise_extraction_unit(s.num_latents),
+    "atnet": lambda s: error_correction_block(s.num_latents),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Autoencoder:
-    """Both halves of a network and its scale, as training and import need them.
+    """The parts of a network and its scale, as training and import need them.
 
     Attributes:
         encoder: [batch, 2, 32, 32] -> [batch, num_latents].
         decoder: [batch, num_latents] -> [batch, 2, 32, 32], before the output activation.
         scaling: See `shared.codecs.autoencoder.scaling`.
+        corrector: [batch, num_latents] -> [batch, num_latents] of what is dequantised; None where the codec has none.
     """
 
     encoder: nn.Module
     decoder: nn.Module
     scaling: scaling.Scaling
+    corrector: nn.Module | None = None
 
     @classmethod
     def build(cls, codec: str, settings: NetworkSettings) -> "Autoencoder":
@@ -59,7 +84,8 @@ class Autoencoder:
         decoder = DECODERS[codec](settings)
         if settings.scaling == "power":
             decoder.scale_output(1 / scaling.POWER_SLOPE)
-        return cls(ENCODERS[codec](settings), decoder, settings.scaling)
+        corrector = CORRECTORS[codec](settings) if codec in CORRECTORS else None
+        return cls(ENCODERS[codec](settings), decoder, settings.scaling, corrector)
 
     @classmethod
     def load(cls, model: ModelFile) -> "Autoencoder":
@@ -70,7 +96,14 @@ class Autoencoder:
         """
         settings = _require_network(model)
         encoder = _load_half(model, settings, ENCODERS, "encoder")
-        return cls(encoder, _load_half(model, settings, DECODERS, "decoder"), settings.scaling)
+        decoder = _load_half(model, settings, DECODERS, "decoder")
+        return cls(encoder, decoder, settings.scaling, load_corrector(model, settings))
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """The networks, by the names they have in a model file."""
+        halves = {"encoder": self.encoder, "decoder": self.decoder}
+        return halves if self.corrector is None else halves | {"corrector": self.corrector}
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latents of ``x: [batch, 1, 32, 32] complex64``."""
@@ -82,7 +115,7 @@ class Autoencoder:
         return scaling.network_output(self.decoder(z).float(), self.scaling, peaks)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Encode and decode without a quantiser, the peak known exactly."""
+        """Encode and decode without quantiser and corrector, the peak known exactly."""
         return self.decode(self.encode(x), scaling.peak(x) if self.scaling == "peak" else None)
 
 
@@ -142,6 +175,8 @@ class AutoencoderDecoder(_Half):
 
     def __init__(self, model: ModelFile, device: torch.device) -> None:
         super().__init__(model, device, DECODERS, "decoder")
+        corrector = load_corrector(model, self.settings)
+        self.corrector = None if corrector is None else corrector.to(device)
         self.mean_csi = mean_csi(model, device)
 
     @torch.no_grad()
@@ -153,15 +188,35 @@ class AutoencoderDecoder(_Half):
         num_latents = self.settings.num_latents
         peaks = scaling.peak_value(fields[:, 0]).to(self.device) if self.settings.scaling == "peak" else None
         index = torch.from_numpy(fields[:, -num_latents:]).to(self.device)
-        output = self.network(self.quantizer.value(index, widths[-num_latents:]))
+        z_hat = self.quantizer.value(index, widths[-num_latents:])
+        output = self.network(correct(z_hat, self.corrector, self.quantizer))
         h_hat = scaling.network_output(output, self.settings.scaling, peaks)
         return Reconstruction(h_hat, np.ones(len(h_hat), dtype=np.bool_))
+
+
+def correct(z_hat: Tensor, corrector: nn.Module | None, quantizer: LatentQuantizer) -> Tensor:
+    """Return the latents that the decoder gets for ``z_hat: [batch, num_latents]``."""
+    if corrector is None:
+        return z_hat
+    unit: Tensor = corrector((z_hat - quantizer.centre) / quantizer.scale)
+    return unit * quantizer.scale + quantizer.centre
+
+
+def load_corrector(model: ModelFile, settings: NetworkSettings) -> nn.Module | None:
+    """Make the corrector of a model file, in evaluation mode on the host; None where its codec has none.
+
+    Raises:
+        DataFileError: If its tensors are not exactly the corrector's.
+    """
+    if model.card.codec not in CORRECTORS:
+        return None
+    return _load_half(model, settings, CORRECTORS, "corrector")
 
 
 def _require_network(model: ModelFile) -> NetworkSettings:
     card = model.card
     if card.codec not in ENCODERS or card.network is None or card.shape != SHAPE:
-        raise DataFileError(f"model {card.name} must be {' or '.join(ENCODERS)} for {SHAPE}; its card says otherwise.")
+        raise DataFileError(f"model {card.name} must be {', '.join(ENCODERS)} for {SHAPE}; its card says otherwise.")
     return card.network
 
 
@@ -177,7 +232,7 @@ def rate_range(settings: NetworkSettings) -> tuple[int, int]:
 
 
 def _load_half(model: ModelFile, settings: NetworkSettings, builders: Mapping[str, Build], half: str) -> nn.Module:
-    """Make one half of a network, in evaluation mode, from the tensors ``network.<half>.*`` of a model file.
+    """Make one part of a network, in evaluation mode, from the tensors ``network.<half>.*`` of a model file.
 
     Raises:
         DataFileError: If they are not exactly the network's.

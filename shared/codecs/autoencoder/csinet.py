@@ -44,19 +44,21 @@ def _norm(num_channels: int, axis: NormAxis) -> nn.Module:
     return nn.BatchNorm2d(num_channels, eps=EPS) if axis == "channel" else DelayNorm()
 
 
-def _conv(num_in: int, num_out: int) -> nn.Conv2d:
-    return nn.Conv2d(num_in, num_out, 3, padding=1)
+def conv(num_in: int, num_out: int, kernel: int = 3) -> nn.Conv2d:
+    """Return a convolution that keeps the size."""
+    return nn.Conv2d(num_in, num_out, kernel, padding=kernel // 2)
 
 
 class RefineNet(nn.Module):
     """Three convolutions beside the identity."""
 
-    def __init__(self, axis: NormAxis) -> None:
+    def __init__(self, axis: NormAxis, kernels: tuple[int, int, int] = (3, 3, 3)) -> None:
         super().__init__()
+        first, second, third = kernels
         self.body = nn.Sequential(
-            *(_conv(2, 8), _norm(8, axis), nn.LeakyReLU(SLOPE)),
-            *(_conv(8, 16), _norm(16, axis), nn.LeakyReLU(SLOPE)),
-            *(_conv(16, 2), _norm(2, axis)),
+            *(conv(2, 8, first), _norm(8, axis), nn.LeakyReLU(SLOPE)),
+            *(conv(8, 16, second), _norm(16, axis), nn.LeakyReLU(SLOPE)),
+            *(conv(16, 2, third), _norm(2, axis)),
         )
         self.activation = nn.LeakyReLU(SLOPE)
 
@@ -71,7 +73,7 @@ class CsiNetEncoder(nn.Sequential):
 
     def __init__(self, codeword_size: int, axis: NormAxis = "channel") -> None:
         super().__init__(
-            *(_conv(2, 2), _norm(2, axis), nn.LeakyReLU(SLOPE)), nn.Flatten(), nn.Linear(NUM_REALS, codeword_size)
+            *(conv(2, 2), _norm(2, axis), nn.LeakyReLU(SLOPE)), nn.Flatten(), nn.Linear(NUM_REALS, codeword_size)
         )
 
 
@@ -81,7 +83,7 @@ class CsiNetDecoder(nn.Sequential):
     def __init__(self, codeword_size: int, axis: NormAxis = "channel", final_norm: bool = True) -> None:
         super().__init__(
             *(nn.Linear(codeword_size, NUM_REALS), nn.Unflatten(1, (2, SIDE, SIDE))),
-            *(RefineNet(axis), RefineNet(axis), _conv(2, 2)),
+            *(RefineNet(axis), RefineNet(axis), conv(2, 2)),
             *([_norm(2, axis)] if final_norm else []),
         )
 

@@ -9,18 +9,18 @@ from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import command_line, print_model
 from shared.experiments.replacing import Overwrite, require_replaceable
 
-OF_LATENTS = ("num_latents", "loss", "quantizer")  # options of csinet and crnet
+OF_LATENTS = ("num_latents", "loss", "quantizer", "bits", "through_link", "start_from")  # of csinet and its kin
 OF_SYMBOLS = (
     "num_symbols",
     "prefixes",
     "prefix_weights",
     "size",
     "encoder_layers",
-    "snr_db",
     "cnr_db",
     "bits_per_real",
 )  # of JSCC
 OF_TRAINING = (
+    "snr_db",
     "epochs",
     "batch_size",
     "learning_rate",
@@ -36,8 +36,8 @@ def train(
     codec: Annotated[
         str,
         typer.Argument(
-            help="klt, klt-analog, angular-topk, float; networks: csinet, crnet; networks over the analog link: "
-            "rd-jscc, adjscc, djscc-csinet-plus, unet-jscc; package.module:ENTRY."
+            help="klt, klt-analog, angular-topk, float; networks: csinet, csinet-plus, crnet, dnnet, atnet, transnet; "
+            "networks over the analog link: rd-jscc, adjscc, djscc-csinet-plus, unet-jscc; package.module:ENTRY."
         ),
     ],
     data: Annotated[str, typer.Option(help="Training split: a file.")],
@@ -46,13 +46,21 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="Name of the model; the codec's unless given. Your own must be named.")
     ] = None,
-    num_latents: Annotated[int, typer.Option(min=1, max=2048, help="csinet, crnet: codeword size in reals.")] = 64,
+    num_latents: Annotated[int, typer.Option(min=1, max=2048, help="csinet and its kin: codeword size in reals.")] = 64,
     loss: Annotated[
-        Literal["nmse", "mse"], typer.Option(help="csinet, crnet: error relative to each report, or CsiNet's MSE.")
+        Literal["nmse", "mse"], typer.Option(help="csinet and its kin: error relative to each report, or CsiNet's MSE.")
     ] = "nmse",
     quantizer: Annotated[
-        Literal["uniform", "mu-law"], typer.Option(help="csinet, crnet: quantiser of the latents, 1 to 8 bits each.")
-    ] = "uniform",
+        Literal["uniform", "mu-law"] | None,
+        typer.Option(help="csinet and its kin: of the latents, 1 to 8 bits each; uniform, csinet-plus: mu-law."),
+    ] = None,
+    bits: Annotated[
+        str, typer.Option(help="csinet and its kin, where quantiser or link are trained with: bits of a latent.")
+    ] = "1:4",
+    through_link: Annotated[
+        str, typer.Option(help="csinet and its kin: train the model --start-from on, through this digital link.")
+    ] = "",
+    start_from: Annotated[str, typer.Option(help="Model to train on, a file; with --through-link.")] = "",
     num_symbols: Annotated[int, typer.Option(min=1, max=1024, help="Analog: complex symbols of a report.")] = 16,
     prefixes: Annotated[
         str, typer.Option(help="Analog: several rates in one model (Matryoshka), as 4,8,12,16; empty: one.")
@@ -64,7 +72,9 @@ def train(
         Literal["small", "large"], typer.Option(help="Analog: as in the paper's tables; rd-jscc is small.")
     ] = "small",
     encoder_layers: Annotated[int, typer.Option(help="Analog: convolutions of the encoder, 4 or 2.")] = 4,
-    snr_db: Annotated[str, typer.Option(help="Analog: SNR per antenna in training, lowest:highest.")] = "-10:10",
+    snr_db: Annotated[
+        str | None, typer.Option(help="SNR of the link in training, lowest:highest; analog -10:10, digital 0:10.")
+    ] = None,
     cnr_db: Annotated[
         str, typer.Option(help="Analog: SNR of the pilots in training, lowest:highest; empty: perfect.")
     ] = "",
@@ -126,14 +136,34 @@ def train(
     )
     options: Options
     if codec in NETWORKS:
-        options = NetworkOptions(num_latents, loss, quantizer, schedule, device)
+        if bool(through_link) != bool(start_from):
+            found = f"`through_link` {through_link!r}, `start_from` {start_from!r}"
+            raise InvalidArgumentError(f"`through_link` and `start_from` must be given together; got {found}.")
+        options = NetworkOptions(
+            num_latents,
+            loss,
+            quantizer or ("mu-law" if codec == "csinet-plus" else "uniform"),
+            schedule,
+            device,
+            parse_bits(bits),
+            parse_range("0:10" if snr_db is None else snr_db, "snr_db"),
+            through_link or "digital:bsc",
+            start_from or None,
+        )
     else:
         if encoder_layers not in (2, 4):
             raise InvalidArgumentError(f"`encoder_layers` must be 2 or 4; got {encoder_layers}.")
         layers: Literal[2, 4] = 2 if encoder_layers == 2 else 4
         lengths = parse_prefixes(prefixes)
         settings = jscc_settings(
-            codec, size, num_symbols, lengths, layers, parse_range(snr_db, "snr_db"), bits_per_real, prefix_weights
+            codec,
+            size,
+            num_symbols,
+            lengths,
+            layers,
+            parse_range("-10:10" if snr_db is None else snr_db, "snr_db"),
+            bits_per_real,
+            prefix_weights,
         )
         options = JsccOptions(settings, schedule, parse_range(cnr_db, "cnr_db") if cnr_db else None, device)
     with training_progress(epochs, out / f"{name or codec}.checkpoint.pt") as report:
@@ -159,6 +189,24 @@ def parse_range(text: str, name: str) -> tuple[float, float]:
     if not -100 <= low <= high <= 100:
         raise InvalidArgumentError(f"`{name}` must be lowest:highest in [-100, 100]; got {text!r}.")
     return low, high
+
+
+def parse_bits(text: str) -> tuple[int, int]:
+    """Return the two numbers of ``least:most``, or one number twice.
+
+    Raises:
+        InvalidArgumentError: If they are no bits of a latent.
+    """
+    from shared.coding.latents import MAX_WIDTH  # noqa: PLC0415  (keeps `csi-lab --help` quick)
+
+    low, _, high = text.partition(":")
+    try:
+        least, most = int(low), int(high or low)
+    except ValueError:
+        raise InvalidArgumentError(f"`bits` must be least:most, as 1:4; got {text!r}.") from None
+    if not 1 <= least <= most <= MAX_WIDTH:
+        raise InvalidArgumentError(f"`bits` must be least:most in [1, {MAX_WIDTH}]; got {text!r}.")
+    return least, most
 
 
 def parse_prefixes(text: str) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import command_line, print_model
-from shared.experiments.commands.train import parse_range
+from shared.experiments.commands.train import parse_bits, parse_range
 from shared.experiments.replacing import Overwrite, require_replaceable
 from shared.model_files import InvertibleSettings
 
@@ -90,11 +90,7 @@ def settings_of(num_latents: int, bits: str, labels: str) -> InvertibleSettings:
     Raises:
         InvalidArgumentError: If there is no such network.
     """
-    low, _, high = bits.partition(":")
-    try:
-        least, most = int(low), int(high or low)
-    except ValueError:
-        raise InvalidArgumentError(f"`bits` must be least:most, as 1:4; got {bits!r}.") from None
+    least, most = parse_bits(bits)
     try:
         return InvertibleSettings.model_validate({"num_latents": num_latents, "bits": (least, most), "labels": labels})
     except ValidationError as error:

@@ -1,0 +1,283 @@
+r"""Train parts of an autoencoder again, with something between its halves: correctors, and any codec through a link.
+
+    x -> encoder -> z -> quantiser | noise | quantiser, link -> z_hat -> [corrector] -> z_check -> decoder -> x_hat
+
+| codec | stages after the training without a quantiser | source |
+|---|---|---|
+| `csinet-plus` | dequantiser, by e; then dequantiser and decoder, by NMSE + e | Chen et al., 2019 |
+| `dnnet` | noise extraction unit, behind white noise of the link's SNR, by e | Ye et al., 2020 |
+| `atnet` | error correction block, behind quantiser and bit errors, by e | Chang et al., 2021 |
+| any, `--through-link` | all parts, behind quantiser and bit errors, by NMSE | InvCSINet, eqs. 25 to 31 |
+
+e = |z_check - z|^2 in units of each latent's deviation, in which correctors work. For each step the bits of a latent
+are drawn, the SNR for each report. What is not trained stays in evaluation mode. Each stage has a share of the epochs
+and its own schedule. The shares, and the equal weight of the two losses of `csinet-plus`, are ours.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shared.codecs.autoencoder.codec import Autoencoder, correct
+from shared.coding.latents import LatentQuantizer
+from shared.errors import InvalidArgumentError
+from shared.metrics import nmse, to_db
+from shared.model_files import ModelFile, load_model
+from shared.networks.bit_channel import detect_chosen, soft_index
+from shared.training.autoencoder import NetworkOptions, fit_latent_quantizer, train_autoencoder
+from shared.training.feedback import draw_uniform
+from shared.training.loop import Epoch, train_network
+from shared.training.transitions import Transitions
+
+SHARPNESS = 0.3  # tau' of the soft gradient through the quantiser, in squared steps
+FINE_TUNING = 0.2  # of the learning rate, for what was trained before
+MEASURED_SEED = 7
+CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One of them.
+
+    Attributes:
+        trained: Names of the parts.
+        between: What z goes through.
+        loss: ``latents``, ``channel``, or ``both``.
+        share: Of the epochs.
+    """
+
+    trained: tuple[Literal["encoder", "corrector", "decoder"], ...]
+    between: Literal["quantizer", "noise", "link"]
+    loss: Literal["latents", "channel", "both"]
+    share: float = 1 / 6
+
+
+STAGES: dict[str, tuple[Stage, ...]] = {
+    "csinet-plus": (
+        Stage(("corrector",), "quantizer", "latents"),
+        Stage(("corrector", "decoder"), "quantizer", "both"),
+    ),
+    "dnnet": (Stage(("corrector",), "noise", "latents"),),
+    "atnet": (Stage(("corrector",), "link", "latents"),),
+}
+THROUGH_LINK = Stage(("encoder", "corrector", "decoder"), "link", "channel", share=1.0)
+
+
+class Between:
+    """What z goes through in a stage.
+
+    Args:
+        what: See `Stage`.
+        quantizer: Of the latents, on the device.
+        options: Bits, SNR, link.
+    """
+
+    def __init__(self, what: str, quantizer: LatentQuantizer, options: NetworkOptions) -> None:
+        self.what, self.quantizer, self.options = what, quantizer, options
+        low, high = options.bits
+        widths = range(low, high + 1) if what == "link" else ()
+        self.transitions = {bits: Transitions(bits, options.link, *options.snr_db) for bits in widths}
+
+    def __call__(self, z: Tensor, generator: torch.Generator) -> Tensor:
+        """Return z_hat, [batch, num_latents]; gradients reach ``z`` through a link."""
+        snr_db = draw_uniform(*self.options.snr_db, len(z), generator)
+        if self.what == "noise":
+            deviation = 10 ** (-snr_db[:, None] / 20)
+            noise = (torch.randn(z.shape, generator=generator) * deviation).to(z.device)
+            return z + noise * self.quantizer.scale
+        low, high = self.options.bits
+        bits = int(torch.randint(low, high + 1, (), generator=generator))
+        widths = np.full(z.shape[1], bits)
+        index = self.quantizer.index(z.detach(), widths)
+        if self.what == "quantizer":
+            return self.quantizer.value(index, widths)
+        points = self.quantizer.points(widths)
+        soft = soft_index(z, points, SHARPNESS)
+        chosen = nn.functional.one_hot(index, 2**bits).to(z.dtype) + soft - soft.detach()
+        return detect_chosen(chosen, points, self.transitions[bits].at(snr_db).to(z.device), generator)
+
+
+def train_in_stages(
+    codec: str,
+    h: Tensor,
+    test: Tensor,
+    options: NetworkOptions,
+    checkpoint: Path,
+    identity: dict[str, Any],
+    report: Callable[[int, int, Epoch | None], None],
+) -> tuple[Autoencoder, LatentQuantizer, list[Epoch]]:
+    """Train a network, design its quantiser, and train what comes after; or train a given one through a link.
+
+    Args:
+        codec: See `train_autoencoder`.
+        h: See `train_autoencoder`.
+        test: See `train_autoencoder`.
+        options: Size, loss, schedule; what is between the halves; what to start from.
+        checkpoint: See `train_network`; those of later stages lie beside it.
+        identity: See `train_network`.
+        report: See `train_network`; epochs are counted through.
+
+    Raises:
+        InvalidArgumentError: See `train_network`.
+        DataFileError: See `train_network`.
+    """
+    lengths = epochs_of_stages(codec, options.schedule.epochs)
+    stages = STAGES.get(codec, ())
+    if options.start is not None:
+        lengths, stages = (0, options.schedule.epochs), (THROUGH_LINK,)
+        start = load_start(codec, options)
+        history: list[Epoch] = []
+        model = Autoencoder.load(start)
+        on_host = torch.device("cpu")
+        quantizer = LatentQuantizer.load(options.quantizer, options.num_latents, start.tensors, on_host)
+        identity = identity | {"start": start.card.sha256}
+    else:
+        first = replace(options, schedule=replace(options.schedule, epochs=lengths[0]))
+        told = _counting(report, lengths, 0)
+        model, history = train_autoencoder(codec, h, test, first, checkpoint, identity, told)
+        quantizer = fit_latent_quantizer(options.quantizer, model, h)
+    for number, stage in enumerate(stages, start=1):
+        rate = options.schedule.learning_rate * (1.0 if stage.loss == "latents" else FINE_TUNING)
+        of_stage = replace(options, schedule=replace(options.schedule, epochs=lengths[number], learning_rate=rate))
+        told = _counting(report, lengths, number)
+        path = checkpoint.with_name(checkpoint.name.replace(".checkpoint.pt", f".stage-{number}.checkpoint.pt"))
+        splits = h, test
+        model, epochs = train_stage(model, stage, quantizer, splits, of_stage, path, identity, told)
+        history += [replace(epoch, epoch=epoch.epoch + sum(lengths[:number])) for epoch in epochs]
+    return model, quantizer, history
+
+
+def train_stage(
+    model: Autoencoder,
+    stage: Stage,
+    quantizer: LatentQuantizer,
+    splits: tuple[Tensor, Tensor],
+    options: NetworkOptions,
+    checkpoint: Path,
+    identity: dict[str, Any],
+    report: Callable[[int, int, Epoch | None], None],
+) -> tuple[Autoencoder, list[Epoch]]:
+    """Train the parts of one stage.
+
+    Args:
+        model: In evaluation mode on the host.
+        stage: Which parts, behind what, by which loss.
+        quantizer: Of its latents.
+        splits: Channels of training and test, [n, 1, 32, 32] complex64, angular-delay, unit mean power.
+        options: Schedule of this stage, bits, SNR, link.
+        checkpoint: See `train_network`.
+        identity: See `train_network`.
+        report: See `train_network`; the NMSE is that of the test split behind what is between the halves.
+
+    Raises:
+        InvalidArgumentError: See `train_network`.
+        DataFileError: See `train_network`.
+    """
+    device = torch.device(options.device)
+    identity = identity | {"stage": asdict(stage), "bits": options.bits, "snr_db": options.snr_db, "link": options.link}
+    h, test = splits
+    quantizer = replace(
+        quantizer,
+        centre=quantizer.centre.to(device),
+        scale=quantizer.scale.to(device),
+        clip=quantizer.clip.to(device),
+    )
+    between = Between(stage.between, quantizer, options)
+    parts = {name: part.to(device) for name, part in model.parts.items()}
+    trained_parts = nn.ModuleDict({name: parts[name] for name in stage.trained if name in parts})
+    trained_parts.requires_grad_(requires_grad=True)
+
+    def assemble(trained: nn.Module) -> Autoencoder:
+        found = parts | dict(trained.named_children())
+        return Autoencoder(found["encoder"], found["decoder"], model.scaling, found.get("corrector"))
+
+    def both_latents(built: Autoencoder, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        z = built.encode(x)
+        return z, correct(between(z, generator), built.corrector, quantizer)
+
+    def loss(trained: nn.Module, batch: Tensor, generator: torch.Generator, _progress: float) -> Tensor:
+        built = assemble(trained)
+        z, z_check = both_latents(built, batch, generator)
+        total = torch.zeros((), device=device)
+        if stage.loss != "channel":
+            total = total + ((z_check - z.detach()) / quantizer.scale).square().mean()
+        if stage.loss != "latents":
+            total = total + (built.decode(z_check) - batch).abs().square().mean()
+        return total
+
+    @torch.no_grad()
+    def measure(trained: nn.Module) -> float:
+        built, generator = assemble(trained), torch.Generator().manual_seed(MEASURED_SEED)
+        chunks = [chunk.to(device) for chunk in torch.split(test, CHUNK)]
+        found = [nmse(built.decode(both_latents(built, chunk, generator)[1]), chunk) for chunk in chunks]
+        value = to_db(float(torch.cat(found).mean()))
+        return float("-inf") if value is None else value
+
+    averaged, history = train_network(
+        trained_parts, h, loss, measure, options.schedule, checkpoint, identity, device, report
+    )
+    built = assemble(averaged)
+    for part in built.parts.values():
+        part.eval().to("cpu").requires_grad_(requires_grad=False)
+    return built, history
+
+
+def epochs_of_stages(codec: str, epochs: int) -> tuple[int, ...]:
+    """Return the epochs of the training without a quantiser, and of each stage after it.
+
+    Example:
+        >>> epochs_of_stages("csinet-plus", 12), epochs_of_stages("csinet", 12), epochs_of_stages("dnnet", 1)
+        ((8, 2, 2), (12,), (1, 1))
+    """
+    later = tuple(max(1, round(stage.share * epochs)) for stage in STAGES.get(codec, ()))
+    return max(1, epochs - sum(later)), *later
+
+
+def load_start(codec: str, options: NetworkOptions) -> ModelFile:
+    """Load the model that is trained on.
+
+    Raises:
+        InvalidArgumentError: If it is of another codec, size, quantiser or scale than the options.
+        DataFileError: See `load_model`.
+    """
+    model = load_model(str(options.start), option="start_from")
+    if (model.card.codec, model.card.network) != (codec, options.settings):
+        found = f"{model.card.codec}, {model.card.network}"
+        raise InvalidArgumentError(f"`start_from` must be {codec}, {options.settings}; got {found}.")
+    return model
+
+
+def described(codec: str, options: NetworkOptions) -> str:
+    """Return what a network was trained by, for its card.
+
+    Example:
+        >>> described("csinet", NetworkOptions()), described("dnnet", NetworkOptions())
+        ('nmse', 'nmse; corrector: latents behind noise')
+    """
+    low, high = options.snr_db
+    link = f"{options.link} at {low:g} ... {high:g} dB, {options.bits[0]} to {options.bits[1]} bits a latent"
+    if options.start is not None:
+        card = load_start(codec, options).card
+        return f"nmse through {link}, from {card.name} of {card.sha256[:12]}"
+    names = {"quantizer": "quantizer", "noise": "noise", "link": link}
+    later = [f"{' and '.join(s.trained)}: {s.loss} behind {names[s.between]}" for s in STAGES.get(codec, ())]
+    return "; ".join([options.loss, *later])
+
+
+def _counting(
+    report: Callable[[int, int, Epoch | None], None], lengths: tuple[int, ...], number: int
+) -> Callable[[int, int, Epoch | None], None]:
+    """Return what tells steps and epochs of one stage as parts of the whole."""
+    before, every = sum(lengths[:number]), sum(lengths)
+
+    def told(done: int, total: int, epoch: Epoch | None) -> None:
+        per_epoch = total // lengths[number]
+        counted = None if epoch is None else replace(epoch, epoch=epoch.epoch + before)
+        report(before * per_epoch + done, every * per_epoch, counted)
+
+    return told
