@@ -127,7 +127,8 @@ class TrainingRecord(BaseModel):
     samples_seen: int | None
     unquantized_nmse_db: float | None = Field(
         default=None,
-        description="On the test split, with latents that are not quantised; None where `measured` is that.",
+        description="On the test split, with latents that are not quantised; None where they always are, or `measured` "
+        "is that.",
     )
 
 

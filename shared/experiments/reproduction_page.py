@@ -121,7 +121,7 @@ What came out, whichever way it points:
 * *The process does not matter*: with one step every one of them estimates the mean of h given the coarse channel,
   so RD by either schedule and GD-JSCC agree. By the published schedule the coarse channel enters x_20 at 0.25 % of
   its amplitude: RD is GD then, but for its name, and equal to 0.01 dB at any number of steps. GD sees the coarse
-  channel as RD does (ours); on the easy channel it was not trained.
+  channel as RD does (ours).
 * *More steps are worse*, by up to 3 dB, as theory has it for draws from a posterior
   ([refinement.md](refinement.md)).
 * *The 2-layer encoder* costs a 180th of the multiply-accumulates of the 4-layer one and 0.04 dB (UMi NLOS, from 5

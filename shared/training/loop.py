@@ -38,6 +38,7 @@ class Schedule:
         ema_decay: Share of the averaged weights that a step keeps.
         seed: Seeds initial weights and order of the reports.
         precision: Of the forward pass. ``auto`` takes bfloat16 where the hardware computes in it, else float32.
+        clip_norm: Largest norm of a step's gradient; None for any.
     """
 
     epochs: int = 20
@@ -48,6 +49,7 @@ class Schedule:
     ema_decay: float = 0.999
     seed: int = 1
     precision: Precision = "auto"
+    clip_norm: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
@@ -143,6 +145,8 @@ def train_network(
                 value = loss(network, h[rows].to(device), generator, done / num_steps)
             optimizer.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
+            if schedule.clip_norm is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), schedule.clip_norm)
             optimizer.step()
             _average(average, network, min(schedule.ema_decay, (1 + done) / (10 + done)))
             total += float(value.detach())

@@ -127,7 +127,7 @@ def _trained(
             return as_jscc_codec(preset.title, preset.source, halves, options.settings, h, told), history
         case InvertibleOptions():
             invertible, history = train_invertible(h, test, options, *arguments)
-            told = record(options.described, history, history[-1].nmse_db)
+            told = record(options.described, history, history[-1].nmse_db if options.ideal else None)
             return as_invertible_codec(invertible, options.settings, h, told), history
 
 

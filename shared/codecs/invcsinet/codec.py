@@ -1,7 +1,10 @@
 r"""InvCSINet as a codec: the forward pass at the UE, the inverse at the base station, the same weights in one file.
 
-    h_est -> invertible network -> y [M] (z is not sent) -> learned points -> index of each entry -> labels -> bits
-    h_hat <- inverse of it <- y + alignment(y), z = its learned mean <- points <- index <- labels <- bits
+    h_est -> invertible network -> y [M] (z is not sent) -> u -> learned points -> index of each entry -> labels -> bits
+    h_hat <- inverse of it <- y <- u + alignment(u), z = its learned mean <- points <- index <- labels <- bits
+
+u is y without the mean and the deviation that each entry had in training (ours): y grows several times over while the
+network gathers the channel's energy in it, and a quantiser that is learned in steps cannot follow.
 
 A model has one set of points for each number of bits an entry that it was trained for, B_low to B_high, and takes every
 rate from B_low M to B_high M bits: of the bits that B M leaves over each of the first entries gets one. A card may say
@@ -29,6 +32,8 @@ from shared.networks.loading import load_network
 from shared.transforms import to_planes
 from shared.types import Payload, Reconstruction
 
+MOMENTUM = 0.05  # of the running statistics of y
+
 
 class InvCsiNet(nn.Module):
     """Everything that is learned.
@@ -36,10 +41,15 @@ class InvCsiNet(nn.Module):
     Attributes:
         invertible: The network.
         quantizers: One for each number of bits, under its name.
-        alignment: Of the detected codeword.
+        alignment: Of the detected codeword u.
         aux_mean: [2048 - M] float32, mean of z.
-        aux_log_deviation: [2048 - M] float32, logarithm of its deviation.
+        aux_deviation: [2048 - M] float32, its deviation, 0 at first.
+        centre: [M] float32, running mean of y in training; not learned.
+        scale: [M] float32, running deviation of y in training; not learned.
     """
+
+    centre: Tensor
+    scale: Tensor
 
     def __init__(self, settings: InvertibleSettings) -> None:
         super().__init__()
@@ -48,7 +58,22 @@ class InvCsiNet(nn.Module):
         self.quantizers = nn.ModuleDict({str(bits): AdaptiveQuantizer(m, bits) for bits in widths_of(settings)})
         self.alignment = AlignmentNetwork(m)
         self.aux_mean = nn.Parameter(torch.zeros(NUM_REALS - m))
-        self.aux_log_deviation = nn.Parameter(torch.zeros(NUM_REALS - m))
+        self.aux_deviation = nn.Parameter(torch.zeros(NUM_REALS - m))
+        self.register_buffer("centre", torch.zeros(m))
+        self.register_buffer("scale", torch.ones(m))
+
+    def standardize(self, y: Tensor) -> Tensor:
+        """Return u, [batch, M] float32, of ``y``; in training mode follow its statistics first."""
+        if self.training:
+            with torch.no_grad():
+                self.centre.lerp_(y.mean(dim=0), MOMENTUM)
+                self.scale.lerp_(y.std(dim=0), MOMENTUM)
+        return (y - self.centre) / self.scale
+
+    def restore(self, u: Tensor) -> Tensor:
+        """Return y of the detected ``u: [batch, M]``, aligned."""
+        y: Tensor = self.alignment(u) * self.scale + self.centre
+        return y
 
     def quantizer(self, bits: int) -> AdaptiveQuantizer:
         """Return the quantiser of ``bits`` an entry."""
@@ -57,12 +82,12 @@ class InvCsiNet(nn.Module):
             raise TypeError(f"quantizers must be AdaptiveQuantizer; got {type(quantizer).__name__}.")
         return quantizer
 
-    def index(self, y: Tensor, widths: NDArray[np.int64]) -> Tensor:
-        """Return [batch, M] int64, the point of each entry of ``y`` among those of its width, [M] int64."""
-        index = torch.zeros(y.shape, dtype=torch.int64, device=y.device)
+    def index(self, u: Tensor, widths: NDArray[np.int64]) -> Tensor:
+        """Return [batch, M] int64, the point of each entry of ``u`` among those of its width, [M] int64."""
+        index = torch.zeros(u.shape, dtype=torch.int64, device=u.device)
         for bits in np.unique(widths):
             entries = torch.from_numpy(np.flatnonzero(widths == bits))
-            index[:, entries] = self.quantizer(bits).index(y)[:, entries]
+            index[:, entries] = self.quantizer(bits).index(u)[:, entries]
         return index
 
     def value(self, index: Tensor, widths: NDArray[np.int64]) -> Tensor:
@@ -73,10 +98,13 @@ class InvCsiNet(nn.Module):
             value[:, entries] = self.quantizer(bits).value(index[:, entries], entries)
         return value
 
-    def forward(self, y_hat: Tensor, eps: Tensor | float = 0.0) -> Tensor:
-        """Return [batch, 2, 32, 32] of the detected ``y_hat: [batch, M]``, z ``eps`` deviations off its mean."""
-        z = (self.aux_mean + self.aux_log_deviation.exp() * eps).expand(len(y_hat), -1)
-        x: Tensor = self.invertible.inverse(self.alignment(y_hat), z)
+    def auxiliary(self, count: int, eps: Tensor | float = 0.0) -> Tensor:
+        """Return z, [count, 2048 - M] float32, ``eps`` deviations off its mean."""
+        return (self.aux_mean + self.aux_deviation * eps).expand(count, -1)
+
+    def forward(self, u_hat: Tensor, eps: Tensor | float = 0.0) -> Tensor:
+        """Return [batch, 2, 32, 32] of the detected ``u_hat: [batch, M]``, z ``eps`` deviations off its mean."""
+        x: Tensor = self.invertible.inverse(self.restore(u_hat), self.auxiliary(len(u_hat), eps))
         return x
 
 
@@ -107,7 +135,7 @@ class InvCsiNetEncoder(_Side):
         self.card.shape.require(h_est, "h_est")
         widths = self.widths(context.rate)
         y, _ = self.network.invertible(to_planes(h_est.to(self.device)))
-        fields = self.network.index(y, widths).cpu().numpy()
+        fields = self.network.index(self.network.standardize(y), widths).cpu().numpy()
         return Payload.of_equal_length(fields_to_bits(to_labels(fields, self.settings), widths))
 
 

@@ -25,6 +25,9 @@ def train_invertible(
     link: Annotated[
         str, typer.Option(help="Link in training, any digital one; fading and codes are counted first.")
     ] = "digital:bsc",
+    auxiliary: Annotated[
+        Literal["mean", "sample"], typer.Option(help="Decode with the mean of what is not sent, or a sample of it.")
+    ] = "mean",
     losses: Annotated[
         Literal["both", "mse", "mmd"], typer.Option(help="Of the inverse, of the forward pass, or of both.")
     ] = "both",
@@ -66,7 +69,7 @@ def train_invertible(
         precision="float32",  # an inverse in bfloat16 would not be one
     )
     options = InvertibleOptions(
-        settings_of(num_latents, bits, labels),
+        settings_of(num_latents, bits, labels, auxiliary),
         schedule,
         losses,
         mmd_weight,
@@ -84,7 +87,7 @@ def train_invertible(
     print_model(model.card, out)
 
 
-def settings_of(num_latents: int, bits: str, labels: str) -> InvertibleSettings:
+def settings_of(num_latents: int, bits: str, labels: str, auxiliary: str = "mean") -> InvertibleSettings:
     """Return the settings of a network.
 
     Raises:
@@ -92,7 +95,9 @@ def settings_of(num_latents: int, bits: str, labels: str) -> InvertibleSettings:
     """
     least, most = parse_bits(bits)
     try:
-        return InvertibleSettings.model_validate({"num_latents": num_latents, "bits": (least, most), "labels": labels})
+        return InvertibleSettings.model_validate(
+            {"num_latents": num_latents, "bits": (least, most), "labels": labels, "auxiliary": auxiliary}
+        )
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidArgumentError(f"`{first['loc'][0]}` of invcsinet: {first['msg']}; got {first['input']}.") from None
