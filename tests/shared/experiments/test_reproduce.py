@@ -39,5 +39,5 @@ def test_a_table_on_the_training_split_is_refused(indoor: ChannelSet) -> None:
 
 def test_a_codec_that_is_no_network_is_refused(indoor: ChannelSet) -> None:
     train = replace(indoor.part(0, 50), sha256="0" * 64)
-    with pytest.raises(Exception, match="model klt must be csinet or crnet"):
+    with pytest.raises(Exception, match="model klt must be csinet, csinet-plus"):
         measure_networks(train, indoor.part(50, 60), ["klt"], published=False)

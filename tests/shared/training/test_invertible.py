@@ -58,7 +58,8 @@ def weights(model: ModelFile, part: str) -> dict[str, Tensor]:
 
 def test_the_loss_falls_and_what_is_saved_says_how_it_came_to_be(indoor: ChannelSet, tmp_path: Path) -> None:
     history = train(indoor, tmp_path, replace(OPTIONS, schedule=replace(SCHEDULE, epochs=6)))
-    assert history[-1].loss < 0.7 * history[0].loss
+    assert history[-1].loss < 0.95 * history[0].loss
+    assert history[-1].nmse_db < history[0].nmse_db - 0.1
     card = load_model(str(tmp_path / "invcsinet.safetensors")).card
     assert (card.invertible, card.payload, card.links) == (OPTIONS.settings, "bits", ["ideal", "digital"])
     assert (card.min_rate, card.max_rate, [point.rate for point in card.measured]) == (32, 64, [32, 64])
@@ -101,8 +102,8 @@ def test_every_part_is_learned_and_what_an_ablation_leaves_out_stays(indoor: Cha
 
 
 def test_the_forward_loss_alone_teaches_z_and_the_alignment_and_no_codeword(indoor: ChannelSet, tmp_path: Path) -> None:
-    model = trained(indoor, tmp_path, losses="mmd", schedule=replace(SCHEDULE, epochs=1))
-    for learned in ("network.aux_mean", "network.aux_log_deviation", "network.alignment.last.weight"):
+    model = trained(indoor, tmp_path, losses="mmd", schedule=replace(SCHEDULE, epochs=3))
+    for learned in ("network.aux_mean", "network.aux_deviation", "network.alignment.last.weight"):
         assert bool(model.tensors[learned].any()), learned
     assert all(
         torch.allclose(edges.diff(dim=1), edges.diff(dim=1)[:, :1].expand_as(edges.diff(dim=1)))
@@ -167,8 +168,8 @@ def test_epochs_tell_how_far_reconstructions_are_from_channels(indoor: ChannelSe
     [
         (33, "1:4", "`num_latents` of invcsinet: .* multiple of 16; got 33"),
         (32, "x", "`bits` must be least:most, as 1:4; got 'x'"),
-        (32, "4:1", r"`bits` of invcsinet: .* must be a least and a most; got \(4, 1\)"),
-        (32, "0", "`bits` of invcsinet: .* greater than or equal to 1; got 0"),
+        (32, "4:1", r"`bits` must be least:most in \[1, 8\]; got '4:1'"),
+        (32, "0", r"`bits` must be least:most in \[1, 8\]; got '0'"),
         (2048, "1", "`num_latents` of invcsinet: .* less than or equal to 2032; got 2048"),
     ],
 )

@@ -29,6 +29,10 @@ KINDS: list[tuple[str, Scaling, Companding]] = [
     ("csinet", "peak", "mu-law"),
     ("crnet", "peak", "uniform"),
     ("crnet", "power", "mu-law"),
+    ("csinet-plus", "power", "mu-law"),
+    ("dnnet", "power", "uniform"),
+    ("atnet", "peak", "uniform"),
+    ("transnet", "power", "uniform"),
 ]
 
 
@@ -129,6 +133,25 @@ def test_building_a_codec_draws_nothing_from_torchs_global_generator(model: Mode
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize(("codec", "quantizer"), [("csinet-plus", "mu-law"), ("dnnet", "uniform"), ("atnet", "peak")])
+def test_a_corrector_changes_what_is_decoded_in_units_of_the_latents(
+    codec: str, quantizer: str, make_model: MakeModel, indoor: ChannelSet
+) -> None:
+    model = make_model(codec, "peak", "uniform") if quantizer == "peak" else make_model(codec, "power", quantizer)  # type: ignore[arg-type]
+    h, rate = indoor.h[:8], model.card.max_rate
+    payload = encode(model, h, rate)
+    last = "network.corrector.body." + ("5.bias" if codec == "dnnet" else "4.bias")
+    moved = changed(model, {last: torch.ones(NUM_LATENTS)})
+    network = Autoencoder.load(model)
+    z = network.encode(h)
+    shift = model.tensors["quantizer.scale"] * (-1.0 if codec == "dnnet" else 1.0)
+    peaks = h.abs().flatten(1).amax(dim=1) if quantizer == "peak" else None
+    with torch.no_grad():
+        wanted = network.decode(z + shift, peaks)
+    torch.testing.assert_close(decode(moved, payload, rate), wanted, rtol=0.1, atol=0.05)
+    assert float((decode(moved, payload, rate) - decode(model, payload, rate)).abs().max()) > 1e-3
+
+
 def test_the_card_counts_the_weights_of_the_networks_alone(model: ModelFile) -> None:
     learned = [
         value.numel()
@@ -187,9 +210,15 @@ def test_a_tensor_that_is_missing_or_of_another_shape_builds_no_decoder(
 @pytest.mark.parametrize(
     ("card", "sentence"),
     [
-        ({"num_subcarriers": 16}, r"must be csinet or crnet for angular-delay \[1, 32, 32\]; its card says otherwise"),
-        ({"domain": "spatial-frequency"}, "must be csinet or crnet for angular-delay"),
-        ({"network": None}, "must be csinet or crnet for angular-delay"),
+        (
+            {"num_subcarriers": 16},
+            r"must be csinet, .*, transnet for angular-delay \[1, 32, 32\]; its card says otherwise",
+        ),
+        (
+            {"domain": "spatial-frequency"},
+            "must be csinet, csinet-plus, crnet, dnnet, atnet, transnet for angular-delay",
+        ),
+        ({"network": None}, "must be csinet, csinet-plus, crnet, dnnet, atnet, transnet for angular-delay"),
         ({"codec": "crnet"}, "is no crnet encoder"),
         ({"min_rate": 5}, r"rates of model .* must be in \[6, 48\] bits; its card says 5 ... 48"),
         ({"max_rate": 49}, "its card says 6 ... 49"),
@@ -225,7 +254,7 @@ def test_a_network_is_made_of_a_model_file_and_of_no_other(model: ModelFile, ind
     assert isinstance(encoder, AutoencoderEncoder)
     seen = network_input(indoor.h[:2], network.scaling)
     assert torch.equal(network.encode(indoor.h[:2]), encoder.network(seen))
-    with pytest.raises(DataFileError, match="model klt must be csinet or crnet"):
+    with pytest.raises(DataFileError, match="model klt must be csinet, "):
         Autoencoder.load(load_model("klt"))
 
 

@@ -80,7 +80,7 @@ def test_what_is_decoded_is_the_inverse_of_the_nearest_points(indoor: ChannelSet
 def test_a_sample_of_the_auxiliary_variable_is_decided_by_the_bits_alone(indoor: ChannelSet) -> None:
     settings = SETTINGS.model_copy(update={"auxiliary": "sample"})
     built, h = small_model(settings), indoor.h[:4]
-    built.tensors["network.aux_log_deviation"].fill_(-1)
+    built.tensors["network.aux_deviation"].fill_(math.exp(-1))
     payload = make_encoder(built, CPU).encode(h, context(4, 64))
     decoded = DecodeContext(64, np.zeros(4, dtype=np.float32))
     h_hat = make_decoder(built, CPU).decode(payload, decoded).h_hat

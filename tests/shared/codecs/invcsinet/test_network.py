@@ -87,7 +87,7 @@ def test_parameters_are_those_of_table_ii_and_grow_with_the_bits_exactly_so(num_
         made = InvCsiNet(InvertibleSettings(num_latents=num_latents, bits=(bits, bits), labels="natural"))
         quantizer = sum(weight.numel() for weight in made.quantizers.parameters())
         assert quantizer == 2 * num_latents * (2**bits - 1)
-        assert made.aux_mean.numel() + made.aux_log_deviation.numel() == 4096 - 2 * num_latents
+        assert made.aux_mean.numel() + made.aux_deviation.numel() == 4096 - 2 * num_latents
         counts.append(sum(weight.numel() for weight in made.parameters()))
     for count, published in zip(counts, PUBLISHED[num_latents], strict=True):
         assert count == pytest.approx(published, rel=0.01)

@@ -169,7 +169,10 @@ def test_what_cannot_be_trained_is_one_sentence_and_leaves_nothing(
 def test_options_of_the_other_family_of_networks_are_refused(files: list[str], tmp_path: Path) -> None:
     for words, sentence in (
         (["csinet", "--num-symbols", "4"], "must be rd-jscc, adjscc, djscc-csinet-plus, unet-jscc for --num-symbols"),
-        (["rd-jscc", "--num-latents", "4"], "must be csinet, crnet for --num-latents; got rd-jscc"),
+        (
+            ["rd-jscc", "--num-latents", "4"],
+            "must be csinet, csinet-plus, crnet, dnnet, atnet, transnet for --num-latents; got rd-jscc",
+        ),
         (["rd-jscc", "--encoder-layers", "3"], "`encoder_layers` must be 2 or 4; got 3"),
         (["rd-jscc", "--prefixes", "4,x"], "`prefixes` must be whole numbers"),
         (["rd-jscc", "--prefixes", "0,16"], "`prefixes` must be whole numbers from 1 on, as 4,8,12,16; got '0,16'"),
