@@ -84,8 +84,9 @@ class Autoencoder:
         decoder = DECODERS[codec](settings)
         if settings.scaling == "power":
             decoder.scale_output(1 / scaling.POWER_SLOPE)
-        corrector = CORRECTORS[codec](settings) if codec in CORRECTORS else None
-        return cls(ENCODERS[codec](settings), decoder, settings.scaling, corrector)
+        encoder = ENCODERS[codec](settings)
+        corrector = CORRECTORS[codec](settings) if codec in CORRECTORS else None  # last: the halves do not depend on it
+        return cls(encoder, decoder, settings.scaling, corrector)
 
     @classmethod
     def load(cls, model: ModelFile) -> "Autoencoder":
