@@ -122,7 +122,7 @@ class TrainingRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loss: str = Field(description="`nmse` or `mse`, or where the weights were published.")
+    loss: str = Field(description="Loss and stages of the training, or where the weights were published.")
     epochs: float | None = Field(description="Passes over the training split; None for published weights.")
     samples_seen: int | None
     unquantized_nmse_db: float | None = Field(

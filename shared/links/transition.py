@@ -75,7 +75,9 @@ def transition_probability(bits: int, snr_db: float, modulation: ModulationName 
 def count_transitions(
     bits: int, snr_db: float, link: Link, num_reports: int, indices_per_report: int = 64, run: int = 0
 ) -> TransitionProbability:
-    """Send uniform random indices through a link and its channel code, and count those of the reports that arrive.
+    """Send uniform random indices through a link and its channel code, and count those of the reports that can be used.
+
+    A report can be used if it arrives and its CRC, where the code has one, holds.
 
     Args:
         bits: Bits of an index, 1 to `MAX_BITS`.
@@ -100,9 +102,10 @@ def count_transitions(
     arrived = received.length > 0
     values = received.values[arrived].astype(np.float32)
     llrs = values if received.kind is ReceivedKind.LLRS else 2 * values - 1
-    detected = link.code.decode(llrs, num_info_bits).bits
+    decoded = link.code.decode(llrs, num_info_bits)
+    usable = np.ones(len(llrs), dtype=np.bool_) if decoded.crc_ok is None else decoded.crc_ok
     weights = 1 << np.arange(bits)[::-1]
-    pairs = [part.reshape(-1, bits) @ weights for part in (sent[arrived], detected)]
+    pairs = [part[usable].reshape(-1, bits) @ weights for part in (sent[arrived], decoded.bits)]
     counts = np.zeros((2**bits, 2**bits))
     np.add.at(counts, tuple(pairs), 1)
     never = counts.sum(axis=1) == 0

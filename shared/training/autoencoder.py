@@ -29,7 +29,7 @@ CHUNK = 1000  # reports at once where nothing is learned
 CLIP_GRID = torch.arange(0.5, 8.01, 0.1)  # standard deviations
 DESIGN_SAMPLES = 20_000  # reports whose latents the quantiser is designed on
 QUANTIZED_FROM_THE_START = ("atnet",)  # whose authors train with a quantiser, its gradient set to 1
-GAUSSIAN_CLIP = 1.596, 1.991, 2.344, 2.680, 3.010, 3.331, 3.650, 3.946  # best of uniform steps: J. Max, IRE 1960
+GAUSSIAN_CLIP = 1.596, 1.991, 2.344, 2.682, 3.010, 3.330, 3.640, 3.938  # uniform steps of least squared error
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def squared_mmd(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def mmd_of_channels(h_hat: Callable[[Tensor], Tensor], h: Tensor) -> float:
-    """Return MMD^2 between channels and their reconstructions (the paper's Fig. 8b).
+    """Return MMD^2 between channels and their reconstructions, as the paper's Fig. 8b over epochs.
 
     Args:
         h_hat: Reconstructs ``[batch, 1, 32, 32] complex64``.

@@ -9,11 +9,13 @@ r"""Train parts of an autoencoder again, with something between its halves: corr
 | `atnet` | error correction block, behind quantiser and bit errors, by e | Chang et al., 2021 |
 | any, `--through-link` | all parts, behind quantiser and bit errors, by NMSE | InvCSINet, eqs. 25 to 31 |
 
-e = |z_check - z|^2 in units of each latent's deviation, in which correctors work. For each step the bits of a latent
-are drawn, the SNR for each report. What is not trained stays in evaluation mode. Each stage has a share of the epochs
-and its own schedule. The shares, and the equal weight of the two losses of `csinet-plus`, are ours.
+e = |z_check - z|^2 in units of each latent's deviation, in which correctors work. What is not trained stays in
+evaluation mode. Ours: for each step the bits of a latent are drawn, the SNR for each report, so that one model serves
+all of them; the shares of the epochs; the equal weight of the two losses of `csinet-plus`, and `FINE_TUNING`.
 """
 
+import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,14 +30,13 @@ from shared.coding.latents import LatentQuantizer
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
 from shared.model_files import ModelFile, load_model
-from shared.networks.bit_channel import detect_chosen, soft_index
+from shared.networks.bit_channel import detect
 from shared.training.autoencoder import NetworkOptions, fit_latent_quantizer, train_autoencoder
 from shared.training.feedback import draw_uniform
 from shared.training.loop import Epoch, train_network
 from shared.training.transitions import Transitions
 
-SHARPNESS = 0.3  # tau' of the soft gradient through the quantiser, in squared steps
-FINE_TUNING = 0.2  # of the learning rate, for what was trained before
+FINE_TUNING = 0.2  # of the learning rate, in a stage that trains the decoder again
 MEASURED_SEED = 7
 CHUNK = 1000
 
@@ -83,23 +84,29 @@ class Between:
         widths = range(low, high + 1) if what == "link" else ()
         self.transitions = {bits: Transitions(bits, options.link, *options.snr_db) for bits in widths}
 
-    def __call__(self, z: Tensor, generator: torch.Generator) -> Tensor:
-        """Return z_hat, [batch, num_latents]; gradients reach ``z`` through a link."""
+    def __call__(self, z: Tensor, generator: torch.Generator, measured: bool = False) -> Tensor:
+        """Return z_hat, [batch, num_latents]; gradients reach ``z`` through a link.
+
+        Args:
+            z: [batch, num_latents] float32.
+            generator: On the host.
+            measured: Whether at the most bits and the middle SNR; else they are drawn.
+        """
+        low, high = self.options.bits
         snr_db = draw_uniform(*self.options.snr_db, len(z), generator)
-        if self.what == "noise":
-            deviation = 10 ** (-snr_db[:, None] / 20)
+        bits = int(torch.randint(low, high + 1, (), generator=generator))
+        if measured:
+            bits, snr_db = high, torch.full_like(snr_db, sum(self.options.snr_db) / 2)
+        if self.what == "noise":  # that of a real symbol
+            deviation = 10 ** (-snr_db[:, None] / 20) / math.sqrt(2)
             noise = (torch.randn(z.shape, generator=generator) * deviation).to(z.device)
             return z + noise * self.quantizer.scale
-        low, high = self.options.bits
-        bits = int(torch.randint(low, high + 1, (), generator=generator))
         widths = np.full(z.shape[1], bits)
         index = self.quantizer.index(z.detach(), widths)
         if self.what == "quantizer":
             return self.quantizer.value(index, widths)
-        points = self.quantizer.points(widths)
-        soft = soft_index(z, points, SHARPNESS)
-        chosen = nn.functional.one_hot(index, 2**bits).to(z.dtype) + soft - soft.detach()
-        return detect_chosen(chosen, points, self.transitions[bits].at(snr_db).to(z.device), generator)
+        transitions = self.transitions[bits].draw(snr_db, generator).to(z.device)
+        return detect(z, index, self.quantizer.points(widths), transitions, generator)
 
 
 def train_in_stages(
@@ -128,6 +135,9 @@ def train_in_stages(
     """
     lengths = epochs_of_stages(codec, options.schedule.epochs)
     stages = STAGES.get(codec, ())
+    if options.start is None and sum(lengths) != options.schedule.epochs:
+        wanted = f"at least {len(lengths)}, of the stages of {codec}"
+        raise InvalidArgumentError(f"`epochs` must be {wanted}; got {options.schedule.epochs}.")
     if options.start is not None:
         lengths, stages = (0, options.schedule.epochs), (THROUGH_LINK,)
         start = load_start(codec, options)
@@ -142,8 +152,11 @@ def train_in_stages(
         model, history = train_autoencoder(codec, h, test, first, checkpoint, identity, told)
         quantizer = fit_latent_quantizer(options.quantizer, model, h)
     for number, stage in enumerate(stages, start=1):
-        rate = options.schedule.learning_rate * (1.0 if stage.loss == "latents" else FINE_TUNING)
-        of_stage = replace(options, schedule=replace(options.schedule, epochs=lengths[number], learning_rate=rate))
+        schedule = replace(options.schedule, epochs=lengths[number])
+        if stage.loss == "both":
+            rate = max(schedule.final_learning_rate, FINE_TUNING * schedule.learning_rate)
+            schedule = replace(schedule, learning_rate=rate)
+        of_stage = replace(options, schedule=schedule)
         told = _counting(report, lengths, number)
         path = checkpoint.with_name(checkpoint.name.replace(".checkpoint.pt", f".stage-{number}.checkpoint.pt"))
         splits = h, test
@@ -172,7 +185,8 @@ def train_stage(
         options: Schedule of this stage, bits, SNR, link.
         checkpoint: See `train_network`.
         identity: See `train_network`.
-        report: See `train_network`; the NMSE is that of the test split behind what is between the halves.
+        report: See `train_network`; the NMSE is that of the test split behind what is between the halves, at the most
+            bits and the middle SNR.
 
     Raises:
         InvalidArgumentError: See `train_network`.
@@ -180,6 +194,7 @@ def train_stage(
     """
     device = torch.device(options.device)
     identity = identity | {"stage": asdict(stage), "bits": options.bits, "snr_db": options.snr_db, "link": options.link}
+    identity["from"] = _digest(model, quantizer)
     h, test = splits
     quantizer = replace(
         quantizer,
@@ -196,9 +211,11 @@ def train_stage(
         found = parts | dict(trained.named_children())
         return Autoencoder(found["encoder"], found["decoder"], model.scaling, found.get("corrector"))
 
-    def both_latents(built: Autoencoder, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def both_latents(
+        built: Autoencoder, x: Tensor, generator: torch.Generator, measured: bool = False
+    ) -> tuple[Tensor, Tensor]:
         z = built.encode(x)
-        return z, correct(between(z, generator), built.corrector, quantizer)
+        return z, correct(between(z, generator, measured), built.corrector, quantizer)
 
     def loss(trained: nn.Module, batch: Tensor, generator: torch.Generator, _progress: float) -> Tensor:
         built = assemble(trained)
@@ -214,7 +231,7 @@ def train_stage(
     def measure(trained: nn.Module) -> float:
         built, generator = assemble(trained), torch.Generator().manual_seed(MEASURED_SEED)
         chunks = [chunk.to(device) for chunk in torch.split(test, CHUNK)]
-        found = [nmse(built.decode(both_latents(built, chunk, generator)[1]), chunk) for chunk in chunks]
+        found = [nmse(built.decode(both_latents(built, chunk, generator, True)[1]), chunk) for chunk in chunks]
         value = to_db(float(torch.cat(found).mean()))
         return float("-inf") if value is None else value
 
@@ -228,7 +245,7 @@ def train_stage(
 
 
 def epochs_of_stages(codec: str, epochs: int) -> tuple[int, ...]:
-    """Return the epochs of the training without a quantiser, and of each stage after it.
+    """Return the epochs of the training without a quantiser, and of each stage after it, one at least.
 
     Example:
         >>> epochs_of_stages("csinet-plus", 12), epochs_of_stages("csinet", 12), epochs_of_stages("dnnet", 1)
@@ -267,6 +284,17 @@ def described(codec: str, options: NetworkOptions) -> str:
     names = {"quantizer": "quantizer", "noise": "noise", "link": link}
     later = [f"{' and '.join(s.trained)}: {s.loss} behind {names[s.between]}" for s in STAGES.get(codec, ())]
     return "; ".join([options.loss, *later])
+
+
+def _digest(model: Autoencoder, quantizer: LatentQuantizer) -> str:
+    """Return what changes with any weight that a stage begins with."""
+    digest = hashlib.sha256(quantizer.companding.encode())
+    for tensor in (quantizer.centre, quantizer.scale, quantizer.clip):
+        digest.update(tensor.numpy().tobytes())
+    for part in model.parts.values():
+        for tensor in part.state_dict().values():
+            digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _counting(

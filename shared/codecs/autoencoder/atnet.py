@@ -6,9 +6,9 @@ r"""ATNet's network: CsiNet's encoder, three residual blocks with channel attent
     attention: sigmoid(dense (32) of LeakyReLU(dense (4) of the mean of each channel))
     correction: two dense layers M x M with batch norm
 
-Batch norm after each convolution, LeakyReLU 0.3 but after the last block. The layers of the publication are not in the
-paper that we follow, which counts its parameters: 2 M^2 + 4,103 M + 27,248 (InvCSINet, Table II). These blocks are ours
-and have the 25,200 that are neither the dense pair's nor the correction's.
+Batch norm after each convolution, LeakyReLU 0.3 except after the last block. The layers of the publication are not in
+the paper that we follow, which counts its parameters: 2 M^2 + 4,103 M + 27,248 (InvCSINet, Table II). These blocks are
+ours and have the 25,200 that are neither the dense pair's nor the correction's.
 
 Source: H. Chang et al., "Deep learning-based bitstream error correction for CSI feedback", IEEE Wireless Commun. Lett.
 10(12), 2021; attention: J. Hu, L. Shen, G. Sun, "Squeeze-and-excitation networks", CVPR 2018.

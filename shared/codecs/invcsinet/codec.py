@@ -178,7 +178,10 @@ def load_invertible(model: ModelFile) -> InvCsiNet:
     if settings is None:
         raise DataFileError(f"model {model.card.name} must be an invertible network; its card says not.")
     what = f"model {model.card.name} is no invertible network of its card's settings"
-    return load_network(lambda: InvCsiNet(settings), model.tensors, "network.", what)
+    network = load_network(lambda: InvCsiNet(settings), model.tensors, "network.", what)
+    if not (network.scale > 0).all():
+        raise DataFileError(f"`network.scale` must be positive; its least entry is {float(network.scale.min())}.")
+    return network
 
 
 def widths_of(settings: InvertibleSettings) -> range:

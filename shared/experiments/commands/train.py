@@ -117,6 +117,12 @@ def train(
     require_replaceable(out / f"{name or codec}.safetensors", command, overwrite)
     if codec in NETWORKS:
         _refuse_options(context, OF_SYMBOLS, ", ".join(JSCC_NETWORKS), codec)
+        if through_link:
+            _refuse_options(context, ("loss",), "trained by its NMSE", f"{codec} with --through-link")
+        else:
+            for option, heeding in (("bits", ("csinet-plus", "atnet")), ("snr_db", ("dnnet", "atnet"))):
+                if codec not in heeding:
+                    _refuse_options(context, (option,), f"{' or '.join(heeding)}, or have --through-link,", codec)
     elif codec in JSCC_NETWORKS:
         _refuse_options(context, OF_LATENTS, ", ".join(NETWORKS), codec)
     else:
@@ -224,14 +230,19 @@ def parse_prefixes(text: str) -> tuple[int, ...]:
     return lengths
 
 
+def is_given(context: typer.Context, name: str) -> bool:
+    """Return whether an option stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
 def _refuse_options(context: typer.Context, names: tuple[str, ...], wanted: str, found: str) -> None:
     """Raise if an option was given that the codec would not heed.
 
     Raises:
         InvalidArgumentError: Naming the options.
     """
-    sources = {name: context.get_parameter_source(name) for name in names}
-    given = [name for name, source in sources.items() if source and source.name != "DEFAULT"]
+    given = [name for name in names if is_given(context, name)]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise InvalidArgumentError(f"`codec` must be {wanted} for {options}; got {found}.")

@@ -8,19 +8,22 @@ from pydantic import ValidationError
 
 from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import command_line, print_model
-from shared.experiments.commands.train import parse_bits, parse_range
+from shared.experiments.commands.train import is_given, parse_bits, parse_range
 from shared.experiments.replacing import Overwrite, require_replaceable
 from shared.model_files import InvertibleSettings
 
+OF_A_LINK = ("link", "snr_db", "without_daq", "without_d_bcd", "without_ic")  # what an ideal training has not
+
 
 def train_invertible(
+    context: typer.Context,
     data: Annotated[str, typer.Option(help="Training split: a file.")],
     name: Annotated[str, typer.Option(help="Name of the model.")] = "invcsinet",
     test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
     out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
     num_latents: Annotated[int, typer.Option(help="Codeword size in reals, a multiple of 16.")] = 32,
     bits: Annotated[str, typer.Option(help="Bits of an entry, least:most, one drawn for each step.")] = "1:4",
-    labels: Annotated[Literal["gray", "natural"], typer.Option(help="Of the points of an entry.")] = "gray",
+    labels: Annotated[Literal["gray", "natural"], typer.Option(help="Of the points of an entry.")] = "natural",
     snr_db: Annotated[str, typer.Option(help="SNR of the link in training, lowest:highest.")] = "0:10",
     link: Annotated[
         str, typer.Option(help="Link in training, any digital one; fading and codes are counted first.")
@@ -60,6 +63,11 @@ def train_invertible(
     command = command_line()
     require_replaceable(out / f"{name}.safetensors", command, overwrite)
     require_device(device)
+    if ideal:
+        given = [name for name in OF_A_LINK if is_given(context, name)]
+        if given:
+            options_given = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise InvalidArgumentError(f"`ideal` must be left out with {options_given}; got it.")
     schedule = Schedule(
         epochs=epochs,
         batch_size=batch_size,
@@ -67,6 +75,7 @@ def train_invertible(
         ema_decay=ema_decay,
         seed=seed,
         precision="float32",  # an inverse in bfloat16 would not be one
+        clip_norm=1.0,
     )
     options = InvertibleOptions(
         settings_of(num_latents, bits, labels, auxiliary),

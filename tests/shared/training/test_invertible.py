@@ -12,14 +12,14 @@ from torch import Tensor
 
 from shared.channels import ChannelSet
 from shared.codecs import DecodeContext, EncodeContext, make_decoder, make_encoder
-from shared.codecs.invcsinet.codec import load_invertible
+from shared.codecs.invcsinet.codec import InvCsiNet, load_invertible
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.experiments.commands.train_invertible import settings_of
 from shared.links.transition import transition_probability
 from shared.metrics import nmse
 from shared.model_files import InvertibleSettings, ModelFile, load_model
 from shared.rng import Randomness
-from shared.training.invertible import InvertibleOptions, _transitions, unquantized
+from shared.training.invertible import InvertibleOptions, _through_link, _transitions, unquantized
 from shared.training.loop import Epoch, Schedule
 from shared.training.mmd import squared_mmd
 from shared.training.train import train_codec
@@ -150,6 +150,42 @@ def test_transitions_are_between_points_whatever_their_labels(labels: str) -> No
     for i, a in enumerate(of_point):
         for j, b in enumerate(of_point):
             assert float(found[0, i, j]) == pytest.approx(by_label[a, b], abs=1e-6)
+
+
+@pytest.mark.parametrize("labels", ["natural", "gray"])
+def test_a_clean_link_hands_on_the_points_that_are_sent(labels: str) -> None:
+    settings = InvertibleSettings.model_validate({"num_latents": 32, "bits": (2, 2), "labels": labels})
+    options = replace(OPTIONS, settings=settings, snr_db=(30.0, 30.0))
+    network, u = InvCsiNet(settings), torch.randn(50, 32)
+    arguments = torch.full((50,), 30.0), _transitions(options)[2], torch.Generator(), 1.0, options
+    u_hat = _through_link(network, u, 2, *arguments)
+    widths = np.full(32, 2)
+    torch.testing.assert_close(u_hat, network.value(network.index(u, widths), widths))
+
+
+def test_without_d_bcd_noise_of_a_real_symbol_is_added_to_what_is_sent() -> None:
+    options = replace(OPTIONS, bit_channel="awgn")
+    network, u = InvCsiNet(OPTIONS.settings), torch.randn(500, 32)
+    u_hat = _through_link(network, u, 2, torch.full((500,), 6.0), None, torch.Generator().manual_seed(1), 1.0, options)
+    widths = np.full(32, 2)
+    sent = network.value(network.index(u, widths), widths)
+    wanted = sent.square().mean() * 10 ** (-6 / 10) / 2
+    assert float((u_hat - sent).square().mean()) == pytest.approx(float(wanted), rel=0.05)
+
+
+def test_statistics_are_those_of_the_averaged_network_over_the_training_split(
+    indoor: ChannelSet, tmp_path: Path
+) -> None:
+    model = trained(indoor, tmp_path, schedule=replace(SCHEDULE, epochs=1))
+    with torch.no_grad():
+        y, _ = load_invertible(model).invertible(to_planes(split(indoor)[0].h))
+    torch.testing.assert_close(model.tensors["network.centre"], y.mean(dim=0), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(model.tensors["network.scale"], y.std(dim=0), rtol=1e-3, atol=1e-4)
+
+
+def test_a_precision_in_which_an_inverse_is_none_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="`precision` of invcsinet must be float32; got auto"):
+        InvertibleOptions(OPTIONS.settings, Schedule())
 
 
 def test_epochs_tell_how_far_reconstructions_are_from_channels(indoor: ChannelSet, tmp_path: Path) -> None:

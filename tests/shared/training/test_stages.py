@@ -9,7 +9,7 @@ import torch
 
 from shared.channels import ChannelSet
 from shared.coding.latents import LatentQuantizer
-from shared.errors import InvalidArgumentError
+from shared.errors import DataFileError, InvalidArgumentError
 from shared.model_files import ModelFile, load_model
 from shared.training.autoencoder import GAUSSIAN_CLIP, NetworkOptions, straight_through
 from shared.training.loop import Epoch, Schedule
@@ -63,6 +63,29 @@ def test_an_interrupted_stage_gives_the_weights_of_one_that_was_not(indoor: Chan
     assert all(torch.equal(whole.tensors[name], parts.tensors[name]) for name in whole.tensors)
 
 
+def test_a_stage_that_was_interrupted_is_not_gone_on_with_from_other_weights(
+    indoor: ChannelSet, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train("csinet-plus", indoor, tmp_path, stop=3)
+    with pytest.raises(DataFileError, match="is of another training"):
+        train("csinet-plus", indoor, tmp_path, replace(OPTIONS, quantizer="mu-law"))
+
+
+def test_epochs_must_be_enough_for_the_stages(indoor: ChannelSet, tmp_path: Path) -> None:
+    short = replace(OPTIONS, schedule=replace(SCHEDULE, epochs=1))
+    with pytest.raises(InvalidArgumentError, match="`epochs` must be at least 2, of the stages of dnnet; got 1"):
+        train("dnnet", indoor, tmp_path, short)
+
+
+def test_a_measurement_is_at_the_most_bits_and_the_middle_snr() -> None:
+    z = 1 + 2 * torch.randn(500, 3)
+    between = Between("quantizer", QUANTIZER, NetworkOptions(num_latents=3, bits=(1, 5)))
+    widths = np.full(3, 5)
+    measured = between(z, torch.Generator().manual_seed(3), measured=True)
+    assert torch.equal(measured, QUANTIZER.value(QUANTIZER.index(z, widths), widths))
+
+
 def test_a_model_trained_on_through_a_link_keeps_its_quantiser_and_moves_all_else(
     indoor: ChannelSet, tmp_path: Path
 ) -> None:
@@ -82,6 +105,8 @@ def test_a_model_trained_on_through_a_link_keeps_its_quantiser_and_moves_all_els
     )
     with pytest.raises(InvalidArgumentError, match=r"`start_from` must be csinet, num_latents=6 .*; got dnnet, "):
         train("csinet", indoor, tmp_path, through, "other")
+    with pytest.raises(InvalidArgumentError, match=r"`start_from` must be .*'mu-law'.*; got .*'uniform'"):
+        train("dnnet", indoor, tmp_path, replace(through, quantizer="mu-law"), "other")
     with pytest.raises(InvalidArgumentError, match=r"`start_from` must be .*num_latents=7.*; got .*num_latents=6"):
         train("dnnet", indoor, tmp_path, replace(through, num_latents=7), "other")
 
@@ -94,7 +119,7 @@ def test_what_is_between_is_a_quantiser_noise_or_a_link() -> None:
     widths = np.full(3, 2)
     assert torch.equal(quantized, QUANTIZER.value(QUANTIZER.index(z, widths), widths))
     noisy = Between("noise", QUANTIZER, options)(z, generator)
-    assert float((noisy - z).std()) == pytest.approx(2 * 10 ** (-6 / 20), rel=0.05)
+    assert float((noisy - z).std()) == pytest.approx(2 * 10 ** (-6 / 20) / 2**0.5, rel=0.05)
     sent = Between("link", QUANTIZER, replace(options, snr_db=(20.0, 20.0)))(z, generator)
     torch.testing.assert_close(sent, quantized)
     received = Between("link", QUANTIZER, replace(options, snr_db=(0.0, 0.0)))(z, generator)

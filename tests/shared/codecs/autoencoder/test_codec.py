@@ -13,6 +13,8 @@ from shared.channels import ChannelSet
 from shared.codecs import CODECS, DecodeContext, EncodeContext, make_decoder, make_encoder
 from shared.codecs.autoencoder.codec import Autoencoder, AutoencoderEncoder, rate_range
 from shared.codecs.autoencoder.scaling import Scaling, network_input
+from shared.codecs.contract import CHECKS
+from shared.codecs.trial import make_trial
 from shared.coding.bits import bits_to_fields
 from shared.coding.latents import Companding
 from shared.errors import DataFileError, InvalidArgumentError
@@ -50,6 +52,11 @@ def encode(model: ModelFile, h: Tensor, rate: int) -> Payload:
 def decode(model: ModelFile, payload: Payload, rate: int) -> Tensor:
     context = DecodeContext(rate, np.zeros(len(payload.bits), dtype=np.float32))
     return make_decoder(model, CPU).decode(payload, context).h_hat
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_every_check_of_the_contract_holds(model: ModelFile, check: str, indoor: ChannelSet) -> None:
+    assert CHECKS[check](make_trial(lambda: model, indoor.h[:16])) is None
 
 
 def test_the_rates_are_one_to_eight_bits_a_latent_and_those_of_the_peak(model: ModelFile) -> None:

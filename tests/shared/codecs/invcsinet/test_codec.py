@@ -64,6 +64,8 @@ def test_bits_that_a_rate_leaves_over_refine_the_first_entries(indoor: ChannelSe
 
 def test_what_is_decoded_is_the_inverse_of_the_nearest_points(indoor: ChannelSet) -> None:
     built, h = small_model(), indoor.h[:4]
+    for name, value in (("centre", 0.1), ("scale", 1.5), ("alignment.last.bias", 0.2), ("aux_mean", 0.3)):
+        built.tensors[f"network.{name}"].fill_(value)
     sent = make_encoder(built, CPU).encode(h, context(4, 64))
     decoder = make_decoder(built, CPU)
     h_hat = decoder.decode(sent, DecodeContext(64, np.zeros(4, dtype=np.float32))).h_hat
@@ -72,8 +74,8 @@ def test_what_is_decoded_is_the_inverse_of_the_nearest_points(indoor: ChannelSet
     with torch.no_grad():
         y, _ = network.invertible(to_planes(h))
         points = network.quantizer(2).points()
-        hard = points.gather(1, network.quantizer(2).index(y).T).T
-        wanted = network.invertible.inverse(hard, torch.zeros(4, 2048 - 32))
+        hard = points.gather(1, network.quantizer(2).index((y - 0.1) / 1.5).T).T
+        wanted = network.invertible.inverse(1.5 * (hard + 0.2) + 0.1, torch.full((4, 2048 - 32), 0.3))
     torch.testing.assert_close(to_planes(h_hat), wanted, rtol=1e-4, atol=1e-4)
 
 
