@@ -165,7 +165,7 @@ def test_a_clean_link_hands_on_the_points_that_are_sent(labels: str) -> None:
 
 def test_without_d_bcd_noise_of_a_real_symbol_is_added_to_what_is_sent() -> None:
     options = replace(OPTIONS, bit_channel="awgn")
-    network, u = InvCsiNet(OPTIONS.settings), torch.randn(500, 32)
+    network, u = InvCsiNet(OPTIONS.settings).requires_grad_(requires_grad=False), torch.randn(500, 32)
     u_hat = _through_link(network, u, 2, torch.full((500,), 6.0), None, torch.Generator().manual_seed(1), 1.0, options)
     widths = np.full(32, 2)
     sent = network.value(network.index(u, widths), widths)

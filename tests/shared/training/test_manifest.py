@@ -19,7 +19,7 @@ def test_a_manifest_names_everything_that_a_training_was_made_of() -> None:
     )
     assert made["options"]["num_latents"] == 16
     assert made["options"]["schedule"]["seed"] == 77
-    assert made["epochs"] == [{"epoch": 1, "loss": 0.5, "nmse_db": -3.0, "seconds": 9.0}]
+    assert made["epochs"] == [{"epoch": 1, "loss": 0.5, "nmse_db": -3.0, "seconds": 9.0, "mmd": None}]
     assert set(made["versions"]) == {"csilink", "torch", "numpy"}
 
 
