@@ -179,10 +179,36 @@ def test_options_of_the_other_family_of_networks_are_refused(files: list[str], t
         (["rd-jscc", "--prefixes", "4,8"], "`prefixes` must increase to num_symbols, 16"),
         (["rd-jscc", "--size", "large"], "`size` of rd-jscc must be small"),
         (["rd-jscc", "--snr-db", "x"], "`snr_db` must be lowest:highest"),
+        (["csinet", "--bits", "2"], "must be csinet-plus or atnet, or have --through-link, for --bits; got csinet"),
+        (["dnnet", "--bits", "2"], "for --bits; got dnnet"),
+        (
+            ["csinet-plus", "--snr-db", "5"],
+            "must be dnnet or atnet, or have --through-link, for --snr-db; got csinet-p",
+        ),
+        (["atnet", "--bits", "0:4"], "`bits` must be least:most in [1, 8]; got '0:4'"),
+        (["atnet", "--bits", "few"], "`bits` must be least:most, as 1:4; got 'few'"),
+        (["csinet", "--through-link", "digital:bsc"], "`through_link` and `start_from` must be given together; got"),
+        (["csinet", "--start-from", "csinet"], "`through_link` and `start_from` must be given together; got"),
+        (
+            ["csinet", "--start-from", "csinet", "--through-link", "digital:bsc", "--loss", "mse"],
+            "must be trained by its NMSE for --loss; got csinet with --through-link",
+        ),
     ):
         result = CliRunner().invoke(app, ["train", *words, *files, "--out", str(tmp_path / "models")])
         assert isinstance(result.exception, InvalidArgumentError), result.output
         assert sentence in str(result.exception)
+
+
+def test_a_shipped_network_is_trained_on_through_a_link_as_a_user_calls_it(files: list[str], tmp_path: Path) -> None:
+    words = ["--num-latents", "32", "--through-link", "digital:hard:qpsk", "--start-from", "csinet", "--bits", "2:3"]
+    arguments = ["train", "csinet", *files, "--out", str(tmp_path / "models"), "--name", "through", *words]
+    trained = CliRunner().invoke(app, [*arguments, "--snr-db", "3", "--epochs", "1", "--batch-size", "20"])
+    assert trained.exit_code == 0, trained.output
+    card = load_model(str(tmp_path / "models/through.safetensors")).card
+    assert card.training is not None
+    assert card.training.loss.startswith(
+        "nmse through digital:hard:qpsk at 3 ... 3 dB, 2 to 3 bits a latent, from csinet"
+    )
 
 
 def test_a_network_of_symbols_is_trained_as_a_user_calls_it(files: list[str], tmp_path: Path) -> None:
