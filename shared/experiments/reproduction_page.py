@@ -120,7 +120,7 @@ What came out, whichever way it points:
   with the better downlink BLER, 0.1 dB ahead on the easy one. The order of the paper was not seen.
 * *The process does not matter*: with one step every one of them estimates the mean of h given the coarse channel,
   so RD by either schedule and GD-JSCC agree. By the published schedule the coarse channel enters x_20 at 0.25 % of
-  its amplitude: RD is GD then, but for its name, and equal to 0.01 dB at any number of steps. GD sees the coarse
+  its amplitude: RD is GD then, but for its name, and equal to 0.02 dB at any number of steps. GD sees the coarse
   channel as RD does (ours).
 * *More steps are worse*, by up to 3 dB, as theory has it for draws from a posterior
   ([refinement.md](refinement.md)).
