@@ -13,7 +13,7 @@ massive MIMO CSI feedback", IEEE Trans. Wireless Commun. 19(4), 2020 (mu-law beh
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -72,6 +72,10 @@ class LatentQuantizer:
                 raise DataFileError(f"`quantizer.{name}` must be positive; its least entry is {float(tensor.min())}.")
             loaded.append(tensor.to(device))
         return cls(companding, *loaded)
+
+    def to(self, device: torch.device) -> "LatentQuantizer":
+        """Return the same quantiser on ``device``."""
+        return replace(self, centre=self.centre.to(device), scale=self.scale.to(device), clip=self.clip.to(device))
 
     def index(self, z: Tensor, widths: NDArray[np.int64]) -> Tensor:
         """Quantise.

@@ -30,23 +30,23 @@ def jscc_section(folder: Path, text: str) -> str:
     models = [json.loads(path.read_text()) for path in sorted((folder / "models").glob("*.card.json"))]
     cards = [json.loads(path.read_text()) for path in sorted((folder / "refiners").glob("*.card.json"))]
     parts = ["## RD-JSCC: analog joint source-channel coding, refined by residual diffusion", "", text, ""]
-    parts += [training_table([*models, *cards])]
+    parts += [_training([*models, *cards])]
     parts += ["![NMSE and downlink BLER over the uplink SNR](images/rd_jscc.png)", ""]
     for title, file in CHANNELS.items():
-        rows = read_rows(folder, file)
+        rows = _read(folder, file)
         command = f"csi-lab sweep rd_jscc_{file}.toml"
         reports = rows[0]["num_reports"]
         for data in dict.fromkeys(row["data"] for row in rows):
             of_data = [row for row in rows if row["data"] == data]
             head = f"**{title}**" + ("" if file == "easy" or data == "umi-nlos" else f", tested on {data}")
             parts += [f"{head}: NMSE in dB over the uplink SNR, {reports} reports a point (`{command}`):", ""]
-            parts += [over_snr(of_data, "nmse_mean_db")]
+            parts += [_over_snr(of_data, "nmse_mean_db")]
             parts += ["Downlink BLER at 10 dB (uncoded QPSK, MRT) of the same reports:", ""]
-            parts += [over_snr(of_data, "downlink_10db_bler_value")]
-    rows = read_rows(folder, "prefixes")
+            parts += [_over_snr(of_data, "downlink_10db_bler_value")]
+    rows = _read(folder, "prefixes")
     parts += ["One model for several rates (Matryoshka), indoor open office: NMSE in dB over the uplink SNR, "]
     parts += [f"{rows[0]['num_reports']} reports a point (`csi-lab sweep rd_jscc_prefixes.toml`):", ""]
-    parts += [over_snr(rows, "nmse_mean_db")]
+    parts += [_over_snr(rows, "nmse_mean_db")]
     parts += ["Steps of the sampler: NMSE in dB before and after, on the card of each refiner:", "", _steps(cards)]
     parts += [_load(load), _cost(cost)]
     return "\n".join(parts)
@@ -59,17 +59,16 @@ def draw_jscc(folder: Path, path: Path) -> None:
         folder: As of `jscc_section`.
         path: PNG to write.
     """
-    rows_of = {title: read_rows(folder, file) for title, file in CHANNELS.items()}
+    rows_of = {title: _read(folder, file) for title, file in CHANNELS.items()}
     plot_jscc({title: [row for row in rows if row["data"] == rows[0]["data"]] for title, rows in rows_of.items()}, path)
 
 
-def read_rows(folder: Path, file: str) -> list[Row]:
-    """Return the rows of ``<file>.csv``."""
+def _read(folder: Path, file: str) -> list[Row]:
     with (folder / f"{file}.csv").open(newline="") as stream:
         return list(csv.DictReader(stream))
 
 
-def training_table(cards: Sequence[dict[str, Any]]) -> str:
+def _training(cards: Sequence[dict[str, Any]]) -> str:
     """Return the table of what was trained: samples, epochs, recipe."""
     rows = [
         (
@@ -84,7 +83,7 @@ def training_table(cards: Sequence[dict[str, Any]]) -> str:
     return markdown_table(("trained, **not converged**", "samples seen", "epochs", "on", "command"), rows)
 
 
-def over_snr(rows: Sequence[Row], column: str) -> str:
+def _over_snr(rows: Sequence[Row], column: str) -> str:
     """Return one line a codec, rate and refinement, one column an SNR."""
     snrs = sorted({float(row["snr_db"]) for row in rows})
     lines: dict[tuple[str, str, str], dict[float, str]] = {}

@@ -7,7 +7,7 @@ r"""A digital link inside a network: bits go wrong in the forward pass, gradient
 
 Without a temperature (ours, the default) the forward pass is the same draw, by the largest log pi_k + g_k, and the
 gradient is that of its mean, sum_k pi_k q_k. The gradient of eq. 30 holds s_k / pi_k, which for a rare k has no finite
-variance: 4 bits over BPSK at 10 dB, its root mean square is 400 times that of the mean's.
+variance: 4 bits over BPSK at 10 dB, 200,000 draws, its root mean square was 590, the mean's 1.0.
 
 At inference the real link takes its place. A matrix says nothing of how errors of a report depend on each other, as
 those of a fade or a channel code do.

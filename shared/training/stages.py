@@ -29,7 +29,7 @@ from shared.codecs.autoencoder.codec import Autoencoder, correct
 from shared.coding.latents import LatentQuantizer
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
-from shared.model_files import ModelFile, load_model
+from shared.model_files import ModelFile, NetworkSettings, load_model
 from shared.networks.bit_channel import detect
 from shared.training.autoencoder import NetworkOptions, fit_latent_quantizer, train_autoencoder
 from shared.training.feedback import draw_uniform
@@ -140,12 +140,11 @@ def train_in_stages(
         raise InvalidArgumentError(f"`epochs` must be {wanted}; got {options.schedule.epochs}.")
     if options.start is not None:
         lengths, stages = (0, options.schedule.epochs), (THROUGH_LINK,)
-        start = load_start(codec, options)
+        start, settings = load_start(codec, options.start)
         history: list[Epoch] = []
         model = Autoencoder.load(start)
         on_host = torch.device("cpu")
-        quantizer = LatentQuantizer.load(options.quantizer, options.num_latents, start.tensors, on_host)
-        identity = identity | {"start": start.card.sha256}
+        quantizer = LatentQuantizer.load(settings.quantizer, settings.num_latents, start.tensors, on_host)
     else:
         first = replace(options, schedule=replace(options.schedule, epochs=lengths[0]))
         told = _counting(report, lengths, 0)
@@ -159,8 +158,7 @@ def train_in_stages(
         of_stage = replace(options, schedule=schedule)
         told = _counting(report, lengths, number)
         path = checkpoint.with_name(checkpoint.name.replace(".checkpoint.pt", f".stage-{number}.checkpoint.pt"))
-        splits = h, test
-        model, epochs = train_stage(model, stage, quantizer, splits, of_stage, path, identity, told)
+        model, epochs = train_stage(model, stage, quantizer, (h, test), of_stage, path, identity, told)
         history += [replace(epoch, epoch=epoch.epoch + sum(lengths[:number])) for epoch in epochs]
     return model, quantizer, history
 
@@ -196,12 +194,7 @@ def train_stage(
     identity = identity | {"stage": asdict(stage), "bits": options.bits, "snr_db": options.snr_db, "link": options.link}
     identity["from"] = _digest(model, quantizer)
     h, test = splits
-    quantizer = replace(
-        quantizer,
-        centre=quantizer.centre.to(device),
-        scale=quantizer.scale.to(device),
-        clip=quantizer.clip.to(device),
-    )
+    quantizer = quantizer.to(device)
     between = Between(stage.between, quantizer, options)
     parts = {name: part.to(device) for name, part in model.parts.items()}
     trained_parts = nn.ModuleDict({name: parts[name] for name in stage.trained if name in parts})
@@ -224,14 +217,17 @@ def train_stage(
         if stage.loss != "channel":
             total = total + ((z_check - z.detach()) / quantizer.scale).square().mean()
         if stage.loss != "latents":
-            total = total + (built.decode(z_check) - batch).abs().square().mean()
+            total = total + (built.decode(z_check, built.peaks(batch)) - batch).abs().square().mean()
         return total
 
     @torch.no_grad()
     def measure(trained: nn.Module) -> float:
         built, generator = assemble(trained), torch.Generator().manual_seed(MEASURED_SEED)
         chunks = [chunk.to(device) for chunk in torch.split(test, CHUNK)]
-        found = [nmse(built.decode(both_latents(built, chunk, generator, True)[1]), chunk) for chunk in chunks]
+        found = []
+        for chunk in chunks:
+            _, z_check = both_latents(built, chunk, generator, measured=True)
+            found.append(nmse(built.decode(z_check, built.peaks(chunk)), chunk))
         value = to_db(float(torch.cat(found).mean()))
         return float("-inf") if value is None else value
 
@@ -255,18 +251,19 @@ def epochs_of_stages(codec: str, epochs: int) -> tuple[int, ...]:
     return max(1, epochs - sum(later)), *later
 
 
-def load_start(codec: str, options: NetworkOptions) -> ModelFile:
-    """Load the model that is trained on.
+def load_start(codec: str, name_or_path: str) -> tuple[ModelFile, NetworkSettings]:
+    """Load the model that is trained on; size, quantiser and scale stay its own.
 
     Raises:
-        InvalidArgumentError: If it is of another codec, size, quantiser or scale than the options.
+        InvalidArgumentError: If it is of another codec.
         DataFileError: See `load_model`.
     """
-    model = load_model(str(options.start), option="start_from")
-    if (model.card.codec, model.card.network) != (codec, options.settings):
-        found = f"{model.card.codec}, {model.card.network}"
-        raise InvalidArgumentError(f"`start_from` must be {codec}, {options.settings}; got {found}.")
-    return model
+    model = load_model(name_or_path, option="start_from")
+    if model.card.codec != codec or model.card.network is None:
+        raise InvalidArgumentError(
+            f"`start_from` must be a model of {codec}; got {model.card.name}, {model.card.codec}."
+        )
+    return model, model.card.network
 
 
 def described(codec: str, options: NetworkOptions) -> str:
@@ -279,7 +276,7 @@ def described(codec: str, options: NetworkOptions) -> str:
     low, high = options.snr_db
     link = f"{options.link} at {low:g} ... {high:g} dB, {options.bits[0]} to {options.bits[1]} bits a latent"
     if options.start is not None:
-        card = load_start(codec, options).card
+        card = load_start(codec, options.start)[0].card
         return f"nmse through {link}, from {card.name} of {card.sha256[:12]}"
     names = {"quantizer": "quantizer", "noise": "noise", "link": link}
     later = [f"{' and '.join(s.trained)}: {s.loss} behind {names[s.between]}" for s in STAGES.get(codec, ())]

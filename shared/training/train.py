@@ -29,7 +29,7 @@ from shared.training.jscc_presets import JSCC_NETWORKS
 from shared.training.loop import Epoch, samples_seen
 from shared.training.macs import count_macs
 from shared.training.manifest import run_manifest
-from shared.training.stages import described, train_in_stages
+from shared.training.stages import described, load_start, train_in_stages
 
 Options = NetworkOptions | JsccOptions | InvertibleOptions
 
@@ -120,7 +120,8 @@ def _trained(
         case NetworkOptions():
             network, quantizer, history = train_in_stages(codec, h, test, options, *arguments)
             told = record(described(codec, options), history, unquantized_nmse_db(network, test))
-            return as_codec(codec, network, options.settings, h, told, quantizer), history
+            settings = options.settings if options.start is None else load_start(codec, options.start)[1]
+            return as_codec(codec, network, settings, h, told, quantizer), history
         case JsccOptions():
             halves, history = train_jscc(h, test, options, *arguments)
             preset, told = JSCC_NETWORKS[codec], record(options.described, history)

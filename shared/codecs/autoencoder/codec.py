@@ -117,7 +117,11 @@ class Autoencoder:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Encode and decode without quantiser and corrector, the peak known exactly."""
-        return self.decode(self.encode(x), scaling.peak(x) if self.scaling == "peak" else None)
+        return self.decode(self.encode(x), self.peaks(x))
+
+    def peaks(self, x: Tensor) -> Tensor | None:
+        """Return what `decode` wants of ``x: [batch, 1, 32, 32] complex64`` beside its latents: [batch] float32."""
+        return scaling.peak(x) if self.scaling == "peak" else None
 
 
 class _Half:

@@ -118,7 +118,8 @@ def train(
     if codec in NETWORKS:
         _refuse_options(context, OF_SYMBOLS, ", ".join(JSCC_NETWORKS), codec)
         if through_link:
-            _refuse_options(context, ("loss",), "trained by its NMSE", f"{codec} with --through-link")
+            of_the_model = ("num_latents", "quantizer", "loss")
+            _refuse_options(context, of_the_model, "without --through-link", f"{codec} with it")
         else:
             for option, heeding in (("bits", ("csinet-plus", "atnet")), ("snr_db", ("dnnet", "atnet"))):
                 if codec not in heeding:

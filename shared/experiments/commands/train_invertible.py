@@ -1,5 +1,6 @@
 """`csi-lab train-invertible`: train InvCSINet, whole or without one of its parts."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,7 +27,7 @@ def train_invertible(
     labels: Annotated[Literal["gray", "natural"], typer.Option(help="Of the points of an entry.")] = "natural",
     snr_db: Annotated[str, typer.Option(help="SNR of the link in training, lowest:highest.")] = "0:10",
     link: Annotated[
-        str, typer.Option(help="Link in training, any digital one; fading and codes are counted first.")
+        str, typer.Option(help="Link in training, any digital one; what a channel code does is counted first.")
     ] = "digital:bsc",
     auxiliary: Annotated[
         Literal["mean", "sample"], typer.Option(help="Decode with the mean of what is not sent, or a sample of it.")
@@ -55,9 +56,8 @@ def train_invertible(
     """
     from shared.channels import load_channels  # noqa: PLC0415  (keeps `csi-lab --help` quick)
     from shared.experiments.commands.training_progress import training_progress  # noqa: PLC0415
-    from shared.training.invertible import InvertibleOptions  # noqa: PLC0415
+    from shared.training.invertible import SCHEDULE, InvertibleOptions  # noqa: PLC0415
     from shared.training.jscc import require_device  # noqa: PLC0415
-    from shared.training.loop import Schedule  # noqa: PLC0415
     from shared.training.train import train_codec  # noqa: PLC0415
 
     command = command_line()
@@ -68,14 +68,13 @@ def train_invertible(
         if given:
             options_given = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise InvalidArgumentError(f"`ideal` must be left out with {options_given}; got it.")
-    schedule = Schedule(
+    schedule = replace(
+        SCHEDULE,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
         ema_decay=ema_decay,
         seed=seed,
-        precision="float32",  # an inverse in bfloat16 would not be one
-        clip_norm=1.0,
     )
     options = InvertibleOptions(
         settings_of(num_latents, bits, labels, auxiliary),
