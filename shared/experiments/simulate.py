@@ -8,7 +8,7 @@ number ``p * num_reports + i`` and takes channel ``first_channel + i``, starting
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,9 @@ from shared.scoring import DEFAULT_SCORING, Scoring
 from shared.summary import Cell
 from shared.transmit import Transmitter, make_transmitter
 from shared.types import Fallback, ReceivedKind
+
+# seed, UE and sequence number of each report -> their randomness
+MakeRandomness = Callable[[int, NDArray[np.integer], NDArray[np.integer]], Randomness]
 
 CHUNK = 256  # reports simulated at once: what a point needs of memory, whatever its size
 
@@ -86,6 +89,7 @@ class Simulator:
         last_good: What is remembered from one report to the next; None where a lost one takes the mean channel.
         refinement: Which reports are refined.
         refiner: By what; None where nothing is.
+        make_randomness: `Randomness`, or `KeptDraws.randomness`, whose numbers are the same.
     """
 
     transmitter: Transmitter
@@ -98,6 +102,7 @@ class Simulator:
     last_good: LastGood | None = None
     refinement: RefinementLabel = NEVER
     refiner: Refiner | None = None
+    make_randomness: MakeRandomness = Randomness
 
     def point(self, snr_db: float, num_reports: int, first_sequence: int = 0) -> Simulated:
         """Simulate the reports of one SNR.
@@ -150,7 +155,8 @@ class Simulator:
         index = torch.from_numpy((self.first_channel + report) % len(self.channels.h))
         h, loss = self.channels.h[index], self.channels.crop_loss
         snr = np.full(n, snr_db, dtype=np.float32)
-        randomness = Randomness(self.seed, np.full(n, self.ue_id, dtype=np.int64), report + first_sequence)
+        ue_id = np.full(n, self.ue_id, dtype=np.int64)
+        randomness = self.make_randomness(self.seed, ue_id, report + first_sequence)
         started_s = time.perf_counter()
         payload = self.transmitter.encode(h, snr, randomness)
         encoded_s = time.perf_counter()
@@ -182,8 +188,9 @@ def make_simulator(
     fallback: Fallback = "mean",
     refinement: str = "never",
     refiners: Sequence[RefinerFile] = (),
+    make_randomness: MakeRandomness = Randomness,
 ) -> Simulator:
-    """Put both sides together; the arguments are those of `simulate`, loaded.
+    """Put both sides together; the arguments are those of `simulate`, loaded, the last that of `Simulator`.
 
     Raises:
         InvalidArgumentError: If they do not go together.
@@ -198,7 +205,19 @@ def make_simulator(
     cards, link_label = [refiner.card for refiner in refiners], transmitter.link.label
     card = choose_refiner(label, cards, model.card.name, model.card.sha256, link_label)
     refiner = None if card is None else make_refiner(by_name[card.name], torch.device("cpu"))
-    return Simulator(transmitter, decoder, channels, scoring, seed, ue_id, first_channel, last_good, label, refiner)
+    return Simulator(
+        transmitter,
+        decoder,
+        channels,
+        scoring,
+        seed,
+        ue_id,
+        first_channel,
+        last_good,
+        label,
+        refiner,
+        make_randomness,
+    )
 
 
 def simulate(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from shared.experiments.common_random_numbers import KeptDraws
 from shared.experiments.simulate import make_simulator
 from shared.experiments.sweep_file import SweepFile
 from shared.experiments.sweep_plan import Plan, Point, Row, Series
@@ -47,6 +48,7 @@ def run_sweep(
 
 def simulate_series(file: SweepFile) -> Measure:
     """Return what measures in this process, one point after the other."""
+    kept = KeptDraws()
 
     def measure(series: Series, points: Sequence[Point]) -> Iterator[tuple[Point, Row]]:
         simulator = make_simulator(
@@ -60,6 +62,7 @@ def simulate_series(file: SweepFile) -> Measure:
             file.seed,
             refinement=series.refinement,
             refiners=() if series.refiner is None else (series.refiner,),
+            make_randomness=kept.randomness,
         )
         simulator.point(
             points[0].snr_db, file.scoring.downlink_num_ue

@@ -138,14 +138,14 @@ class DigitalLink:
         """Return the same of one bit an axis, where `Modulation.llrs` is linear: of s and of n apart, in place."""
         if snr.shape[1] > 1:  # a symbol's own
             snr = np.repeat(snr, self.modulation.num_axes, axis=1)[:, : bits.shape[1]]
-        slope = 4 * self.modulation.innermost * snr
-        llrs = bits.astype(np.float32)
-        llrs -= np.float32(0.5)
-        llrs *= (2 * self.modulation.innermost * slope).astype(np.float32)
+        slope = 4 * LLR_SCALE * self.modulation.innermost * snr
+        scaled = bits.astype(np.float32)
+        scaled -= np.float32(0.5)
+        scaled *= (2 * self.modulation.innermost * slope).astype(np.float32)
         noise = randomness.normal(Stage.LINK, bits.shape[1])
         noise *= (slope * np.sqrt(0.5 / snr)).astype(np.float32)
-        llrs -= noise
-        return quantize_llrs(llrs)
+        scaled -= noise
+        return _round(scaled)
 
 
 def quantize_llrs(llrs: NDArray[np.floating]) -> NDArray[np.int8]:
@@ -157,11 +157,16 @@ def quantize_llrs(llrs: NDArray[np.floating]) -> NDArray[np.int8]:
     Returns:
         [...] int8.
     """
-    scaled = llrs * LLR_SCALE
+    return _round(llrs * LLR_SCALE)
+
+
+def _round(scaled: NDArray[np.floating]) -> NDArray[np.int8]:
+    """Return the steps of LLRs in steps; ``scaled`` is written to."""
+    negative = (scaled <= 0).view(np.int8)
     np.rint(scaled.clip(-LLR_MAX, LLR_MAX, out=scaled), out=scaled)
     steps: NDArray[np.int8] = scaled.astype(np.int8)
     zero = (steps == 0).view(np.int8)  # arithmetic is faster here than a choice of entries
     steps += zero
-    zero &= (llrs <= 0).view(np.int8)
+    zero &= negative
     steps -= 2 * zero
     return steps
