@@ -68,6 +68,8 @@ def train_invertible(
         if given:
             options_given = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise InvalidArgumentError(f"`ideal` must be left out with {options_given}; got it.")
+    if without_d_bcd and is_given(context, "link"):  # noise on the features knows an SNR alone
+        raise InvalidArgumentError(f"`link` must be left out with --without-d-bcd; got {link}.")
     schedule = replace(
         SCHEDULE,
         epochs=epochs,

@@ -42,6 +42,7 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(arguments: list[st
         (["--num-latents", "40"], "multiple of 16; got 40"),
         (["--snr-db", "x"], "`snr_db` must be lowest:highest"),
         (["--ideal", "--link", "digital:bsc", "--without-ic"], "`ideal` must be left out with --link, --without-ic"),
+        (["--without-d-bcd", "--link", "digital:bsc"], "`link` must be left out with --without-d-bcd; got digital:bsc"),
         (["--link", "ideal"], "`link` of a training with bit errors must be digital; got 'ideal'"),
     ):
         result = CliRunner().invoke(app, ["train-invertible", *words, *arguments])
