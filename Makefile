@@ -16,7 +16,7 @@ demo: $(INSTALLED) ## UE and base station on this machine: report and plots in o
 	.venv/bin/csi-lab demo --out out/demo $(if $(KEEP),--keep)
 
 test: $(INSTALLED) ## all tests; ARGS='-k klt' passes options on to pytest
-	.venv/bin/pytest $(ARGS)
+	OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(INSTALLED) ## format, lint and types, as CI runs them
 	.venv/bin/ruff format --check .

@@ -4,17 +4,15 @@ benchmarks/results/rd_jscc: hard.csv, easy.csv, prefixes.csv (`csi-lab sweep`), 
 refiners/*.card.json, jscc_cost.json, refinement_load.json
 """
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from shared.experiments.reproduction_jscc_plot import plot_jscc
+from shared.experiments.reproduction_sweeps import Row, read_rows, training_table
 from shared.experiments.reproduction_tables import markdown_table
 from shared.experiments.sweep_words import rate_in_words
-
-Row = dict[str, str]
 
 CHANNELS = {"Hard channel, UMi NLOS": "hard", "Easy channel, indoor open office": "easy"}  # title -> sweep
 
@@ -30,10 +28,10 @@ def jscc_section(folder: Path, text: str) -> str:
     models = [json.loads(path.read_text()) for path in sorted((folder / "models").glob("*.card.json"))]
     cards = [json.loads(path.read_text()) for path in sorted((folder / "refiners").glob("*.card.json"))]
     parts = ["## RD-JSCC: analog joint source-channel coding, refined by residual diffusion", "", text, ""]
-    parts += [_training([*models, *cards])]
+    parts += [training_table([*models, *cards])]
     parts += ["![NMSE and downlink BLER over the uplink SNR](images/rd_jscc.png)", ""]
     for title, file in CHANNELS.items():
-        rows = _read(folder, file)
+        rows = read_rows(folder, file)
         command = f"csi-lab sweep rd_jscc_{file}.toml"
         reports = rows[0]["num_reports"]
         for data in dict.fromkeys(row["data"] for row in rows):
@@ -43,7 +41,7 @@ def jscc_section(folder: Path, text: str) -> str:
             parts += [_over_snr(of_data, "nmse_mean_db")]
             parts += ["Downlink BLER at 10 dB (uncoded QPSK, MRT) of the same reports:", ""]
             parts += [_over_snr(of_data, "downlink_10db_bler_value")]
-    rows = _read(folder, "prefixes")
+    rows = read_rows(folder, "prefixes")
     parts += ["One model for several rates (Matryoshka), indoor open office: NMSE in dB over the uplink SNR, "]
     parts += [f"{rows[0]['num_reports']} reports a point (`csi-lab sweep rd_jscc_prefixes.toml`):", ""]
     parts += [_over_snr(rows, "nmse_mean_db")]
@@ -59,28 +57,8 @@ def draw_jscc(folder: Path, path: Path) -> None:
         folder: As of `jscc_section`.
         path: PNG to write.
     """
-    rows_of = {title: _read(folder, file) for title, file in CHANNELS.items()}
+    rows_of = {title: read_rows(folder, file) for title, file in CHANNELS.items()}
     plot_jscc({title: [row for row in rows if row["data"] == rows[0]["data"]] for title, rows in rows_of.items()}, path)
-
-
-def _read(folder: Path, file: str) -> list[Row]:
-    with (folder / f"{file}.csv").open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def _training(cards: Sequence[dict[str, Any]]) -> str:
-    """Return the table of what was trained: samples, epochs, recipe."""
-    rows = [
-        (
-            card["name"],
-            f"{card['training']['samples_seen']:,}",
-            f"{card['training']['epochs']:g}",
-            card["training_data"].rsplit(", sha256 ", 1)[0],
-            f"`{card['recipe']}`",
-        )
-        for card in cards
-    ]
-    return markdown_table(("trained, **not converged**", "samples seen", "epochs", "on", "command"), rows)
 
 
 def _over_snr(rows: Sequence[Row], column: str) -> str:

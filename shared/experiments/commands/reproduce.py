@@ -39,7 +39,8 @@ def networks(
 def page(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if the page is not up to date.")] = False,
 ) -> None:
-    """Write docs/reproduction.md and its picture from benchmarks/results."""
+    """Write docs/reproduction.md and its pictures from benchmarks/results."""
+    from shared.experiments.reproduction_invcsinet import draw_ideal  # noqa: PLC0415
     from shared.experiments.reproduction_jscc import draw_jscc  # noqa: PLC0415
     from shared.experiments.reproduction_page import PAGE, RESULTS, render  # noqa: PLC0415
 
@@ -51,4 +52,5 @@ def page(
     if not check:
         PAGE.write_text(text)
         draw_jscc(RESULTS / "rd_jscc", PAGE.parent / "images" / "rd_jscc.png")
+        draw_ideal(RESULTS / "invcsinet", PAGE.parent / "images" / "invcsinet.png")
     typer.echo(f"{PAGE}: {text.count(chr(10))} lines")
