@@ -223,7 +223,6 @@ def _transitions(options: InvertibleOptions) -> dict[int, Transitions]:
     return by_bits
 
 
-@torch.no_grad()
 def _freeze(network: InvCsiNet, options: InvertibleOptions) -> None:
     """Keep as they are at first what an ablation leaves out."""
     if not options.adaptive or options.ideal:
@@ -232,7 +231,6 @@ def _freeze(network: InvCsiNet, options: InvertibleOptions) -> None:
         network.alignment.requires_grad_(requires_grad=False)
         network.aux_mean.requires_grad = False
         network.aux_deviation.requires_grad = False
-        network.aux_deviation.fill_(1.0)
 
 
 def _as_network(trained: nn.Module) -> InvCsiNet:

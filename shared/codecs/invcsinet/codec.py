@@ -43,7 +43,7 @@ class InvCsiNet(nn.Module):
         quantizers: One for each number of bits, under its name.
         alignment: Of the detected codeword u.
         aux_mean: [2048 - M] float32, mean of z.
-        aux_deviation: [2048 - M] float32, its deviation, 0 at first.
+        aux_deviation: [2048 - M] float32, its deviation; z starts as N(0, 1).
         centre: [M] float32, running mean of y in training; not learned.
         scale: [M] float32, running deviation of y in training; not learned.
     """
@@ -58,7 +58,7 @@ class InvCsiNet(nn.Module):
         self.quantizers = nn.ModuleDict({str(bits): AdaptiveQuantizer(m, bits) for bits in widths_of(settings)})
         self.alignment = AlignmentNetwork(m)
         self.aux_mean = nn.Parameter(torch.zeros(NUM_REALS - m))
-        self.aux_deviation = nn.Parameter(torch.zeros(NUM_REALS - m))
+        self.aux_deviation = nn.Parameter(torch.ones(NUM_REALS - m))
         self.register_buffer("centre", torch.zeros(m))
         self.register_buffer("scale", torch.ones(m))
 
