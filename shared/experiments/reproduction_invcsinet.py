@@ -4,7 +4,7 @@ benchmarks/results/invcsinet: 32.csv, 128.csv (`csi-lab sweep`), models/*.card.j
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,23 @@ ABLATIONS = {  # model -> what it leaves out, published loss in dB
     "invcsinet-street-28g-without-ic": ("IC", "0.004 ... 0.4"),
 }
 WHOLE = "invcsinet-street-28g"
+SAME_SIZE = {
+    *ABLATIONS,
+    "invcsinet-street-28g-ideal-mmd",
+    "invcsinet-street-28g-ideal",
+    "csinet-street-28g-through-link",
+}
 IDEAL = {  # model -> line of the picture
     "invcsinet-street-28g-ideal-mmd": "invertible, MMD alone",
     "invcsinet-street-28g-ideal": "invertible, both losses",
     "csinet-street-28g": "CsiNet",
 }
 AWGN = "digital:bsc"
+POLAR = "digital:soft:polar-1/2"
 LINKS = {
     AWGN: "BPSK over AWGN",
     "digital:hard:rayleigh": "BPSK over Rayleigh fading",
-    "digital:soft:polar-1/2": "BPSK over AWGN behind a polar code that doubles the bits",
+    POLAR: "BPSK over AWGN behind a polar code that doubles the bits",
 }
 
 
@@ -42,13 +49,16 @@ def invcsinet_section(folder: Path, text: str) -> str:
     cards = [json.loads(path.read_text()) for path in sorted((folder / "models").glob("*.card.json"))]
     cards = [card for card in cards if card["training"]]  # KLT is fitted
     parts = ["## InvCSINet and the digital networks it is measured against", "", text, "", training_table(cards)]
+    parts += ["Sizes, of one report:", "", _sizes(cards)]
     for size in (32, 128):
         rows = [row for row in read_rows(folder, str(size)) if row["codec"] not in ABLATIONS]
         head = f"{size} reals, {rows[0]['num_reports']} reports a point (`csi-lab sweep invcsinet_{size}.toml`)"
         for link in dict.fromkeys(row["link"] for row in rows):
             of_link = [row for row in rows if row["link"] == link]
             parts += [f"NMSE in dB, {LINKS[link]} (`{link}`), {head}:", "", _grid(of_link, size)]
-    parts += ["Ablation, 32 reals at 4 bits, BPSK over AWGN: NMSE in dB and what leaving out a part costs:", ""]
+        parts += [f"The same over BPSK and AWGN, {4 * size} bits on the channel, {size} reals:", ""]
+        parts += [_at_equal_coded_bits(rows, size)]
+    parts += ["Ablation, 32 reals, BPSK over AWGN: NMSE in dB and what leaving out a part costs:", ""]
     parts += [_ablation(read_rows(folder, "32"))]
     parts += ["Ideal transmission: nothing is quantised, nothing is lost (the paper's Fig. 8).", ""]
     parts += ["![NMSE and MMD over epochs](images/invcsinet.png)", ""]
@@ -77,29 +87,45 @@ def draw_ideal(folder: Path, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def _sizes(cards: Sequence[dict[str, Any]]) -> str:
+    names = ("num_parameters", "encoder_macs", "decoder_macs")
+    rows = [(card["name"], *(f"{card[name]:,}" for name in names)) for card in cards if card["name"] not in SAME_SIZE]
+    return markdown_table(("codec", "parameters", "multiply-accumulates at the UE", "at the base station"), rows)
+
+
 def _grid(rows: Sequence[Row], num_latents: int) -> str:
     """Return one line a codec, one column for each number of bits and SNR."""
     points = list(dict.fromkeys((int(row["rate"]) // num_latents, float(row["snr_db"])) for row in rows))
     head = ("codec", *(f"{bits} bits, {snr_db:g} dB" for bits, snr_db in points))
-    found = {
-        (row["codec"], int(row["rate"]) // num_latents, float(row["snr_db"])): float(row["nmse_mean_db"])
-        for row in rows
-    }
+    links = {row["link"] for row in rows}
+    return _table(rows, head, [(bits * num_latents, snr_db, link) for bits, snr_db in points for link in links])
+
+
+def _at_equal_coded_bits(rows: Sequence[Row], num_latents: int) -> str:
+    """Return one line a codec: 4 bits without a code beside 2 bits behind one of rate 1/2."""
+    snrs = sorted({float(row["snr_db"]) for row in rows})
+    ways = ((4, AWGN, "4 bits"), (2, POLAR, "2 bits, polar"))
+    head = ("codec", *(f"{name}, {snr_db:g} dB" for _, _, name in ways for snr_db in snrs))
+    return _table(rows, head, [(bits * num_latents, snr_db, link) for bits, link, _ in ways for snr_db in snrs])
+
+
+def _table(rows: Sequence[Row], head: tuple[str, ...], points: Sequence[tuple[int, float, str]]) -> str:
+    """Return the NMSE of each codec at each rate, SNR and link."""
+    found = {_point(row): f"{float(row['nmse_mean_db']):.2f}" for row in rows}
     codecs = dict.fromkeys(row["codec"] for row in rows)
-    return markdown_table(head, [(codec, *(f"{found[codec, *point]:.2f}" for point in points)) for codec in codecs])
+    return markdown_table(head, [(codec, *(found[codec, *point] for point in points)) for codec in codecs])
 
 
 def _ablation(rows: Sequence[Row]) -> str:
-    def at(codec: str, snr_db: float) -> float:
-        return next(float(row["nmse_mean_db"]) for row in rows if _is_point(row, codec, snr_db))
-
-    snrs = (0.0, 10.0)
-    cells = [("nothing", *(f"{at(WHOLE, snr_db):.2f}" for snr_db in snrs), "-")]
+    found = {_point(row): float(row["nmse_mean_db"]) for row in rows}
+    points = [(bits * 32, snr_db, AWGN) for bits in (2, 4) for snr_db in (0.0, 10.0)]
+    cells = [("nothing", *(f"{found[WHOLE, *point]:.2f}" for point in points), "-")]
     for codec, (part, published) in ABLATIONS.items():
-        found = [f"{at(codec, snr_db):.2f} ({at(codec, snr_db) - at(WHOLE, snr_db):+.2f})" for snr_db in snrs]
-        cells.append((part, *found, published))
-    return markdown_table(("left out", "0 dB", "10 dB", "published cost, dB"), cells)
+        values = [(found[codec, *point], found[codec, *point] - found[WHOLE, *point]) for point in points]
+        cells.append((part, *(f"{value:.2f} ({cost:+.2f})" for value, cost in values), published))
+    head = (f"{rate // 32} bits, {snr_db:g} dB" for rate, snr_db, _ in points)
+    return markdown_table(("left out", *head, "published cost, dB"), cells)
 
 
-def _is_point(row: Mapping[str, Any], codec: str, snr_db: float) -> bool:
-    return (row["codec"], row["link"], row["rate"], float(row["snr_db"])) == (codec, AWGN, "128", snr_db)
+def _point(row: Row) -> tuple[str, int, float, str]:
+    return row["codec"], int(row["rate"]), float(row["snr_db"]), row["link"]

@@ -45,11 +45,11 @@ csi-lab train rd-jscc --cnr-db 0:20 --name rd-jscc-cnr --epochs 200 --device cud
 csi-lab train-refiner residual --size large --noise cosine --name rd-large --codec rd-jscc-umi-nlos --epochs 200 --device cuda --data umi-nlos-train.npz --test umi-nlos
 csi-lab train-refiner residual --cnr-db 0:20 --name rd-cnr --codec out/models/rd-jscc-cnr.safetensors --epochs 200 --device cuda --data umi-nlos-train.npz --test umi-nlos
 csi-lab train-refiner residual --name rd-csinet --codec csinet --link digital:soft --rate 128 --snr-db 0:10 --epochs 200 --device cuda --data indoor-open-office-train.npz --test indoor-open-office
-for m in 32 64 128 256 512; do csi-lab train-invertible --num-latents $m --name invcsinet-$m --epochs 1000 --device cuda --data street-28g-train.npz --test street-28g; done
-for m in 32 64 128 256 512; do for codec in csinet csinet-plus dnnet atnet crnet; do csi-lab train $codec --num-latents $m --name $codec-$m --epochs 1000 --batch-size 128 --device cuda --data street-28g-train.npz --test street-28g; done; done
-csi-lab train transnet --num-latents 32 --name transnet-32 --epochs 1000 --batch-size 128 --device cuda --data street-28g-train.npz --test street-28g
+for m in 32 64 128 256 512; do csi-lab train-invertible --num-latents $m --name invcsinet-$m --epochs 1000 --learning-rate 1e-3 --device cuda --data street-28g-train.npz --test street-28g; done
+for m in 32 64 128 256 512; do for codec in csinet csinet-plus dnnet atnet crnet; do csi-lab train $codec --num-latents $m --name $codec-$m --epochs 1000 --batch-size 128 --learning-rate 1e-3 --device cuda --data street-28g-train.npz --test street-28g; done; done
+csi-lab train transnet --num-latents 32 --name transnet-32 --epochs 1000 --batch-size 128 --learning-rate 1e-3 --device cuda --data street-28g-train.npz --test street-28g
 csi-lab sweep benchmarks/invcsinet_grid.toml --out out/grid
-for losses in both mmd; do csi-lab train-invertible --ideal --losses $losses --name invcsinet-ideal-$losses --epochs 1000 --device cuda --data street-28g-train.npz --test street-28g; done
+for losses in both mmd; do csi-lab train-invertible --ideal --losses $losses --name invcsinet-ideal-$losses --epochs 1000 --learning-rate 1e-3 --device cuda --data street-28g-train.npz --test street-28g; done
 ```
 """  # noqa: E501  (commands are one line each)
 

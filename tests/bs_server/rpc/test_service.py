@@ -246,4 +246,4 @@ async def test_a_sentence_does_not_repeat_a_long_argument(connected: Connected, 
         for method, each in requests:
             error = await refusal(raw(channel, method)(each.SerializeToString(), timeout=DEADLINE_S))
             assert error.code().name in ("INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION")
-            assert len(error.details()) < 400, method
+            assert len(error.details()) < 800, method  # models are listed

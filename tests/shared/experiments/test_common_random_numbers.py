@@ -52,8 +52,8 @@ def test_what_was_drawn_is_not_drawn_again() -> None:
     assert kept.num_drawn == 2
 
 
-@pytest.mark.parametrize(("max_bytes", "num_drawn"), [(3 * 64, 3), (2 * 64, 9), (63, 9)])
-def test_the_oldest_go_first(max_bytes: int, num_drawn: int) -> None:
+@pytest.mark.parametrize(("max_bytes", "num_drawn"), [(3 * 64, 3), (2 * 64, 5), (63, 9)])
+def test_what_finds_no_room_is_drawn_every_time_and_the_rest_once(max_bytes: int, num_drawn: int) -> None:
     kept = KeptDraws(max_bytes)
     for _ in range(3):
         for ue in range(3):
