@@ -56,8 +56,12 @@ def invcsinet_section(folder: Path, text: str) -> str:
         for link in dict.fromkeys(row["link"] for row in rows):
             of_link = [row for row in rows if row["link"] == link]
             parts += [f"NMSE in dB, {LINKS[link]} (`{link}`), {head}:", "", _grid(of_link, size)]
-        parts += [f"The same over BPSK and AWGN, {4 * size} bits on the channel, {size} reals:", ""]
-        parts += [_at_equal_coded_bits(rows, size)]
+        if POLAR in {row["link"] for row in rows}:
+            parts += [
+                f"The same, BPSK over AWGN, {4 * size} bits on the channel:",
+                "",
+                _at_equal_coded_bits(rows, size),
+            ]
     parts += ["Ablation, 32 reals, BPSK over AWGN: NMSE in dB and what leaving out a part costs:", ""]
     parts += [_ablation(read_rows(folder, "32"))]
     parts += ["Ideal transmission: nothing is quantised, nothing is lost (the paper's Fig. 8).", ""]
@@ -113,7 +117,7 @@ def _table(rows: Sequence[Row], head: tuple[str, ...], points: Sequence[tuple[in
     """Return the NMSE of each codec at each rate, SNR and link."""
     found = {_point(row): f"{float(row['nmse_mean_db']):.2f}" for row in rows}
     codecs = dict.fromkeys(row["codec"] for row in rows)
-    return markdown_table(head, [(codec, *(found[codec, *point] for point in points)) for codec in codecs])
+    return markdown_table(head, [(codec, *(found.get((codec, *point), "-") for point in points)) for codec in codecs])
 
 
 def _ablation(rows: Sequence[Row]) -> str:
