@@ -185,7 +185,7 @@ def run(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:
-        print_tallies(f"{link}, seed {settings.seed}", rows, settings)
+        print_tallies(f"{settings.data}, {link}, seed {settings.seed}", rows, settings)
         print_repeats(num_reports, results)
         for result in results:
             typer.echo(f"session of {result.codec}: {result.session_id}")
@@ -273,7 +273,7 @@ def fleet(
     if as_json:
         typer.echo(json.dumps({"num_ues": num_ues, "sessions": sessions, "rows": rows}, indent=2))
     else:
-        print_tallies(f"{num_ues:,} UEs, {link}, seed {settings.seed}", rows, settings)
+        print_tallies(f"{num_ues:,} UEs, {settings.data}, {link}, seed {settings.seed}", rows, settings)
         print_repeats(num_ues * num_reports, results)
         for row in sessions:
             typer.echo(

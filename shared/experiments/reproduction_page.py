@@ -119,27 +119,36 @@ the same samples, learning rate, cosine and EMA, **not converged**; the 1,000 te
 known to about 0.15 dB, and one seed: less is no finding. Stages start the cosine anew; InvCSINet is trained in float32
 with clipped gradients, the others in bfloat16. What is trained with bits draws 1 to 4 of them and SNRs of 0 to 10 dB at
 random, one model for all, where the papers have one for each. The models named `-128` have 128 reals, the others 32;
-`klt-street-28g` (`csi-lab train klt`) is the linear transform at the same bits. The training file is a later tracing of
-the same street than that of the tables above. Commands name files without their folders.
+2 and 4 bits an entry are `--rate 64` and `128` of 32 reals, `256` and `512` of 128. `klt-street-28g` (`csi-lab train
+klt`) is the linear transform at the same bits. What ships: InvCSINet of both sizes, and of 32 reals one
+network of each kind. The training file is that of `csi-lab data generate raytraced --preset street-28g`
+([raytracing.md](raytracing.md)), traced later than that of the tables above, whose `csinet-street-28g` is another
+model. Commands name files without their folders.
+
+DAQ is InvCSINet's learned quantiser, D-BCD the bit errors inside its training, IC what undoes them behind it
+([codecs.md](codecs.md#an-invertible-network)), MMD the distance of two distributions by which its network is trained.
 
 What came out, whichever way it points:
 
 * *With 128 reals InvCSINet is ahead*, over AWGN, of CsiNet and DNNet by 0.4 to 1.6 dB, and of CsiNet+ from 5 dB on
   (0.9 to 1.3 dB), which at 4 bits and 0 dB is 0.9 dB ahead of it; CRNet is ahead by 0.2 to 1.1 dB, ATNet by 1.1 to 1.5
   dB. It has 68 % of CsiNet's parameters and 17 times its multiply-accumulates at the UE. DNNet and CsiNet+ are behind
-  plain CsiNet from 5 dB on: their stages had too few epochs.
-* *With 32 reals it is behind all other networks*, but TransNet at 0 dB, with twice CsiNet's parameters: 2.5 dB behind
-  CsiNet at 4 bits and 10 dB. Without quantiser and link the network alone is 1.4 dB behind (-5.0 against -6.4);
-  trained for 4 bits alone instead of 1 to 4 it gains 0.3 dB; trained without quantiser and link it is 0.2 dB better at
-  10 dB and 1.1 dB worse at 0 dB. The order of the paper was not seen there.
-* *The ablation*: D-BCD is worth 0.4 dB at 4 bits and 10 dB, nothing at 0 dB; IC 0.05 to 0.12 dB; DAQ 0.02 to 0.06 dB.
-  At 10 dB hardly a bit is wrong: what D-BCD gains is that its substitute, noise on the features, is not there.
+  plain CsiNet from 5 dB on; a sixth of DNNet's epochs and a third of CsiNet+'s go into stages that leave the encoder as
+  it is.
+* *With 32 reals it is behind all other networks* over AWGN, though it has twice CsiNet's parameters; at 0 dB TransNet
+  alone is behind it. At 4 bits and 10 dB it is 2.5 dB behind CsiNet. Without quantiser and link the network alone is
+  1.4 dB behind (-5.0 against -6.4, unquantised); trained for 4 bits alone instead of 1 to 4 it gains 0.3 dB; trained
+  without quantiser and link it is, at 4 bits, 0.2 dB better at 10 dB and 1.1 dB worse at 0 dB. The order of the paper
+  was not seen there. At 128 bits in all the model of 128 reals (1 bit each, -5.5 dB without bit errors, its card) is
+  the better InvCSINet, and `csinet-street-28g` (-6.3 dB) better still.
+* *The ablation*: D-BCD is worth 0.4 dB at 4 bits and 10 dB, nothing at 0 dB. IC (0.05 to 0.12 dB) and DAQ (0.02 to
+  0.06 dB) point the way that the paper has it, with less than one seed can tell. At 10 dB hardly a bit is wrong: what D-BCD gains is that its substitute, noise on the features, is not there.
 * *Ideal transmission*: the MMD alone does not bring the NMSE below that of sending nothing, though it falls; decoded
   with the mean of z as here, its reconstructions cannot have the distribution of channels, so it cannot reach 0.
 * *Through a link*: four more epochs of `csinet` through BPSK at 4 bits gain 2.1 dB at 0 dB and 0.5 dB at 5 dB and cost
   0.05 dB at 10 dB; over Rayleigh fading, which they did not see, they gain 0.7 to 1.5 dB. Without a code nothing else
-  with 32 reals is as good at 4 bits and 0 dB. At 2 bits, which they did not see either, they cost 0.3 and 0.5 dB from 5
-  dB on. What four more epochs without a link gain was not measured.
+  with 32 reals is as good at 4 bits and 0 dB. At 2 bits over AWGN, which they did not see either, they cost 0.3 and 0.5
+  dB from 5 dB on. What four more epochs without a link gain was not measured.
 * *Bits against protection*: at 0 dB 2 bits an entry behind the polar code are better than 4 without, for every codec,
   by 1.0 to 4.7 dB; from 5 dB on they are worse."""
 

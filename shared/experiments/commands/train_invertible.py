@@ -67,7 +67,7 @@ def train_invertible(
         given = [name for name in OF_A_LINK if is_given(context, name)]
         if given:
             options_given = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise InvalidArgumentError(f"`ideal` must be left out with {options_given}; got it.")
+            raise InvalidArgumentError(f"{options_given} must be left out with --ideal, which has no link.")
     if without_d_bcd and is_given(context, "link"):  # noise on the features knows an SNR alone
         raise InvalidArgumentError(f"`link` must be left out with --without-d-bcd; got {link}.")
     schedule = replace(
