@@ -142,7 +142,8 @@ What came out, whichever way it points:
   was not seen there. At 128 bits in all the model of 128 reals (1 bit each, -5.5 dB without bit errors, its card) is
   the better InvCSINet, and `csinet-street-28g` (-6.3 dB) better still.
 * *The ablation*: D-BCD is worth 0.4 dB at 4 bits and 10 dB, nothing at 0 dB. IC (0.05 to 0.12 dB) and DAQ (0.02 to
-  0.06 dB) point the way that the paper has it, with less than one seed can tell. At 10 dB hardly a bit is wrong: what D-BCD gains is that its substitute, noise on the features, is not there.
+  0.06 dB) point the way that the paper has it, with less than one seed can tell. At 10 dB hardly a bit is wrong: what
+  D-BCD gains is that its substitute, noise on the features, is not there.
 * *Ideal transmission*: the MMD alone does not bring the NMSE below that of sending nothing, though it falls; decoded
   with the mean of z as here, its reconstructions cannot have the distribution of channels, so it cannot reach 0.
 * *Through a link*: four more epochs of `csinet` through BPSK at 4 bits gain 2.1 dB at 0 dB and 0.5 dB at 5 dB and cost
