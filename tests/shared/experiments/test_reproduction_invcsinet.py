@@ -30,8 +30,8 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / f"{size}.csv").write_text("\n".join([POINT, *rows]) + "\n")
     (tmp_path / "models").mkdir()
     training = {"samples_seen": 151800, "epochs": 12.0}
-    size = {"num_parameters": 1234, "encoder_macs": 5000, "decoder_macs": 6000}
-    card = size | {
+    counts = {"num_parameters": 1234, "encoder_macs": 5000, "decoder_macs": 6000}
+    card = counts | {
         "training": training,
         "training_data": "mine, 20 channels, sha256 1",
         "recipe": "csi-lab train-invertible",
