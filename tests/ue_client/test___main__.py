@@ -220,7 +220,7 @@ def test_a_load_test_of_two_sessions_and_two_codecs_prints_its_figures(
 def test_a_fleet_prints_a_row_for_each_snr_and_its_session(command: Command, station: BaseStationProcess) -> None:
     code, out, _ = command("fleet", "--bs", bs(station), "--num-ues", "7", "--snr-db", "0,10", "--num-reports", "3")
     assert code == 0
-    assert "7 UEs, digital:bsc, seed " in out
+    assert "7 UEs, indoor-open-office, digital:bsc, seed " in out
     rows = [line.split() for line in out.splitlines() if line.startswith(" klt ")]
     assert [(row[2], row[3], row[4]) for row in rows] == [("0.0", "4", "12"), ("10.0", "3", "9")]
     session = out.splitlines()[-1]
