@@ -19,12 +19,6 @@ ABLATIONS = {  # model -> what it leaves out, published loss in dB
     "invcsinet-street-28g-without-ic": ("IC", "0.004 ... 0.4"),
 }
 WHOLE = "invcsinet-street-28g"
-SAME_SIZE = {
-    *ABLATIONS,
-    "invcsinet-street-28g-ideal-mmd",
-    "invcsinet-street-28g-ideal",
-    "csinet-street-28g-through-link",
-}
 IDEAL = {  # model -> line of the picture
     "invcsinet-street-28g-ideal-mmd": "invertible, MMD alone",
     "invcsinet-street-28g-ideal": "invertible, both losses",
@@ -92,17 +86,20 @@ def draw_ideal(folder: Path, path: Path) -> None:
 
 
 def _sizes(cards: Sequence[dict[str, Any]]) -> str:
-    names = ("num_parameters", "encoder_macs", "decoder_macs")
-    rows = [(card["name"], *(f"{card[name]:,}" for name in names)) for card in cards if card["name"] not in SAME_SIZE]
+    """Return one line a size; of models that differ in their training alone, under the shortest name."""
+    sizes = {
+        (card["codec"], card["num_parameters"], card["encoder_macs"], card["decoder_macs"]): card["name"]
+        for card in sorted(cards, key=lambda card: -len(card["name"]))
+    }
+    rows = sorted((name, *(f"{number:,}" for number in size)) for (_, *size), name in sizes.items())
     return markdown_table(("codec", "parameters", "multiply-accumulates at the UE", "at the base station"), rows)
 
 
 def _grid(rows: Sequence[Row], num_latents: int) -> str:
-    """Return one line a codec, one column for each number of bits and SNR."""
+    """Return one line a codec, one column for each number of bits and SNR; ``rows`` are of one link."""
     points = list(dict.fromkeys((int(row["rate"]) // num_latents, float(row["snr_db"])) for row in rows))
     head = ("codec", *(f"{bits} bits, {snr_db:g} dB" for bits, snr_db in points))
-    links = {row["link"] for row in rows}
-    return _table(rows, head, [(bits * num_latents, snr_db, link) for bits, snr_db in points for link in links])
+    return _table(rows, head, [(bits * num_latents, snr_db, rows[0]["link"]) for bits, snr_db in points])
 
 
 def _at_equal_coded_bits(rows: Sequence[Row], num_latents: int) -> str:
