@@ -66,8 +66,8 @@ def train_invertible(
     if ideal:
         given = [name for name in OF_A_LINK if is_given(context, name)]
         if given:
-            options_given = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise InvalidArgumentError(f"{options_given} must be left out with --ideal, which has no link.")
+            names = ", ".join(f"`{name}`" for name in given)
+            raise InvalidArgumentError(f"{names} must be left out with --ideal, which has no link.")
     if without_d_bcd and is_given(context, "link"):  # noise on the features knows an SNR alone
         raise InvalidArgumentError(f"`link` must be left out with --without-d-bcd; got {link}.")
     schedule = replace(

@@ -37,7 +37,9 @@ def folder(tmp_path: Path) -> Path:
         "recipe": "csi-lab train-invertible",
     }
     for name in IDEAL:
-        (tmp_path / "models" / f"{name}.card.json").write_text(json.dumps(card | {"name": name, "codec": name.split("-")[0]}))
+        (tmp_path / "models" / f"{name}.card.json").write_text(
+            json.dumps(card | {"name": name, "codec": name.split("-")[0]})
+        )
         epochs = [{"epoch": 1, "nmse_db": -1, "mmd": 0.1}, {"epoch": 2, "nmse_db": -2, "mmd": 0.05}]
         (tmp_path / "models" / f"{name}.manifest.json").write_text(json.dumps({"epochs": epochs}))
     return tmp_path

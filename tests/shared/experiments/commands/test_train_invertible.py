@@ -41,7 +41,7 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(arguments: list[st
     for words, sentence in (
         (["--num-latents", "40"], "multiple of 16; got 40"),
         (["--snr-db", "x"], "`snr_db` must be lowest:highest"),
-        (["--ideal", "--link", "digital:bsc", "--without-ic"], "--link, --without-ic must be left out with --ideal"),
+        (["--ideal", "--link", "digital:bsc", "--without-ic"], "`link`, `without_ic` must be left out with --ideal"),
         (["--without-d-bcd", "--link", "digital:bsc"], "`link` must be left out with --without-d-bcd; got digital:bsc"),
         (["--link", "ideal"], "`link` of a training with bit errors must be digital; got 'ideal'"),
     ):
