@@ -117,6 +117,24 @@ class InvertibleSettings(BaseModel):
         return bits
 
 
+class CoordinateSettings(BaseModel):
+    """What a coordinate network with codewords needs beside its weights, see `shared.codecs.csi_inr`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_latents: int = Field(ge=1, le=1024, description="Codeword size n, in reals.")
+    width: int = Field(ge=1, le=4096, description="d, of a layer.")
+    num_layers: int = Field(ge=1, le=64, description="Layers of sines.")
+    omega_0: float = Field(default=50.0, gt=0, description="Scale inside the sines.")
+    deviation: float = Field(default=10.0, gt=0, description="sigma_b of the Fourier features, cycles over the grid.")
+    inner_steps: int = Field(default=3, ge=1, le=64, description="s, of the training, and of a UE that asks for none.")
+    inner_rate: float = Field(default=1e-2, gt=0, description="alpha, where the training started.")
+    learned_rates: bool = Field(default=True, description="Whether alpha was learned, for each entry and step.")
+    coding: Literal["uniform", "entropy", "analog"] = Field(
+        default="uniform", description="Of the codeword: bits of equal number, entropy-coded ones, or symbols."
+    )
+
+
 class TrainingRecord(BaseModel):
     """How the weights of a network came to be."""
 
@@ -167,6 +185,7 @@ class CodecCard(BaseModel):
     network: NetworkSettings | None = Field(default=None, description="Settings of a codec that is a network.")
     jscc: JsccSettings | None = Field(default=None, description="Settings of a network of joint coding.")
     invertible: InvertibleSettings | None = Field(default=None, description="Settings of an invertible network.")
+    coordinates: CoordinateSettings | None = Field(default=None, description="Settings of a coordinate network.")
     training: TrainingRecord | None = Field(default=None, description="Training of a codec that is a network.")
 
     @model_validator(mode="after")

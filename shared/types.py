@@ -6,6 +6,7 @@
 Payloads live on the host as NumPy arrays; channels are torch tensors on the device of the codec.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
@@ -47,6 +48,20 @@ class Payload:
     def of_equal_length(cls, bits: NDArray[np.uint8]) -> "Payload":
         """Wrap ``bits: [batch, length] uint8``, all reports of one length."""
         return cls(bits, np.full(len(bits), bits.shape[1], dtype=np.int64))
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[NDArray[np.uint8]]) -> "Payload":
+        """Wrap the bits of reports of several lengths, [length] uint8 each.
+
+        Example:
+            >>> Payload.of_rows([np.array([1], np.uint8), np.array([1, 1], np.uint8)]).bits.tolist()
+            [[1, 0], [1, 1]]
+        """
+        length = np.array([len(row) for row in rows], dtype=np.int64)
+        bits = np.zeros((len(rows), length.max(initial=0)), dtype=np.uint8)
+        for row, values in enumerate(rows):
+            bits[row, : len(values)] = values
+        return cls(bits, length)
 
 
 def no_bits(num_reports: int) -> Payload:

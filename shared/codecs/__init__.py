@@ -17,6 +17,7 @@ from shared.codecs.base import (
     SymbolEncoder,
     require_length,
 )
+from shared.codecs.csi_inr.codec import make_csi_inr_decoder, make_csi_inr_encoder
 from shared.codecs.fitted import Fitted, make_model
 from shared.codecs.float32 import FloatDecoder, FloatEncoder
 from shared.codecs.invcsinet.codec import InvCsiNetDecoder, InvCsiNetEncoder
@@ -38,6 +39,7 @@ CODECS: dict[str, CodecEntry] = {
     "atnet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
     "transnet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
     "invcsinet": CodecEntry(InvCsiNetEncoder, InvCsiNetDecoder),
+    "csi-inr": CodecEntry(make_csi_inr_encoder, make_csi_inr_decoder),
     "rd-jscc": CodecEntry(make_jscc_encoder, make_jscc_decoder),
     "adjscc": CodecEntry(make_jscc_encoder, make_jscc_decoder),
     "djscc-csinet-plus": CodecEntry(make_jscc_encoder, make_jscc_decoder),

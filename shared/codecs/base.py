@@ -28,11 +28,14 @@ class EncodeContext:
         rate: Information bits of each report, or its symbols; one rate per batch.
         snr_db: [batch] float32, Es/N0 per receive antenna that the UE expects.
         randomness: Streams of the reports.
+        encode_steps: Gradient steps of an encoder that is an optimisation; None for as many as its model was trained
+            for.
     """
 
     rate: int
     snr_db: NDArray[np.float32]
     randomness: Randomness
+    encode_steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 from shared.errors import InvalidArgumentError
 from shared.model_files import (
     CodecCard,
+    CoordinateSettings,
     InvertibleSettings,
     JsccSettings,
     ModelFile,
@@ -37,6 +38,7 @@ class Fitted:
         network: Settings, where it is a network.
         jscc: Settings, where it is a network of joint source-channel coding.
         invertible: Settings, where it is an invertible network.
+        coordinates: Settings, where it is a coordinate network.
         training: How its weights came to be, where it is a network.
     """
 
@@ -50,6 +52,7 @@ class Fitted:
     network: NetworkSettings | None = None
     jscc: JsccSettings | None = None
     invertible: InvertibleSettings | None = None
+    coordinates: CoordinateSettings | None = None
     training: TrainingRecord | None = None
 
 
@@ -108,6 +111,7 @@ def make_model(
         network=fitted.network,
         jscc=fitted.jscc,
         invertible=fitted.invertible,
+        coordinates=fitted.coordinates,
         training=fitted.training,
     )
     return ModelFile(card, fitted.tensors)

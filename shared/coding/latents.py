@@ -38,7 +38,7 @@ class LatentQuantizer:
         companding: ``uniform`` or ``mu-law``.
         centre: [num_latents] float32, mean of each entry over the training split.
         scale: [num_latents] float32, standard deviation of each entry.
-        clip: [8] float32, largest magnitude that ``b`` bits represent, in standard deviations, at ``b - 1``.
+        clip: [max_width] float32, largest magnitude that ``b`` bits represent, in standard deviations, at ``b - 1``.
 
     Example:
         >>> quantizer = LatentQuantizer("uniform", torch.zeros(2), torch.ones(2), torch.ones(8))
@@ -54,7 +54,12 @@ class LatentQuantizer:
 
     @classmethod
     def load(
-        cls, companding: Companding, num_latents: int, tensors: dict[str, Tensor], device: torch.device
+        cls,
+        companding: Companding,
+        num_latents: int,
+        tensors: dict[str, Tensor],
+        device: torch.device,
+        max_width: int = MAX_WIDTH,
     ) -> "LatentQuantizer":
         """Make the quantiser of a model file, from its tensors `quantizer.centre`, `.scale` and `.clip`.
 
@@ -63,7 +68,7 @@ class LatentQuantizer:
             KeyError: If a tensor is missing.
         """
         loaded = []
-        for name, size in (("centre", num_latents), ("scale", num_latents), ("clip", MAX_WIDTH)):
+        for name, size in (("centre", num_latents), ("scale", num_latents), ("clip", max_width)):
             tensor = tensors[f"quantizer.{name}"]
             if tuple(tensor.shape) != (size,) or tensor.dtype != torch.float32:
                 found = f"{list(tensor.shape)} {tensor.dtype}"
@@ -82,7 +87,7 @@ class LatentQuantizer:
 
         Args:
             z: [batch, num_latents] float32.
-            widths: [num_latents], 1 ... 8 bits of each entry.
+            widths: [num_latents], 1 ... max_width bits of each entry.
 
         Returns:
             [batch, num_latents] int64, below ``2 ** widths``.

@@ -15,7 +15,17 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from shared.errors import CsiError
-from shared.experiments.commands import codecs, data, refiners, reproduce, sweep, train, train_invertible, train_refiner
+from shared.experiments.commands import (
+    codecs,
+    data,
+    refiners,
+    reproduce,
+    sweep,
+    train,
+    train_csi_inr,
+    train_invertible,
+    train_refiner,
+)
 from shared.experiments.commands.printing import AsJson, console
 
 app = typer.Typer(
@@ -26,6 +36,7 @@ app.add_typer(codecs.app, name="codecs")
 app.add_typer(refiners.app, name="refiners")
 app.add_typer(reproduce.app, name="reproduce")
 app.command("train")(train.train)
+app.command("train-csi-inr")(train_csi_inr.train_csi_inr)
 app.command("train-invertible")(train_invertible.train_invertible)
 app.command("train-refiner")(train_refiner.train_refiner)
 app.command("sweep")(sweep.sweep)

@@ -69,11 +69,9 @@ class PositionalEncoding(nn.Module):
         spacing: sigma, the ratio of a frequency to the one before.
     """
 
-    frequencies: Tensor
-
     def __init__(self, num_frequencies: int, spacing: float) -> None:
         super().__init__()
-        self.register_buffer("frequencies", math.pi * spacing ** torch.arange(num_frequencies), persistent=False)
+        self.frequencies = [math.pi * spacing**k for k in range(num_frequencies)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., (2 L + 1) n] of ``x: [..., n]``: x, then sine and cosine of each frequency.

@@ -182,16 +182,27 @@ def fit_latent_quantizer(companding: Companding, model: Autoencoder, h: Tensor) 
     if len(h) < 2:
         raise InvalidArgumentError(f"`data` must hold at least 2 channels to design a quantiser on; got {len(h)}.")
     some = h[:: -(-len(h) // DESIGN_SAMPLES)]
-    z = torch.cat([model.encode(chunk) for chunk in torch.split(some, CHUNK)])
+    return design_quantizer(companding, torch.cat([model.encode(chunk) for chunk in torch.split(some, CHUNK)]))
+
+
+@torch.no_grad()
+def design_quantizer(companding: Companding, z: Tensor, max_width: int = MAX_WIDTH) -> LatentQuantizer:
+    """Design a quantiser of latents: their means and deviations, and for each width the clip of least squared error.
+
+    Args:
+        companding: ``uniform`` or ``mu-law``.
+        z: [num_reports, num_latents] float32, at least two reports.
+        max_width: Most bits of a latent.
+    """
     centre, scale = z.mean(dim=0), z.std(dim=0).clamp(min=1e-6)
     unit = (z - centre) / scale
     zeros, ones = torch.zeros_like(centre), torch.ones_like(scale)
     best = []
-    for width in range(1, MAX_WIDTH + 1):
+    for width in range(1, max_width + 1):
         widths = latent_widths(width * unit.shape[1], unit.shape[1])
         errors = []
         for clip in CLIP_GRID:
-            quantizer = LatentQuantizer(companding, zeros, ones, clip.repeat(MAX_WIDTH))
+            quantizer = LatentQuantizer(companding, zeros, ones, clip.repeat(max_width))
             errors.append((quantizer.value(quantizer.index(unit, widths), widths) - unit).square().mean())
         best.append(CLIP_GRID[torch.stack(errors).argmin()])
     return LatentQuantizer(companding, centre, scale, torch.stack(best))

@@ -22,6 +22,8 @@ from shared.training.autoencoder import (
     require_network_shape,
     unquantized_nmse_db,
 )
+from shared.training.csi_inr import CsiInrOptions, as_csi_inr_codec, kept_record, train_csi_inr
+from shared.training.csi_inr import unquantized_nmse_db as nmse_db_of_codewords
 from shared.training.fit import require_splits, save_codec
 from shared.training.invertible import InvertibleOptions, as_invertible_codec, train_invertible
 from shared.training.jscc import JsccOptions, as_jscc_codec, train_jscc
@@ -31,7 +33,7 @@ from shared.training.macs import count_macs
 from shared.training.manifest import run_manifest
 from shared.training.stages import described, load_start, train_in_stages
 
-Options = NetworkOptions | JsccOptions | InvertibleOptions
+Options = NetworkOptions | JsccOptions | InvertibleOptions | CsiInrOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def train_codec(
     An interrupted training goes on from ``<folder>/<name>.checkpoint.pt`` when the same command runs again.
 
     Args:
-        codec: Of `NETWORKS` or `JSCC_NETWORKS`, or ``invcsinet``: the one that the options are for.
+        codec: Of `NETWORKS` or `JSCC_NETWORKS`, ``invcsinet`` or ``csi-inr``: the one that the options are for.
         train: Training split.
         test: Test split.
         options: Network, losses, schedule.
@@ -112,7 +114,7 @@ def _trained(
         return TrainingRecord(
             loss=loss,
             epochs=len(history),
-            samples_seen=samples_seen(len(h), options.schedule, history),
+            samples_seen=samples_seen(len(h), options.schedule, history) if options.schedule else None,
             unquantized_nmse_db=None if unquantized_nmse_db is None else round(unquantized_nmse_db, 3),
         )
 
@@ -130,6 +132,11 @@ def _trained(
             invertible, history = train_invertible(h, test, options, *arguments)
             told = record(options.described, history, history[-1].nmse_db if options.ideal else None)
             return as_invertible_codec(invertible, options.settings, h, told), history
+        case CsiInrOptions():
+            coordinates, history = train_csi_inr(h, test, options, *arguments)
+            unquantized = nmse_db_of_codewords(coordinates, test, options.settings.inner_steps)
+            told = kept_record(options) or record(options.described, history, unquantized)
+            return as_csi_inr_codec(coordinates, options.settings, h, told), history
 
 
 def as_codec(

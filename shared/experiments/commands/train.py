@@ -9,6 +9,7 @@ from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import command_line, print_model
 from shared.experiments.replacing import Overwrite, require_replaceable
 
+BY_ANOTHER = {"invcsinet": "train-invertible", "csi-inr": "train-csi-inr"}  # commands of codecs that are not here
 OF_LATENTS = ("num_latents", "loss", "quantizer", "bits", "through_link", "start_from")  # of csinet and its kin
 OF_SYMBOLS = (
     "num_symbols",
@@ -112,7 +113,7 @@ def train(
     command = command_line()
     if codec not in (*CLOSED_FORM, *NETWORKS, *JSCC_NETWORKS) and not is_reference(codec):
         names = ", ".join((*CLOSED_FORM, *NETWORKS, *JSCC_NETWORKS))
-        how = " `csi-lab train-invertible` trains it." if codec == "invcsinet" else ""
+        how = f" `csi-lab {BY_ANOTHER[codec]}` trains it." if codec in BY_ANOTHER else ""
         raise InvalidArgumentError(f"`codec` must be one of {names}, or package.module:ENTRY; got {codec!r}.{how}")
     require_replaceable(out / f"{name or codec}.safetensors", command, overwrite)
     if codec in NETWORKS:
