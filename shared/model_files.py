@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import safetensors
 import safetensors.torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from torch import Tensor
 
 from shared.digests import sha256_of
@@ -133,6 +133,15 @@ class CoordinateSettings(BaseModel):
     coding: Literal["uniform", "entropy", "analog"] = Field(
         default="uniform", description="Of the codeword: bits of equal number, entropy-coded ones, or symbols."
     )
+
+    @field_validator("coding")
+    @classmethod
+    def _has_whole_symbols(cls, coding: str, fields: ValidationInfo) -> str:
+        """Refuse symbols of codewords that have half a one."""
+        num_latents = fields.data.get("num_latents", 0)
+        if coding == "analog" and num_latents % 2:
+            raise ValueError(f"analog needs an even `num_latents`, two a symbol, not {num_latents}")
+        return coding
 
 
 class TrainingRecord(BaseModel):

@@ -64,7 +64,7 @@ class CsiInr(nn.Module):
             [batch, n] float32.
         """
         with torch.enable_grad():
-            codeword = torch.zeros(len(y), self.log_rates.shape[1], device=y.device, requires_grad=True)
+            codeword = y.new_zeros(len(y), self.log_rates.shape[1], requires_grad=True)
             for step in range(num_steps):
                 loss = (self.base(codeword, x) - y).square().sum(dim=2).mean(dim=1).sum()
                 (gradient,) = torch.autograd.grad(loss, codeword, create_graph=order == 2)
