@@ -128,7 +128,7 @@ class CoordinateSettings(BaseModel):
     omega_0: float = Field(default=50.0, gt=0, description="Scale inside the sines.")
     deviation: float = Field(default=10.0, gt=0, description="sigma_b of the Fourier features, cycles over the grid.")
     inner_steps: int = Field(default=3, ge=1, le=64, description="s, of the training, and of a UE that asks for none.")
-    inner_rate: float = Field(default=1e-2, gt=0, description="alpha, where the training started.")
+    inner_rate: float = Field(default=1e3, gt=0, description="alpha, where the training started.")
     learned_rates: bool = Field(default=True, description="Whether alpha was learned, for each entry and step.")
     coding: Literal["uniform", "entropy", "analog"] = Field(
         default="uniform", description="Of the codeword: bits of equal number, entropy-coded ones, or symbols."

@@ -8,7 +8,8 @@ r"""Coordinate networks: signals as functions of where they are sampled.
 
 Weights start as SIREN's: uniform within sqrt(6 / inputs) / omega_0, so that what goes into each sine has unit variance
 at any depth. Fourier features have the power of a sine's output, so a layer behind them starts like the others. FiLM
-starts at gamma = 1, eta = 0 for a codeword of zeros, which so is the base network.
+starts at gamma = 1, eta = 0 for a codeword of zeros, which so is the base network, and with maps so small that a codeword
+changes little at first (ours, as is the larger output: with SIREN's own a meta-learned network learns nothing for long).
 
 Sources: V. Sitzmann et al., "Implicit neural representations with periodic activation functions", NeurIPS 2020; H. Wu
 et al., "MIMO Channel as a Neural Function", section III (CSI-INR); Y. Struempler et al., "Implicit neural
@@ -19,6 +20,9 @@ import math
 
 import torch
 from torch import Tensor, nn
+
+FILM_DEVIATION = 0.02  # of what an entry of a codeword, at 1, initially changes a phase by, rad
+OUTPUT_DEVIATION = 0.3  # of the initial output, about
 
 
 def unit_grid(num_rows: int, num_columns: int) -> Tensor:
@@ -172,6 +176,10 @@ class ModulatedSiren(nn.Module):
                 siren_init_(layer, omega_0)
         with torch.no_grad():
             self.film.bias.copy_(torch.tensor([1.0, 0.0]).repeat_interleave(num_layers * width))
+            gamma, eta = self.film.weight.chunk(2)
+            nn.init.normal_(gamma, std=FILM_DEVIATION)
+            nn.init.normal_(eta, std=FILM_DEVIATION / omega_0)
+            self.output.weight.mul_(omega_0 * OUTPUT_DEVIATION)
 
     def forward(self, codeword: Tensor, x: Tensor) -> Tensor:
         """Return the signals at some coordinates.

@@ -37,7 +37,7 @@ from shared.training.loop import Epoch, Schedule, train_network
 
 DESIGN_SAMPLES = 4000  # reports of the training split whose codewords quantiser and tables are made from
 MEASURED = 250  # test channels measured after each epoch, at most
-SCHEDULE = Schedule(batch_size=16, learning_rate=3e-4, final_learning_rate=1e-6, precision="float32", clip_norm=1.0)
+SCHEDULE = Schedule(batch_size=16, learning_rate=6e-5, final_learning_rate=1e-6, precision="float32", clip_norm=1.0)
 
 
 @dataclass(frozen=True, slots=True)

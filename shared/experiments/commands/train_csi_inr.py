@@ -25,12 +25,12 @@ def train_csi_inr(
     out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
     num_latents: Annotated[int, typer.Option(help="n, codeword size in reals.")] = 32,
     width: Annotated[int, typer.Option(help="d, of a layer.")] = 128,
-    num_layers: Annotated[int, typer.Option(help="Layers of sines; the paper's Table V says L_t, 4 more.")] = 6,
+    num_layers: Annotated[int, typer.Option(help="Layers of sines; the paper's Table V says L_t, 4 more.")] = 2,
     omega_0: Annotated[float, typer.Option(help="Scale inside the sines.")] = 50.0,
     deviation: Annotated[float, typer.Option(help="sigma_b of the Fourier features, cycles over the grid.")] = 10.0,
     inner_steps: Annotated[int, typer.Option(help="s, gradient steps to a codeword in training.")] = 3,
     inner_rate: Annotated[float, typer.Option(help="alpha, of a gradient step; where it starts if it is learned.")] = (
-        1e-2
+        1e3
     ),
     fixed_rates: Annotated[bool, typer.Option("--fixed-rates", help="Keep alpha as it is.")] = False,
     order: Annotated[int, typer.Option(min=1, max=2, help="Of the meta-gradient.")] = 2,
@@ -44,7 +44,7 @@ def train_csi_inr(
         int, typer.Option(min=0, help="Passes over the training split; 0, with --start-from: its weights stay.")
     ] = 8,
     batch_size: Annotated[int, typer.Option(min=2, help="Reports a step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="beta, Adam's, before the cosine.")] = 3e-4,
+    learning_rate: Annotated[float, typer.Option(help="beta, Adam's, before the cosine.")] = 6e-5,
     ema_decay: Annotated[float, typer.Option(help="Share of the averaged weights that a step keeps.")] = 0.999,
     seed: Annotated[int, typer.Option(min=0, help="Initial weights, order of the reports, coordinates.")] = 1,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",

@@ -35,7 +35,7 @@ def test_rates_are_learned_or_stay_as_they_are(order: int, indoor: ChannelSet, t
     assert learned.log_rates.exp().std() > 0
     (tmp_path / "x.checkpoint.pt").unlink()
     fixed = replace(options, settings=SETTINGS.model_copy(update={"learned_rates": False}))
-    assert torch.unique(trained(fixed, indoor, tmp_path).log_rates.exp()).tolist() == [pytest.approx(1e-2)]
+    assert torch.unique(trained(fixed, indoor, tmp_path).log_rates.exp()).tolist() == [pytest.approx(1e3)]
 
 
 def test_both_orders_start_alike_and_part(indoor: ChannelSet, tmp_path: Path) -> None:
