@@ -38,6 +38,7 @@ CODECS: dict[str, CodecEntry] = {
     "dnnet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
     "atnet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
     "transnet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
+    "dcrnet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
     "invcsinet": CodecEntry(InvCsiNetEncoder, InvCsiNetDecoder),
     "csi-inr": CodecEntry(make_csi_inr_encoder, make_csi_inr_decoder),
     "rd-jscc": CodecEntry(make_jscc_encoder, make_jscc_decoder),

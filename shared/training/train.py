@@ -51,6 +51,7 @@ NETWORKS: dict[str, Described] = {
     "dnnet": Described("DNNet: CsiNet with a noise extraction unit", "Ye et al., IEEE Commun. Lett. 24(8), 2020"),
     "atnet": Described("ATNet: channel attention, error correction block", "Chang et al., IEEE WCL 10(12), 2021"),
     "transnet": Described("TransNet: transformers at both sides", "Cui, Guo, Song, IEEE WCL 11(5), 2022"),
+    "dcrnet": Described("DCRNet-1x: dilated convolutions at both sides", "Tang et al., IEEE TVT 71(10), 2022"),
 }
 
 

@@ -26,6 +26,7 @@ from shared.codecs.autoencoder.correctors import (
 from shared.codecs.autoencoder.crnet import CrNetDecoder, CrNetEncoder
 from shared.codecs.autoencoder.csinet import CsiNetDecoder, CsiNetEncoder
 from shared.codecs.autoencoder.csinet_plus import CsiNetPlusDecoder, CsiNetPlusEncoder
+from shared.codecs.autoencoder.dcrnet import DcrNetDecoder, DcrNetEncoder
 from shared.codecs.autoencoder.transnet import TransNetDecoder, TransNetEncoder
 from shared.codecs.base import DecodeContext, EncodeContext, require_length
 from shared.codecs.network_files import SHAPE, mean_csi, require_finite
@@ -37,7 +38,7 @@ from shared.networks.loading import load_network
 from shared.types import Payload, Reconstruction
 
 Build = Callable[[NetworkSettings], nn.Module]
-AnyDecoder = CsiNetDecoder | CsiNetPlusDecoder | CrNetDecoder | AtNetDecoder | TransNetDecoder
+AnyDecoder = CsiNetDecoder | CsiNetPlusDecoder | CrNetDecoder | AtNetDecoder | TransNetDecoder | DcrNetDecoder
 
 ENCODERS: dict[str, Build] = {
     "csinet": lambda s: CsiNetEncoder(s.num_latents, s.norm_axis),
@@ -46,6 +47,7 @@ ENCODERS: dict[str, Build] = {
     "dnnet": lambda s: CsiNetEncoder(s.num_latents),
     "atnet": lambda s: CsiNetEncoder(s.num_latents),
     "transnet": lambda s: TransNetEncoder(s.num_latents),
+    "dcrnet": lambda s: DcrNetEncoder(s.num_latents),
 }
 DECODERS: dict[str, Callable[[NetworkSettings], AnyDecoder]] = {
     "csinet": lambda s: CsiNetDecoder(s.num_latents, s.norm_axis, s.final_norm),
@@ -54,6 +56,7 @@ DECODERS: dict[str, Callable[[NetworkSettings], AnyDecoder]] = {
     "dnnet": lambda s: CsiNetDecoder(s.num_latents),
     "atnet": lambda s: AtNetDecoder(s.num_latents),
     "transnet": lambda s: TransNetDecoder(s.num_latents),
+    "dcrnet": lambda s: DcrNetDecoder(s.num_latents),
 }
 CORRECTORS: dict[str, Callable[[NetworkSettings], Corrector]] = {
     "csinet-plus": lambda s: offline_dequantizer(s.num_latents),

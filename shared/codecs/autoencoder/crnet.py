@@ -27,8 +27,11 @@ WIDTH = 7  # channels inside a CRBlock
 class ConvNorm(nn.Sequential):
     """A convolution without bias that keeps the size, and its batch norm."""
 
-    def __init__(self, num_in: int, num_out: int, height: int, width: int) -> None:
-        conv = nn.Conv2d(num_in, num_out, (height, width), padding=(height // 2, width // 2), bias=False)
+    def __init__(
+        self, num_in: int, num_out: int, height: int, width: int, *, dilation: int = 1, groups: int = 1
+    ) -> None:
+        size, padding = (height, width), (dilation * (height // 2), dilation * (width // 2))
+        conv = nn.Conv2d(num_in, num_out, size, padding=padding, dilation=dilation, groups=groups, bias=False)
         super().__init__(OrderedDict([("conv", conv), ("bn", nn.BatchNorm2d(num_out))]))
 
 

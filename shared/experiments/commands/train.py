@@ -37,8 +37,9 @@ def train(
     codec: Annotated[
         str,
         typer.Argument(
-            help="klt, klt-analog, angular-topk, float; networks: csinet, csinet-plus, crnet, dnnet, atnet, transnet; "
-            "networks over the analog link: rd-jscc, adjscc, djscc-csinet-plus, unet-jscc; package.module:ENTRY."
+            help="klt, klt-analog, angular-topk, float; networks: csinet, csinet-plus, crnet, dnnet, atnet, transnet, "
+            "dcrnet; networks over the analog link: rd-jscc, adjscc, djscc-csinet-plus, unet-jscc; "
+            "package.module:ENTRY."
         ),
     ],
     data: Annotated[str, typer.Option(help="Training split: a file.")],

@@ -98,7 +98,7 @@ def test_what_cannot_be_trained_is_refused_before_the_first_step(indoor: Channel
         raise AssertionError
 
     for codec, data, test, sentence in (
-        ("klt", mine, other, "`codec` must be one of csinet, csinet-plus, crnet, dnnet, atnet, transnet; got 'klt'"),
+        ("klt", mine, other, f"`codec` must be one of {', '.join(NETWORKS)}; got 'klt'"),
         ("csinet", mine, mine, "`test` must be another file"),
         (
             "csinet",

@@ -35,6 +35,7 @@ KINDS: list[tuple[str, Scaling, Companding]] = [
     ("dnnet", "power", "uniform"),
     ("atnet", "peak", "uniform"),
     ("transnet", "power", "uniform"),
+    ("dcrnet", "power", "uniform"),
 ]
 
 
@@ -219,13 +220,13 @@ def test_a_tensor_that_is_missing_or_of_another_shape_builds_no_decoder(
     [
         (
             {"num_subcarriers": 16},
-            r"must be csinet, .*, transnet for angular-delay \[1, 32, 32\]; its card says otherwise",
+            r"must be csinet, .*, dcrnet for angular-delay \[1, 32, 32\]; its card says otherwise",
         ),
         (
             {"domain": "spatial-frequency"},
-            "must be csinet, csinet-plus, crnet, dnnet, atnet, transnet for angular-delay",
+            "must be csinet, csinet-plus, crnet, dnnet, atnet, transnet, dcrnet for angular-delay",
         ),
-        ({"network": None}, "must be csinet, csinet-plus, crnet, dnnet, atnet, transnet for angular-delay"),
+        ({"network": None}, "must be csinet, csinet-plus, crnet, dnnet, atnet, transnet, dcrnet for angular-delay"),
         ({"codec": "crnet"}, "is no crnet encoder"),
         ({"min_rate": 5}, r"rates of model .* must be in \[6, 48\] bits; its card says 5 ... 48"),
         ({"max_rate": 49}, "its card says 6 ... 49"),

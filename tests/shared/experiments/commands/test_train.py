@@ -171,7 +171,7 @@ def test_options_of_the_other_family_of_networks_are_refused(files: list[str], t
         (["csinet", "--num-symbols", "4"], "must be rd-jscc, adjscc, djscc-csinet-plus, unet-jscc for --num-symbols"),
         (
             ["rd-jscc", "--num-latents", "4"],
-            "must be csinet, csinet-plus, crnet, dnnet, atnet, transnet for --num-latents; got rd-jscc",
+            "must be csinet, csinet-plus, crnet, dnnet, atnet, transnet, dcrnet for --num-latents; got rd-jscc",
         ),
         (["rd-jscc", "--encoder-layers", "3"], "`encoder_layers` must be 2 or 4; got 3"),
         (["rd-jscc", "--prefixes", "4,x"], "`prefixes` must be whole numbers"),
