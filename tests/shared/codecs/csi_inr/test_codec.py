@@ -9,7 +9,7 @@ import torch
 from shared.channels import ChannelSet
 from shared.codecs import DecodeContext, EncodeContext, SymbolEncoder, make_decoder, make_encoder
 from shared.codecs.contract import CHECKS
-from shared.codecs.csi_inr.codec import fit_codewords, load_csi_inr, rate_range
+from shared.codecs.csi_inr.codec import CsiInrBitEncoder, fit_codewords, load_csi_inr, rate_range
 from shared.codecs.csi_inr.network import CsiInr
 from shared.codecs.fitted import make_model
 from shared.codecs.network_files import SHAPE
@@ -92,7 +92,7 @@ def test_entropy_coded_reports_say_the_same_in_fewer_bits(indoor: ChannelSet) ->
 def test_the_mean_length_is_within_two_percent_and_a_bit_of_the_cross_entropy(indoor: ChannelSet) -> None:
     built, test = small_model(indoor.h[:512], "entropy"), indoor.h[512:768]
     payload = make_encoder(built, CPU).encode(test, context(256, 36))
-    encoder = make_encoder(built, CPU)
+    encoder = CsiInrBitEncoder(built, CPU)
     index = encoder.quantizer.index(fit_codewords(encoder.network, test, 3), latent_widths(36, 6))
     frequency = built.tensors["entropy.6"].diff(dim=1).expand(256, -1, -1).gather(2, index[:, :, None])
     cross_entropy = float((TOTAL / frequency.double()).log2().sum(dim=(1, 2)).mean())

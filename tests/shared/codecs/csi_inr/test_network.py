@@ -55,7 +55,9 @@ def test_steps_beyond_those_of_the_training_take_the_last_rate() -> None:
 def test_the_order_says_what_the_codeword_is_differentiable_in(order: int, reaches_base: bool) -> None:
     network, y = small(), to_samples(channels(2))
     codeword = network.adapt(y, network.grid, 2, order)
-    base = torch.autograd.grad(codeword.sum(), network.base.layers[0].weight, allow_unused=True, retain_graph=True)[0]
+    base = torch.autograd.grad(
+        codeword.sum(), network.base.get_parameter("layers.0.weight"), allow_unused=True, retain_graph=True
+    )[0]
     rates = torch.autograd.grad(codeword.sum(), network.log_rates)[0]
     assert (base is not None) == reaches_base
     assert bool((rates[:2] != 0).all())
@@ -67,7 +69,8 @@ def test_second_order_is_the_derivative_of_the_loss_after_the_steps() -> None:
     grid, weight = network.grid.double(), network.base.output.weight
 
     def outer() -> torch.Tensor:
-        return (network.base(network.adapt(y, grid, 2, 2), grid) - y).square().sum()
+        error: torch.Tensor = network.base(network.adapt(y, grid, 2, 2), grid) - y
+        return error.square().sum()
 
     (gradient,) = torch.autograd.grad(outer(), weight)
     with torch.no_grad():
