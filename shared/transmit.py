@@ -49,6 +49,7 @@ class Transmitter:
         rate: Information bits of a report, or its symbols.
         estimator: What the UE makes of its pilots.
         cnr_db: SNR of the pilots; None for a perfect estimate.
+        encode_steps: Gradient steps of an encoder that is an optimisation; None for those of its model's training.
     """
 
     encoder: Encoder
@@ -56,6 +57,7 @@ class Transmitter:
     rate: int
     estimator: Estimator
     cnr_db: float | None
+    encode_steps: int | None = None
 
     @property
     def card(self) -> CodecCard:
@@ -74,7 +76,8 @@ class Transmitter:
 
     def encode(self, h: Tensor, snr_db: NDArray[np.float32], randomness: Randomness) -> Payload | Symbols:
         """Estimate and encode: the first half of `transmit`."""
-        h_est, context = self._estimate(h, randomness), EncodeContext(self.rate, snr_db, randomness)
+        h_est = self._estimate(h, randomness)
+        context = EncodeContext(self.rate, snr_db, randomness, self.encode_steps)
         if isinstance(self.encoder, SymbolEncoder):
             return self.encoder.encode_symbols(h_est, context)
         return self.encoder.encode(h_est, context)
@@ -108,6 +111,7 @@ def make_transmitter(
     rate: int | None = None,
     estimator: Estimator | None = None,
     cnr_db: float | None = None,
+    encode_steps: int | None = None,
 ) -> Transmitter:
     """Put a transmitter together.
 
@@ -119,9 +123,10 @@ def make_transmitter(
             not one of the codec's.
         estimator: What the UE makes of its pilots; None for a perfect estimate.
         cnr_db: SNR of the pilots; None for a perfect estimate.
+        encode_steps: Gradient steps to a codeword, of a codec whose encoder takes some; None for those of its model.
 
     Raises:
-        InvalidArgumentError: If codec, link, rate, channels, estimator and CNR do not go together.
+        InvalidArgumentError: If codec, link, rate, channels, estimator, CNR and steps do not go together.
     """
     card = model.card
     if rate is None:
@@ -132,6 +137,8 @@ def make_transmitter(
     link.code.num_coded_bits(rate)  # refuses a rate that the code does not take
     if channels != card.shape:
         raise InvalidArgumentError(f"`data` for codec {card.name} must hold {card.shape}; got {channels}.")
+    if encode_steps is not None and card.coordinates is None:
+        raise InvalidArgumentError(f"`encode_steps` must be left out with codec {card.name}; got {encode_steps}.")
     estimator = estimator or PerfectEstimator()
     require_estimation(estimator.name, cnr_db)
-    return Transmitter(make_encoder(model, torch.device("cpu")), link, rate, estimator, cnr_db)
+    return Transmitter(make_encoder(model, torch.device("cpu")), link, rate, estimator, cnr_db, encode_steps)

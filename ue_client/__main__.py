@@ -69,6 +69,14 @@ CnrDb = Annotated[
     float | None,
     typer.Option(envvar="CSI_UE_CNR_DB", help="SNR of the pilots, -40 to 80; for every estimator but perfect."),
 ]
+EncodeSteps = Annotated[
+    int | None,
+    typer.Option(
+        envvar="CSI_UE_ENCODE_STEPS",
+        min=1,
+        help="csi-inr: gradient steps to a codeword; those of the model's training.",
+    ),
+]
 CovarianceData = Annotated[
     str | None,
     typer.Option(
@@ -127,6 +135,7 @@ def run(
     estimator: EstimatorName = _default.estimator,
     cnr_db: CnrDb = None,
     covariance_data: CovarianceData = None,
+    encode_steps: EncodeSteps = None,
     downlink_snr_db: DownlinkSnrDb = DOWNLINK_SNR_DB,
     downlink_num_ue: DownlinkNumUe = _default.scoring.downlink_num_ue,
     downlink_mcs: DownlinkMcs = None,
@@ -157,6 +166,7 @@ def run(
         estimator=estimator,
         cnr_db=cnr_db,
         covariance_data=covariance_data,
+        encode_steps=encode_steps,
         scoring=Scoring(parse_downlink_snr_db(downlink_snr_db), downlink_num_ue, downlink_mcs, num_subbands),
         fallback=fallback,
         refinement=refinement,
@@ -214,6 +224,7 @@ def fleet(
     estimator: EstimatorName = _default.estimator,
     cnr_db: CnrDb = None,
     covariance_data: CovarianceData = None,
+    encode_steps: EncodeSteps = None,
     downlink_snr_db: DownlinkSnrDb = DOWNLINK_SNR_DB,
     downlink_num_ue: DownlinkNumUe = _default.scoring.downlink_num_ue,
     downlink_mcs: DownlinkMcs = None,
@@ -246,6 +257,7 @@ def fleet(
         estimator=estimator,
         cnr_db=cnr_db,
         covariance_data=covariance_data,
+        encode_steps=encode_steps,
         scoring=Scoring(parse_downlink_snr_db(downlink_snr_db), downlink_num_ue, downlink_mcs, num_subbands),
         fallback=fallback,
         refinement=refinement,
@@ -300,6 +312,7 @@ def load(
     estimator: EstimatorName = _default.estimator,
     cnr_db: CnrDb = None,
     covariance_data: CovarianceData = None,
+    encode_steps: EncodeSteps = None,
     downlink_snr_db: DownlinkSnrDb = DOWNLINK_SNR_DB,
     refinement: Refine = _default.refinement,
     truth: Truth = False,
@@ -323,6 +336,7 @@ def load(
         estimator=estimator,
         cnr_db=cnr_db,
         covariance_data=covariance_data,
+        encode_steps=encode_steps,
         scoring=Scoring(parse_downlink_snr_db(downlink_snr_db)),
         refinement=refinement,
         truth=truth,

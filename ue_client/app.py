@@ -76,6 +76,7 @@ def make_pipelines(settings: Settings, channels: ChannelSet) -> list[Pipeline]:
             settings.scoring if settings.truth else DEFAULT_SCORING,  # nothing is scored without
             settings.fallback,
             settings.refinement,
+            settings.encode_steps,
         )
         for name in settings.codecs
     ]

@@ -26,6 +26,7 @@ class Settings:
         estimator: How the UE estimates its channel.
         cnr_db: SNR of its pilots; None for a perfect estimate.
         covariance_data: Channels whose statistics `lmmse` knows; None for those of ``data``.
+        encode_steps: Gradient steps of an encoder that is an optimisation; None for those of the model's training.
         scoring: What the base station scores besides what it always does.
         fallback: What stands for a report that cannot be used; ``last`` is for time-correlated channels.
         refinement: Label of how the base station refines what it decodes.
@@ -47,6 +48,7 @@ class Settings:
     estimator: str = "perfect"
     cnr_db: float | None = None
     covariance_data: str | None = None
+    encode_steps: int | None = None
     scoring: Scoring = DEFAULT_SCORING
     fallback: Fallback = "mean"
     refinement: str = "never"

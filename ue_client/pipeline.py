@@ -135,6 +135,7 @@ def make_pipeline(
     scoring: Scoring = DEFAULT_SCORING,
     fallback: Fallback = "mean",
     refinement: str = "never",
+    encode_steps: int | None = None,
 ) -> Pipeline:
     """Put a pipeline together.
 
@@ -149,6 +150,7 @@ def make_pipeline(
         scoring: What the base station scores besides what it always does.
         fallback: What stands for a report that cannot be used.
         refinement: Label of how the base station refines what it decodes.
+        encode_steps: As `make_transmitter` takes it.
 
     Raises:
         InvalidArgumentError: If codec, link, rate, channels, estimator, CNR and fallback do not go together, or the
@@ -156,5 +158,5 @@ def make_pipeline(
     """
     scoring.require_fit(channels.shape)
     require_fallback(fallback, channels)
-    transmitter = make_transmitter(model, channels.shape, link_label, rate, estimator, cnr_db)
+    transmitter = make_transmitter(model, channels.shape, link_label, rate, estimator, cnr_db, encode_steps)
     return Pipeline(transmitter, channels, run, scoring, fallback, parse_refinement(refinement))

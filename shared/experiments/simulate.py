@@ -189,15 +189,16 @@ def make_simulator(
     refinement: str = "never",
     refiners: Sequence[RefinerFile] = (),
     make_randomness: MakeRandomness = Randomness,
+    encode_steps: int | None = None,
 ) -> Simulator:
-    """Put both sides together; the arguments are those of `simulate`, loaded, the last that of `Simulator`.
+    """Put both sides together; the arguments are those of `simulate`, loaded, and that of `Simulator`.
 
     Raises:
         InvalidArgumentError: If they do not go together.
         ModelMismatchError: If the refinement is by none of the refiners.
     """
     scoring.require_fit(channels.shape)
-    transmitter = make_transmitter(model, channels.shape, link, rate, estimator, cnr_db)
+    transmitter = make_transmitter(model, channels.shape, link, rate, estimator, cnr_db, encode_steps)
     decoder = make_decoder(model, torch.device("cpu"))
     require_fallback(fallback, channels)
     last_good = LastGood() if fallback == "last" else None
@@ -236,6 +237,7 @@ def simulate(
     fallback: Fallback = "mean",
     refinement: str = "never",
     refiner: RefinerFile | str | None = None,
+    encode_steps: int | None = None,
 ) -> list[Simulated]:
     """Simulate what ``csi-ue run`` with the same options sends, and what the base station makes of it.
 
@@ -255,6 +257,7 @@ def simulate(
         fallback: What stands for a report that cannot be used: ``mean``, or ``last`` of time-correlated data.
         refinement: Label of how the base station refines what it decodes.
         refiner: By which, in memory, or a name or file; None for the one that ships for the codec.
+        encode_steps: Gradient steps of `csi-inr`'s encoder; None for those of the model's training.
 
     Returns:
         One result an SNR.
@@ -290,6 +293,7 @@ def simulate(
         fallback,
         refinement,
         refiners,
+        encode_steps=encode_steps,
     )
     points = np.atleast_1d(np.asarray(snr_db, dtype=np.float64)).tolist()
     return [simulator.point(value, num_reports, index * num_reports) for index, value in enumerate(points)]

@@ -18,9 +18,10 @@ from shared.codecs.trial import make_trial
 from shared.coding.arithmetic import TOTAL
 from shared.coding.latents import latent_widths
 from shared.errors import CodecError, DataFileError, InvalidArgumentError
-from shared.model_files import CoordinateSettings, ModelFile, TrainingRecord
+from shared.model_files import CoordinateSettings, ModelFile, TrainingRecord, load_model
 from shared.rng import Randomness
 from shared.training.csi_inr import as_csi_inr_codec
+from shared.transmit import make_transmitter
 from shared.types import Payload
 
 CPU = torch.device("cpu")
@@ -141,3 +142,24 @@ def test_a_codec_of_symbols_refuses_bits(indoor: ChannelSet) -> None:
     built = small_model(indoor.h[:64], "analog")
     with pytest.raises(CodecError, match="must be symbols"):
         make_encoder(built, CPU).encode(indoor.h[:1], context(1, 3))
+
+
+def test_the_steps_that_a_session_asks_for_reach_the_encoder(indoor: ChannelSet) -> None:
+    built = small_model(indoor.h[:64])
+    channels, streams, snr_db = (
+        indoor.part(0, 4),
+        Randomness(1, np.zeros(4, int), np.arange(4)),
+        np.zeros(4, np.float32),
+    )
+    payloads = []
+    for encode_steps in (None, 1):
+        transmitter = make_transmitter(built, SHAPE, "ideal", 84, encode_steps=encode_steps)
+        payloads.append(transmitter.transmit(channels.h, snr_db, streams).payload.bits)
+    own = make_encoder(built, CPU)
+    for payload, steps in zip(payloads, (3, 1), strict=True):
+        np.testing.assert_array_equal(payload, own.encode(channels.h, context(4, 84, steps)).bits)
+
+
+def test_steps_are_refused_of_an_encoder_that_takes_none() -> None:
+    with pytest.raises(InvalidArgumentError, match="`encode_steps` must be left out with codec klt; got 5"):
+        make_transmitter(load_model("klt"), SHAPE, "ideal", 64, encode_steps=5)
