@@ -33,7 +33,9 @@ def test_the_indoor_set_is_centred_on_its_first_delays_and_spread_over_the_angle
     assert float(by_angle.max()) < 0.3
 
 
-@pytest.mark.parametrize(("name", "carrier_hz"), [("street-3g5", 3.5e9), ("street-28g", 28e9)])
+@pytest.mark.parametrize(
+    ("name", "carrier_hz"), [("street-3g5", 3.5e9), ("street-3g5-narrow", 3.5e9), ("street-28g", 28e9)]
+)
 def test_the_streets_hold_test_channels_of_the_whole_band(name: str, carrier_hz: float) -> None:
     street = load_channels(name)
     assert street.shape.dims == (1, 32, 32)
