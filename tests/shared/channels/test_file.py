@@ -221,7 +221,7 @@ def test_one_altered_byte_of_a_carded_file_is_refused(carded: Path) -> None:
 def test_a_name_that_is_neither_data_set_nor_file_is_refused() -> None:
     with pytest.raises(
         DataFileError,
-        match=r"\(indoor-open-office, street-28g, street-3g5, street-3g5-narrow, umi-nlos\) or a file; got 'nope'",
+        match=r"\(indoor-open-office, street-28g, street-3g5-narrow, street-3g5, umi-nlos\) or a file; got 'nope'",
     ):
         load_channels("nope")
 
