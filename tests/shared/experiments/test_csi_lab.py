@@ -75,8 +75,8 @@ def test_a_codec_is_trained_from_a_file_into_a_folder_and_its_card_tells_no_fold
         (["train", "klt", "--data", "nope.npz"], "csi-lab: `data` must be a file that exists; got 'nope.npz'."),
         (
             ["train", "klt", "--data", "indoor-open-office", "--test", "nope"],
-            "csi-lab: `test` must be a shipped data set (indoor-open-office, street-28g, street-3g5-narrow, street-3g5, "
-            "umi-nlos) or a file; got 'nope'.",
+            "csi-lab: `test` must be a shipped data set (indoor-open-office, street-28g, street-3g5-narrow, "
+            "street-3g5, umi-nlos) or a file; got 'nope'.",
         ),
         (["train", "klt", "--data", "indoor-open-office"], "csi-lab: `test` must be another file"),
     ],
