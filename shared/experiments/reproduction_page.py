@@ -49,6 +49,9 @@ for m in 32 64 128 256 512; do csi-lab train-invertible --num-latents $m --name 
 for m in 32 64 128 256 512; do for codec in csinet csinet-plus dnnet atnet crnet; do csi-lab train $codec --num-latents $m --name $codec-$m --epochs 1000 --batch-size 128 --learning-rate 1e-3 --device cuda --data street-28g-train.npz --test street-28g; done; done
 csi-lab train transnet --num-latents 32 --name transnet-32 --epochs 1000 --batch-size 128 --learning-rate 1e-3 --device cuda --data street-28g-train.npz --test street-28g
 csi-lab sweep benchmarks/invcsinet_grid.toml --out out/grid
+for n in 4 8 16 32 64 128; do csi-lab train-csi-inr --num-latents $n --width 512 --num-layers 6 --name csi-inr-$n-512 --num-points 1024 --batch-size 64 --epochs 1000 --device cuda --data street-3g5-narrow-train.npz --test street-3g5-narrow; done
+for d in 64 128 256; do for layers in 4 6 8; do csi-lab train-csi-inr --num-latents 8 --width $d --num-layers $layers --name csi-inr-8-$d-$layers --num-points 1024 --batch-size 64 --epochs 1000 --device cuda --data street-3g5-narrow-train.npz --test street-3g5-narrow; done; done
+for n in 4 8 16 32 64 128; do for codec in transnet dcrnet csinet-plus; do csi-lab train $codec --num-latents $n --name $codec-$n-narrow --epochs 1000 --learning-rate 1e-3 --device cuda --data street-3g5-narrow-train.npz --test street-3g5-narrow; done; done
 for losses in both mmd; do csi-lab train-invertible --ideal --losses $losses --name invcsinet-ideal-$losses --epochs 1000 --learning-rate 1e-3 --device cuda --data street-28g-train.npz --test street-28g; done
 ```
 """  # noqa: E501  (commands are one line each)
