@@ -19,6 +19,9 @@ from shared.errors import DataFileError, InvalidArgumentError
 from shared.types import CsiShape, Domain
 
 ZOO = Path(__file__).parent / "zoo"
+# A report of variable length has at most MAX_STRETCH * rate + MAX_EXTRA_BITS bits: an entropy code gives more than
+# `rate` to a codeword that it takes for unlikely, and a base station must still know how much it may be sent.
+MAX_STRETCH, MAX_EXTRA_BITS = 4, 64
 
 
 class MeasuredNmse(BaseModel):
@@ -163,7 +166,8 @@ class CodecCard(BaseModel):
     """Card of one model file.
 
     ``rate`` counts the information bits of a report, or its complex symbols (channel uses) where the payload is
-    symbols, exactly: what the card says is what the wire carries.
+    symbols, exactly: what the card says is what the wire carries. Of a variable length it counts the bits before
+    entropy coding; how many a report then has is said beside it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -179,6 +183,10 @@ class CodecCard(BaseModel):
     num_subcarriers: int = Field(ge=1)
     output: str = Field(description="`channel` or `precoder`.")
     payload: Literal["bits", "symbols"] = Field(default="bits", description="What a report is made of.")
+    length: Literal["fixed", "variable"] = Field(
+        default="fixed",
+        description="Whether a report has exactly `rate` information bits, or as many as its entropy code gives.",
+    )
     min_rate: int = Field(ge=1, description="Least information bits, or symbols, of a report.")
     max_rate: int = Field(ge=1, description="Most of them; every integer between is a rate.")
     links: list[str] = Field(description="Links that may carry it.")
@@ -202,6 +210,8 @@ class CodecCard(BaseModel):
         """Refuse a card whose links carry something else than it sends."""
         if any((link == "analog") != (self.payload == "symbols") for link in self.links):
             raise ValueError(f"`links` of a payload of {self.payload} cannot be {self.links}: analog carries symbols.")
+        if self.length == "variable" and self.payload == "symbols":
+            raise ValueError("`length` of a payload of symbols cannot be variable: symbols have no entropy code.")
         return self
 
     @property
@@ -218,6 +228,12 @@ class CodecCard(BaseModel):
         if not self.min_rate <= rate <= self.max_rate:
             wanted = f"in [{self.min_rate}, {self.max_rate}]" if self.min_rate < self.max_rate else f"{self.min_rate}"
             raise InvalidArgumentError(f"`rate` of codec {self.name} must be {wanted} {self.payload}; got {rate}.")
+
+    def num_bits_range(self, rate: int) -> tuple[int, int]:
+        """Return the least and the most information bits that a report may have; one of symbols has none."""
+        if self.payload == "symbols":
+            return 0, 0
+        return (1, MAX_STRETCH * rate + MAX_EXTRA_BITS) if self.length == "variable" else (rate, rate)
 
     def require_link(self, family: str, label: str) -> None:
         """Raise unless links of ``family`` may carry this codec; ``label`` is for the sentence.

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -150,6 +151,16 @@ def station(
     process = start_base_station(folder, ["--refiner", str(folder / "small.safetensors")])
     yield process
     process.stop()
+
+
+@pytest.fixture(scope="session")
+def golomb_taps() -> Iterator[str]:
+    """The reference of a codec of variable length, importable here and in processes that a test starts."""
+    folder = str(Path(__file__).parent / "own_codecs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.setenv("PYTHONPATH", os.pathsep.join([folder, str(Path(__file__).parents[1])]))
+        yield "golomb_taps:ENTRY"
 
 
 @pytest.fixture

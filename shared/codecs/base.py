@@ -25,7 +25,8 @@ class EncodeContext:
     """What an encoder knows beside the channel.
 
     Attributes:
-        rate: Information bits of each report, or its symbols; one rate per batch.
+        rate: Information bits of each report, of a variable length before entropy coding, or its symbols; one rate per
+            batch.
         snr_db: [batch] float32, Es/N0 per receive antenna that the UE expects.
         randomness: Streams of the reports.
         encode_steps: Gradient steps of an encoder that is an optimisation; None for as many as its model was trained
@@ -43,7 +44,8 @@ class DecodeContext:
     """What a decoder knows beside the payload.
 
     Attributes:
-        rate: Information bits of each report, or its symbols; one rate per batch.
+        rate: Information bits of each report, of a variable length before entropy coding, or its symbols; one rate per
+            batch.
         snr_db: [batch] float32, Es/N0 per receive antenna that the base station measured.
     """
 
@@ -64,7 +66,8 @@ class Encoder(Protocol):
             context: Rate, SNR, random streams.
 
         Returns:
-            Exactly ``context.rate`` bits for each report.
+            Exactly ``context.rate`` bits for each report; of a card of variable length, as many as its entropy code
+            gives, within ``card.num_bits_range(rate)``.
 
         Raises:
             InvalidArgumentError: If the shape or the rate is not the card's.
@@ -83,10 +86,10 @@ class Decoder(Protocol):
     mean_csi: Tensor
 
     def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
-        """Decode a batch; any bit pattern of the right length gives a value or ``valid = False``.
+        """Decode a batch; any bit pattern of a length that the card allows gives a value or ``valid = False``.
 
         Args:
-            payload: [batch, rate] information bits.
+            payload: The information bits: ``rate`` of each report; of a card of variable length, as many as were sent.
             context: Rate and SNR.
 
         Raises:
@@ -151,15 +154,21 @@ class CodecEntry:
     fit: Callable[[Tensor], Fitted] | None = None
 
 
-def require_length(payload: Payload, rate: int) -> None:
-    """Raise unless every report holds exactly ``rate`` bits.
+def require_length(payload: Payload, least: int, most: int | None = None) -> None:
+    """Raise unless every report holds as many bits as its card allows, and the array the longest.
+
+    Args:
+        payload: The reports.
+        least: Bits of a report: its rate, or of a variable length the first of ``card.num_bits_range(rate)``.
+        most: The second; None where every report has ``least``.
 
     Raises:
         CodecError: Naming the wanted and the found length.
     """
-    if (payload.length != rate).any() or payload.bits.shape[1] != rate:
-        found = sorted(set(payload.length.tolist()))
-        raise CodecError(f"`payload` must hold {rate} bits for each report; got {found}.")
+    highest, length = least if most is None else most, payload.length
+    if ((length < least) | (length > highest)).any() or payload.bits.shape[1] != length.max(initial=least):
+        wanted = f"{least}" if highest == least else f"{least} to {highest}"
+        raise CodecError(f"`payload` must hold {wanted} bits for each report; got {sorted(set(length.tolist()))}.")
 
 
 def require_symbols(received: Received, rate: int) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 name of a codec, channels -> Trial (fresh encoders and decoders) -> each of CHECKS -> None, or what does not hold
                                                              or SYMBOL_CHECKS
+
+A report of fixed length has `rate` bits; one of variable length any number within the card's `num_bits_range`.
 """
 
 import traceback
@@ -28,6 +30,7 @@ from shared.codecs.trial import (
     relative_error,
     same_digest,
 )
+from shared.coding.bits import stack_rows
 from shared.errors import CodecError, InvalidArgumentError
 from shared.rng import Randomness
 from shared.types import Payload, Reconstruction
@@ -61,19 +64,23 @@ def _verdict(check: Callable[[Trial], str | None], trial: Trial) -> str | None:
 def _bits_as_declared(trial: Trial) -> str | None:
     encoder, h = trial.encoder(), trial.h[:3]
     for rate in trial.rates:
-        payload = _encode(encoder, h, rate)
-        if payload.bits.dtype != np.uint8 or payload.bits.shape != (3, rate) or payload.length.tolist() != [rate] * 3:
-            found = f"{payload.bits.dtype} {list(payload.bits.shape)}, length {payload.length.tolist()}"
+        payload, (least, most) = _encode(encoder, h, rate), trial.card.num_bits_range(rate)
+        bits, length = payload.bits, payload.length
+        fits = length.shape == (3,) and least <= length.min() and length.max() <= most
+        if bits.dtype != np.uint8 or not fits or bits.shape != (3, length.max()):
+            found = f"{bits.dtype} {list(bits.shape)}, length {length.tolist()}"
             return f"at {rate} bits, the payload of 3 reports is {found}"
-        if payload.bits.max() > 1:
-            return f"at {rate} bits, a bit is {payload.bits.max()}"
+        if bits.max() > 1:
+            return f"at {rate} bits, a bit is {bits.max()}"
+        if (bits * (np.arange(bits.shape[1]) >= length[:, None])).any():
+            return f"at {rate} bits, the payload is not zero beyond the length of a report"
     return None
 
 
 def _round_trip(trial: Trial) -> str | None:
     encoder, decoder, h = trial.encoder(), trial.decoder(), trial.h[:3]
     for rate in trial.rates:
-        reconstruction = _decode(decoder, _encode(encoder, h, rate).bits, rate)
+        reconstruction = _decode(decoder, _encode(encoder, h, rate), rate)
         wrong = not_channels(reconstruction, 3, trial.card)
         if wrong or not reconstruction.valid.all():
             return f"at {rate} bits, h_hat {wrong or 'of what was encoded is not valid'}"
@@ -84,12 +91,12 @@ def _repeats(trial: Trial) -> str | None:
     (one, other), (first, second) = (trial.encoder(), trial.encoder()), (trial.decoder(), trial.decoder())
     h = trial.h[:NUM_REPORTS].clone()
     for rate in trial.rates:
-        bits = _encode(one, h, rate).bits
+        payload, again = _encode(one, h, rate), _encode(other, h, rate)
         if not torch.equal(h, trial.h[:NUM_REPORTS]):
             return f"at {rate} bits, the encoder changes `h_est`"
-        if not np.array_equal(bits, _encode(other, h, rate).bits):
+        if not (np.array_equal(payload.bits, again.bits) and np.array_equal(payload.length, again.length)):
             return f"at {rate} bits, two encoders give different bits"
-        if not equal(_decode(first, bits, rate), _decode(second, bits, rate)):
+        if not equal(_decode(first, payload, rate), _decode(second, payload, rate)):
             return f"at {rate} bits, two decoders give different channels"
     return None
 
@@ -97,12 +104,15 @@ def _repeats(trial: Trial) -> str | None:
 def _batch_is_its_reports(trial: Trial) -> str | None:
     encoder, decoder, h = trial.encoder(), trial.decoder(), trial.h[:NUM_REPORTS]
     for rate in trial.rates:
-        bits = _encode(encoder, h, rate).bits
-        alone = np.concatenate([_encode(encoder, h[i : i + 1], rate, i).bits for i in range(NUM_REPORTS)])
-        if (share := float((alone != bits).mean())) > INDEX_MISMATCH:
+        together = _encode(encoder, h, rate)
+        alone = [_encode(encoder, h[i : i + 1], rate, i) for i in range(NUM_REPORTS)]
+        if not np.array_equal(together.length, np.concatenate([payload.length for payload in alone])):
+            return f"at {rate} bits, the length of a report depends on the batch"
+        ours, theirs = np.split(stack_rows([together.bits, *(payload.bits for payload in alone)]), 2)
+        if (share := float((ours != theirs).mean())) > INDEX_MISMATCH:
             return f"at {rate} bits, {share:.2g} of the bits depend on the batch"
-        h_hat = torch.cat([_decode(decoder, row[None], rate).h_hat for row in bits])
-        if (error := relative_error(h_hat, _decode(decoder, bits, rate).h_hat)) > RELATIVE_ERROR:
+        h_hat = torch.cat([_decode(decoder, _report(together, i), rate).h_hat for i in range(NUM_REPORTS)])
+        if (error := relative_error(h_hat, _decode(decoder, together, rate).h_hat)) > RELATIVE_ERROR:
             return f"at {rate} bits, h_hat is {error:.2g} off, by the batch"
     return None
 
@@ -110,20 +120,23 @@ def _batch_is_its_reports(trial: Trial) -> str | None:
 def _any_bits(trial: Trial) -> str | None:
     decoder, rng = trial.decoder(), np.random.default_rng(0)
     for rate in trial.rates:
+        least, most = trial.card.num_bits_range(rate)
         for density in DENSITIES:
-            bits = (rng.random((4, rate)) < density).astype(np.uint8)
-            if wrong := not_channels(_decode(decoder, bits, rate), 4, trial.card):
+            length = np.array([least, most, *rng.integers(least, most + 1, 2)])
+            bits = (rng.random((4, most)) < density) & (np.arange(most) < length[:, None])
+            payload = Payload(bits.astype(np.uint8)[:, : length.max()], length)
+            if wrong := not_channels(_decode(decoder, payload, rate), 4, trial.card):
                 return f"at {rate} bits, h_hat of random bits {wrong}"
     return None
 
 
 def _other_lengths(trial: Trial) -> str | None:
     decoder, rate = trial.decoder(), trial.card.min_rate
-    ragged = Payload(np.zeros((2, rate), dtype=np.uint8), np.array([rate, rate - 1]))
-    short, long = (Payload.of_equal_length(np.zeros((2, rate + k), dtype=np.uint8)) for k in (-1, 1))
-    context = DecodeContext(rate, np.zeros(2, dtype=np.float32))
+    least, most = trial.card.num_bits_range(rate)
+    ragged = Payload(np.zeros((2, most), dtype=np.uint8), np.array([most, least - 1]))
+    short, long = (Payload.of_equal_length(np.zeros((2, number), dtype=np.uint8)) for number in (least - 1, most + 1))
     for payload in (short, long, ragged):
-        if not raises(CodecError, partial(decoder.decode, payload, context)):
+        if not raises(CodecError, partial(_decode, decoder, payload, rate)):
             return f"a payload of {payload.length.tolist()} bits, for {rate}, raises no CodecError"
     return None
 
@@ -131,10 +144,10 @@ def _other_lengths(trial: Trial) -> str | None:
 def _other_rates(trial: Trial) -> str | None:
     encoder, decoder = trial.encoder(), trial.decoder()
     for rate in (trial.card.min_rate - 1, trial.card.max_rate + 1):
-        bits = np.zeros((1, rate), dtype=np.uint8)
+        payload = Payload.of_equal_length(np.zeros((1, rate), dtype=np.uint8))
         if not raises(InvalidArgumentError, partial(_encode, encoder, trial.h[:1], rate)):
             return f"the encoder takes a rate of {rate} bits"
-        if not raises(InvalidArgumentError, partial(_decode, decoder, bits, rate)):
+        if not raises(InvalidArgumentError, partial(_decode, decoder, payload, rate)):
             return f"the decoder takes a rate of {rate} bits"
     return None
 
@@ -168,6 +181,11 @@ def _encode(encoder: Encoder, h: Tensor, rate: int, first: int = 0) -> Payload:
     return encoder.encode(h, EncodeContext(rate, np.zeros(n, dtype=np.float32), randomness))
 
 
-def _decode(decoder: Decoder, bits: np.ndarray, rate: int) -> Reconstruction:
-    context = DecodeContext(rate, np.zeros(len(bits), dtype=np.float32))
-    return decoder.decode(Payload.of_equal_length(bits), context)
+def _report(payload: Payload, i: int) -> Payload:
+    """Return one report of a batch, alone."""
+    length = payload.length[i : i + 1]
+    return Payload(payload.bits[i : i + 1, : length[0]], length)
+
+
+def _decode(decoder: Decoder, payload: Payload, rate: int) -> Reconstruction:
+    return decoder.decode(payload, DecodeContext(rate, np.zeros(len(payload.length), dtype=np.float32)))

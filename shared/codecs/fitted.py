@@ -4,6 +4,7 @@ Fitted (tensors, rates, what the card says of them) --make_model--> ModelFile
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -33,6 +34,7 @@ class Fitted:
         source: Publication or textbook.
         rates: At which it is measured, increasing; the first and the last are its range.
         links: Links that may carry it.
+        length: Whether a report has exactly as many bits as its rate, or as many as its entropy code gives.
         encoder_macs: Multiply-accumulates of a report.
         decoder_macs: Likewise.
         network: Settings, where it is a network.
@@ -47,6 +49,7 @@ class Fitted:
     source: str
     rates: tuple[int, ...]
     links: tuple[str, ...] = DIGITAL
+    length: Literal["fixed", "variable"] = "fixed"
     encoder_macs: int = 0
     decoder_macs: int = 0
     network: NetworkSettings | None = None
@@ -98,6 +101,7 @@ def make_model(
         num_subcarriers=shape.num_subcarriers,
         output="channel",
         payload="symbols" if fitted.links == ("analog",) else "bits",
+        length=fitted.length,
         min_rate=fitted.rates[0],
         max_rate=fitted.rates[-1],
         links=list(fitted.links),

@@ -2,8 +2,12 @@
 
     fields [batch, num_fields]  <-->  bits [batch, num_bits]  <-->  bytes: report 0 | pad | report 1 | pad | ...
 
-A field of width 0 is not sent. The padding of a report to whole bytes is framing and counted in no rate.
+A field of width 0 is not sent. The padding of a report to whole bytes is framing and counted in no rate. Reports of
+several lengths share an array, zero beyond each.
 """
+
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,3 +126,33 @@ def unpack_rows(values: NDArray[np.uint8], num_values: NDArray[np.int64]) -> NDA
     rows = np.zeros((len(num_values), width), dtype=np.uint8)
     rows[np.arange(width) < num_values[:, None]] = values
     return rows
+
+
+def stack_rows(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Put the rows of at least one array under each other, each zero-padded to the widest.
+
+    Args:
+        parts: [num_rows, num_columns] each.
+
+    Returns:
+        [sum(num_rows), max(num_columns)].
+
+    Example:
+        >>> stack_rows([np.array([[1]]), np.array([[2, 3]])]).tolist()
+        [[1, 0], [2, 3]]
+    """
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate(
+        [part if part.shape[1] == width else np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts]
+    )
+
+
+def by_length(length: NDArray[np.integer]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield each length that reports have, increasing, and which of them have it.
+
+    Example:
+        >>> [(num_bits, rows.tolist()) for num_bits, rows in by_length(np.array([7, 3, 7]))]
+        [(3, [1]), (7, [0, 2])]
+    """
+    for num_bits in np.unique(length).tolist():
+        yield num_bits, np.flatnonzero(length == num_bits)

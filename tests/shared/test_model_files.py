@@ -160,3 +160,27 @@ def test_a_model_does_not_take_the_card_of_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match="is not a codec card"):
         save_model(ModelFile(card, {"mean": torch.zeros(2)}), tmp_path)
     assert not (tmp_path / "mine.safetensors").exists()
+
+
+def test_a_card_that_names_no_length_is_of_fixed_length(saved: Path) -> None:
+    card = json.loads(saved.with_suffix(".card.json").read_text())
+    del card["length"]
+    saved.with_suffix(".card.json").write_text(json.dumps(card))
+    assert load_model(str(saved)).card.length == "fixed"
+
+
+def test_a_report_has_the_bits_of_its_rate_or_as_many_as_an_entropy_code_may_give_it() -> None:
+    card = load_model("klt").card
+    assert card.num_bits_range(128) == (128, 128)
+    assert card.model_copy(update={"length": "variable"}).num_bits_range(128) == (1, 4 * 128 + 64)
+    assert load_model("klt-analog").card.num_bits_range(16) == (0, 0)
+
+
+@pytest.mark.parametrize("payload", ["bits", "symbols"])
+def test_symbols_have_no_variable_length(saved: Path, payload: str) -> None:
+    change_card(saved, payload=payload, links=["analog"] if payload == "symbols" else ["ideal"], length="variable")
+    if payload == "bits":
+        assert load_model(str(saved)).card.length == "variable"
+        return
+    with pytest.raises(DataFileError, match=r"`length` of a payload of symbols cannot be variable"):
+        load_model(str(saved))

@@ -1,11 +1,15 @@
 """The checks of the contract: a codec that keeps it passes all; one that breaks a promise fails the check of that."""
 
+from functools import partial
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from shared.codecs import CodecEntry, DecodeContext, EncodeContext, Fitted, make_model, require_length
+from shared.channels import ChannelSet
+from shared.codecs import CodecEntry, DecodeContext, EncodeContext, Fitted, load_codec, make_model, require_length
 from shared.codecs.contract import CHECKS, run_checks
 from shared.codecs.reference import OwnModel
 from shared.codecs.trial import Trial, make_trial
@@ -171,8 +175,75 @@ class NoMean(SignDecoder):
         self.mean_csi = torch.full(SHAPE.dims, torch.nan, dtype=torch.complex64)
 
 
-def trial_of(encoder: type[SignEncoder] = SignEncoder, decoder: type[SignDecoder] = SignDecoder) -> Trial:
-    model = make_model("signs", SHAPE, Fitted({}, "Signs", "here", rates=(5, 32)))
+class WithoutItsEnd(SignEncoder):
+    """Leaves out the zeros at the end of a report, all but one bit."""
+
+    def payload(self, reals: Tensor, context: EncodeContext) -> Payload:
+        bits = super().payload(reals, context).bits
+        length = np.maximum(bits.shape[1] - np.argmax(bits[:, ::-1], axis=1), 1)
+        return Payload(bits[:, : length.max()], length)
+
+
+class NotZeroBeyond(WithoutItsEnd):
+    def payload(self, reals: Tensor, context: EncodeContext) -> Payload:
+        payload = super().payload(reals, context)
+        return Payload(
+            np.maximum(payload.bits, np.arange(payload.bits.shape[1]) >= payload.length[:, None]), payload.length
+        )
+
+
+class LongerThanAnyEntropyCode(WithoutItsEnd):
+    def payload(self, reals: Tensor, context: EncodeContext) -> Payload:
+        most = self.card.num_bits_range(context.rate)[1]
+        return Payload.of_equal_length(np.ones((len(reals), most + 1), dtype=np.uint8))
+
+
+class LengthOfTheBatch(WithoutItsEnd):
+    """Gives every report a zero more than the longest of its batch."""
+
+    def payload(self, reals: Tensor, context: EncodeContext) -> Payload:
+        return Payload.of_equal_length(np.pad(super().payload(reals, context).bits, ((0, 0), (0, 1))))
+
+
+class AnyEnd(SignDecoder):
+    """Takes what is missing for zeros; what is longer than a codeword is none."""
+
+    def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
+        self.card.require_rate(context.rate)
+        require_length(payload, *self.card.num_bits_range(context.rate))
+        bits = np.zeros((len(payload.length), context.rate), dtype=np.uint8)
+        bits[:, : payload.bits.shape[1]] = payload.bits[:, : context.rate]
+        reconstruction = self.reconstruction(bits)
+        return Reconstruction(reconstruction.h_hat, reconstruction.valid & (payload.length <= context.rate))
+
+
+class RefusesWhatIsTooLong(AnyEnd):
+    def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
+        if payload.bits.shape[1] > context.rate:
+            raise CodecError("`payload` must be a codeword; got more.")
+        return super().decode(payload, context)
+
+
+class CrashesOnWhatIsShort(AnyEnd):
+    def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
+        if (payload.length < 2).any():
+            raise IndexError("no second bit")
+        return super().decode(payload, context)
+
+
+class TakesNothing(AnyEnd):
+    def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
+        if not payload.length.all():
+            return self.reconstruction(np.zeros((len(payload.length), context.rate), dtype=np.uint8))
+        return super().decode(payload, context)
+
+
+def trial_of(
+    encoder: type[SignEncoder] = SignEncoder,
+    decoder: type[SignDecoder] = SignDecoder,
+    length: Literal["fixed", "variable"] = "fixed",
+) -> Trial:
+    model = make_model("signs", SHAPE, Fitted({}, "Signs", "here", rates=(5, 32), length=length))
     return make_trial(lambda: OwnModel(model.card, model.tensors, CodecEntry(encoder, decoder)), H)
 
 
@@ -241,6 +312,53 @@ def test_a_broken_promise_is_found_and_named(
     found = run_checks(trial_of(encoder, decoder))[check]
     assert found is not None
     assert found.startswith(sentence)
+
+
+def test_a_codec_of_variable_length_that_keeps_the_contract_passes_every_check(
+    golomb_taps: str, indoor: ChannelSet
+) -> None:
+    assert run_checks(trial_of(WithoutItsEnd, AnyEnd, "variable")) == dict.fromkeys(CHECKS)
+    assert run_checks(make_trial(partial(load_codec, golomb_taps), indoor.h[:16])) == dict.fromkeys(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "check", "sentence"),
+    [
+        (
+            LongerThanAnyEntropyCode,
+            AnyEnd,
+            "declared bits are real bits",
+            "at 5 bits, the payload of 3 reports is uint8 [3, 85], length [85, 85, 85]",
+        ),
+        (NotZeroBeyond, AnyEnd, "declared bits are real bits", "at 5 bits, the payload is not zero beyond the length"),
+        (LengthOfTheBatch, AnyEnd, "a batch is its reports", "at 5 bits, the length of a report depends on the batch"),
+        (
+            WithoutItsEnd,
+            RefusesWhatIsTooLong,
+            "any bits decode or are not valid",
+            "CodecError: `payload` must be a codeword; got more.",
+        ),
+        (WithoutItsEnd, CrashesOnWhatIsShort, "any bits decode or are not valid", "IndexError: no second bit"),
+        (
+            WithoutItsEnd,
+            TakesNothing,
+            "another length is refused",
+            "a payload of [0, 0] bits, for 5, raises no CodecError",
+        ),
+    ],
+)
+def test_a_broken_promise_of_a_codec_of_variable_length_is_found_and_named(
+    encoder: type[SignEncoder], decoder: type[SignDecoder], check: str, sentence: str
+) -> None:
+    found = run_checks(trial_of(encoder, decoder, "variable"))[check]
+    assert found is not None
+    assert found.startswith(sentence)
+
+
+def test_a_codec_of_fixed_length_whose_reports_differ_is_found() -> None:
+    found = run_checks(trial_of(WithoutItsEnd))["declared bits are real bits"]
+    assert found is not None
+    assert found.startswith("at 5 bits, the payload of 3 reports is uint8 [3, 5], length [")
 
 
 def test_a_model_that_is_another_each_time_it_is_built_is_found() -> None:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.coding.bits import bits_to_fields, fields_to_bits, pack, unpack, unpack_rows
+from shared.coding.bits import bits_to_fields, by_length, fields_to_bits, pack, stack_rows, unpack, unpack_rows
 from shared.errors import InvalidArgumentError
 
 widths_of_fields = st.lists(st.integers(0, 62), max_size=12)
@@ -59,6 +59,26 @@ def test_bits_that_were_set_in_the_padding_do_not_reach_the_reports() -> None:
 def test_a_buffer_of_another_size_than_the_lengths_say_is_refused(num_bytes: int) -> None:
     with pytest.raises(InvalidArgumentError, match="`payload` must hold 3 bytes"):
         unpack(bytes(num_bytes), np.array([9, 2]))
+
+
+@given(lengths=st.lists(lengths_of_reports.filter(bool), min_size=1, max_size=4), seed=st.integers(0, 2**32 - 1))
+def test_reports_of_several_arrays_stand_under_each_other_with_zeros_beyond(
+    lengths: list[list[int]], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [rng.integers(1, 5, (len(length), max(length))) for length in lengths]
+    stacked = stack_rows(parts)
+    assert stacked.shape == (sum(map(len, parts)), max(map(max, lengths)))
+    for part in parts:
+        ours, stacked = stacked[: len(part)], stacked[len(part) :]
+        assert np.array_equal(ours[:, : part.shape[1]], part)
+        assert not ours[:, part.shape[1] :].any()
+
+
+@given(lengths=lengths_of_reports)
+def test_every_report_has_its_length_once(lengths: list[int]) -> None:
+    found = {row: length for length, rows in by_length(np.array(lengths, dtype=np.int64)) for row in rows.tolist()}
+    assert [found[row] for row in range(len(lengths))] == lengths
 
 
 def test_a_flat_buffer_is_laid_out_one_padded_row_a_report() -> None:
