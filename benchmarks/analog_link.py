@@ -142,8 +142,8 @@ def _nmse_db(model: ModelFile, channels: ChannelSet, link: str, rate: int, snr_d
     transmitter, decoder = make_transmitter(model, channels.shape, link, rate), make_decoder(model, torch.device("cpu"))
     n = len(channels.h)
     snr, streams = np.full(n, snr_db, dtype=np.float32), Randomness(1, np.zeros(n, dtype=np.int64), np.arange(n))
-    received = transmitter.transmit(channels.h, snr, streams).received
-    reception = receive(received, transmitter.link.code, decoder, DecodeContext(rate, snr))
+    sent, code = transmitter.transmit(channels.h, snr, streams), transmitter.link.code
+    reception = receive(sent.received, code, sent.payload.length, decoder, DecodeContext(rate, snr))
     return _db(float(nmse(reception.h_hat, channels.h).mean()))
 
 

@@ -75,10 +75,10 @@ def _raw(codec: str, rate: int, batch: int, seconds: float) -> dict[str, float]:
     code, decoder, context = transmitter.link.code, make_decoder(model, device), DecodeContext(rate, snr_db)
 
     def decode() -> None:
-        receive(sent.received, code, decoder, context).h_hat.numpy()
+        receive(sent.received, code, sent.payload.length, decoder, context).h_hat.numpy()
 
     def decode_and_score() -> None:
-        reception = receive(sent.received, code, decoder, context)
+        reception = receive(sent.received, code, sent.payload.length, decoder, context)
         evaluate(reception.h_hat, reception.payload, h, sent.payload, channels.shape.domain, SCORING)
 
     return {

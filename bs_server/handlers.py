@@ -48,6 +48,7 @@ SHOWN_DIGITS = 12  # of a SHA-256, in sentences
 _BROUGHT = {  # by a protocol version
     2: "an estimator other than perfect, a `cnr_db`, a `downlink_snr_db`, `num_subbands` or `fallback` last",
     3: "a `refinement` other than never, or a `run`",
+    4: "`variable_length`",
 }
 MAX_SESSIONS_IN_MEMORY = 10_000  # the one that was quiet longest is dropped; the store knows how to resume it
 
@@ -245,6 +246,9 @@ class BaseStation:
             raise self._not_held(request.codec[:64], request.model_sha256[:SHOWN_DIGITS])
         if request.shape != card.shape:
             raise ModelMismatchError(f"`shape` of codec {card.name} must be {card.shape}; got {request.shape}.")
+        if request.variable_length != (card.length == "variable"):
+            wanted, found = ("true", "false") if card.length == "variable" else ("false", "true")
+            raise ModelMismatchError(f"`variable_length` of codec {card.name} must be {wanted}; got {found}.")
         card.require_link(make_link(request.link).family, request.link)
         require_estimation(request.estimator, request.cnr_db)
         request.scoring.require_fit(card.shape)

@@ -18,7 +18,8 @@ from shared.errors import InvalidArgumentError
 from shared.evaluation import Scores
 from shared.fallback import ReportIdentity
 from shared.frame import Frame, FrameAck
-from shared.links import Link
+from shared.links import Link, values_on_the_air
+from shared.model_files import CodecCard
 from shared.rng import Randomness
 from shared.scoring import Scoring
 from shared.types import ReceivedKind
@@ -54,7 +55,8 @@ def require_fit(frame: Frame, session: Session, max_reports: int) -> None:
         raise InvalidArgumentError(f"`kind` over {session.link.label} must be {session.link.kind.name}; got {found}.")
     for rate in np.unique(frame.rate).tolist():
         card.require_rate(rate)
-        _require_length(frame.length[frame.rate == rate], rate, session.link)
+        _require_num_bits(frame.num_bits[frame.rate == rate], rate, card)
+    _require_length(frame, session.link)
     _require_groups(frame, session.scoring)
     truth = frame.truth
     if truth is not None and truth.dataset_index is not None:
@@ -84,16 +86,27 @@ def _require_groups(frame: Frame, scoring: Scoring) -> None:
         raise InvalidArgumentError("`truth.dataset_index` must differ within a group of `downlink_num_ue` reports.")
 
 
-def _require_length(length: NDArray[np.int64], rate: int, link: Link) -> None:
-    """Refuse reports of one rate that are neither as long as the link's code makes them nor erased."""
-    what = "symbols" if link.kind is ReceivedKind.SYMBOLS else "bits"
-    wanted = link.code.num_coded_bits(rate)
-    wrong = length[(length != wanted) & ((length != 0) | (link.erasure == 0))]
+def _require_num_bits(num_bits: NDArray[np.int64], rate: int, card: CodecCard) -> None:
+    """Refuse reports of one rate that have more or fewer information bits than their codec gives them."""
+    least, most = card.num_bits_range(rate)
+    wrong = num_bits[(num_bits < least) | (num_bits > most)]
     if len(wrong):
-        erased = " (0: erased)" if link.erasure else ""
+        wanted = f"in [{least}, {most}]" if least < most else f"{least}"
         raise InvalidArgumentError(
-            f"`length` of a report of {rate} {what} over {link.label} must be {wanted}{erased}; got {wrong[0]}."
+            f"`num_bits` of a report of rate {rate} of codec {card.name} must be {wanted}; got {wrong[0]}."
         )
+
+
+def _require_length(frame: Frame, link: Link) -> None:
+    """Refuse reports that are neither as long as the link's code makes them nor erased."""
+    wanted = values_on_the_air(link, frame.rate, frame.num_bits)
+    wrong = np.flatnonzero((frame.length != wanted) & ((frame.length != 0) | (link.erasure == 0)))
+    if len(wrong):
+        first = wrong[0]
+        of_symbols, erased = link.kind is ReceivedKind.SYMBOLS, " (0: erased)" if link.erasure else ""
+        what = f"{frame.rate[first]} symbols" if of_symbols else f"{frame.num_bits[first]} bits"
+        wanted_and_found = f"must be {wanted[first]}{erased}; got {frame.length[first]}"
+        raise InvalidArgumentError(f"`length` of a report of {what} over {link.label} {wanted_and_found}.")
 
 
 def cut(
@@ -102,6 +115,7 @@ def cut(
     """Cut some reports of a frame into entries of one rate and at most ``max_batch`` reports."""
     loop = asyncio.get_running_loop()
     code = session.link.code
+    num_values = values_on_the_air(session.link, frame.rate, frame.num_bits)
     num_ue = session.scoring.downlink_num_ue
     size = max(num_ue, max_batch - max_batch % num_ue)  # whole groups
     parts = []
@@ -111,7 +125,8 @@ def cut(
             chosen = of_rate[start : start + size]
             entry = Entry(
                 key=BatchKey(session.card.sha256, rate, frame.kind, code.label, session.scoring, session.refinement),
-                received=unpack_received(frame, chosen, code.num_coded_bits(rate)),
+                received=unpack_received(frame, chosen, int(num_values[chosen].max())),
+                num_bits=frame.num_bits[chosen],
                 snr_db=frame.snr_db[chosen],
                 h=_truth(frame, session, chosen),
                 sent=unpack_sent(frame, chosen),
@@ -163,23 +178,26 @@ def report_rows(
     frame: Frame, session: Session, parts: Sequence[Part], decoded: Sequence[Decoded], received_at: float
 ) -> list[ReportRow]:
     """Return the rows that the store keeps of the reports."""
+    num_values = values_on_the_air(session.link, frame.rate, frame.num_bits)
     return [
-        _report_row(frame, session, int(row), result, i, received_at)
+        _report_row(frame, session, int(row), int(num_values[row]), result, i, received_at)
         for part, result in zip(parts, decoded, strict=True)
         for i, row in enumerate(part.rows)
     ]
 
 
-def _report_row(frame: Frame, session: Session, row: int, result: Decoded, i: int, received_at: float) -> ReportRow:
-    """Return the row of one report: row ``row`` of the frame, ``i`` of its entry."""
-    rate, scores, erased = int(frame.rate[row]), result.scores, bool(result.erased[i])
-    num_values, of_bits = session.link.code.num_coded_bits(rate), frame.kind is not ReceivedKind.SYMBOLS
+def _report_row(
+    frame: Frame, session: Session, row: int, num_values: int, result: Decoded, i: int, received_at: float
+) -> ReportRow:
+    """Return the row of one report: row ``row`` of the frame, ``i`` of its entry; ``num_values`` on the air."""
+    scores, erased, of_bits = result.scores, bool(result.erased[i]), frame.kind is not ReceivedKind.SYMBOLS
     return ReportRow(
         session_id=frame.session_id,
         ue_id=int(frame.ue_id[row]),
         sequence=int(frame.sequence[row]),
         received_at=received_at,
-        rate=rate,
+        rate=int(frame.rate[row]),
+        num_bits=int(frame.num_bits[row]),
         snr_db=round(float(frame.snr_db[row]), 4),
         nmse=float(scores.nmse[i]) if scores else None,
         sgcs=float(scores.sgcs[i]) if scores else None,
@@ -193,7 +211,7 @@ def _report_row(frame: Frame, session: Session, row: int, result: Decoded, i: in
         coded_bits=num_values if of_bits else 0,
         channel_uses=session.link.num_channel_uses(num_values),
         erased=erased,
-        crc_ok=None if result.crc_ok is None or erased else bool(result.crc_ok[i]),
+        crc_ok=bool(result.crc_ok[i]) if result.checked[i] else None,
         downlink=_downlink_rows(session, scores, i),
         held=bool(result.held[i]),
         sgcs_subbands=_subbands(scores, i),

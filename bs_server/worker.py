@@ -9,6 +9,7 @@ import torch
 
 from bs_server.batching import ChannelDecoded, Decoded, Entry
 from shared.codecs import DecodeContext, Decoder, SymbolDecoder, make_decoder
+from shared.coding.bits import stack_rows
 from shared.coding.channel_code import ChannelCode
 from shared.coding.codes import make_channel_code
 from shared.errors import DataFileError, InvalidArgumentError
@@ -58,13 +59,14 @@ class Worker:
         no_eff = [entry.received.no_eff for entry in batch if entry.received.no_eff is not None]
         received = Received(
             key.kind,
-            np.concatenate([entry.received.values for entry in batch]),
+            stack_rows([entry.received.values for entry in batch]),
             np.concatenate([entry.received.length for entry in batch]),
             np.concatenate(no_eff) if no_eff else None,
         )
+        num_bits = np.concatenate([entry.num_bits for entry in batch])
         of_symbols = key.kind is ReceivedKind.SYMBOLS
-        bits = None if of_symbols else decode_channel(received, self.codes[key.code], key.rate)
-        return ChannelDecoded(received, bits, time.monotonic() - start_s)
+        reports = None if of_symbols else decode_channel(received, self.codes[key.code], num_bits)
+        return ChannelDecoded(received, reports, time.monotonic() - start_s)
 
     def reconstruct(self, batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
         """Make channels of entries of one key whose channel code is decoded, and score them; on the device.
@@ -82,7 +84,7 @@ class Worker:
         decoder = self.decoders[key.model_sha256]
         snr_db = np.concatenate([entry.snr_db for entry in batch])
         context, refinement = DecodeContext(key.rate, snr_db), self._refinement(batch, decoder) if refine else None
-        reception = reconstruct(decided.received, decided.bits, decoder, context, refinement)
+        reception = reconstruct(decided.received, decided.reports, decoder, context, refinement)
         reports: list[ReportIdentity | None] = []
         for entry in batch:
             reports += entry.reports or [None] * entry.num_reports
@@ -98,7 +100,8 @@ class Worker:
                 fallback=reception.fallback[row],
                 held=reception.held[row],
                 erased=reception.erased[row],
-                crc_ok=None if reception.crc_ok is None else reception.crc_ok[row],
+                checked=reception.checked[row],
+                crc_ok=reception.crc_ok[row],
                 num_steps=reception.num_steps[row],
                 scores=score,
                 queue_ms=max(0.0, 1000 * (start_s - decided.seconds - entry.arrival_s)),
@@ -128,7 +131,7 @@ class Worker:
         decided = Payload(reception.payload.bits[chosen], reception.payload.length[chosen])
         truths = [(entry.h, entry.sent) for entry in batch if entry.h is not None and entry.sent is not None]
         h = torch.cat([truth for truth, _ in truths])
-        sent = Payload(np.concatenate([s.bits for _, s in truths]), np.concatenate([s.length for _, s in truths]))
+        sent = Payload(stack_rows([s.bits for _, s in truths]), np.concatenate([s.length for _, s in truths]))
         crop_loss = np.concatenate(
             [np.full(batch[i].num_reports, np.nan) if (loss := batch[i].crop_loss) is None else loss for i in known]
         )

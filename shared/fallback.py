@@ -48,8 +48,8 @@ class LastGood:
         >>> import numpy as np, torch
         >>> from shared.types import no_bits
         >>> h_hat, fallback = torch.tensor([5, 0, 0]).reshape(3, 1, 1, 1), np.array([False, True, True])
-        >>> held, num_steps = np.zeros(3, dtype=np.bool_), np.zeros(3, dtype=np.int64)
-        >>> arrived = Reception(h_hat, no_bits(3), fallback, fallback, None, held, num_steps)
+        >>> none, num_steps = np.zeros(3, dtype=np.bool_), np.zeros(3, dtype=np.int64)
+        >>> arrived = Reception(h_hat, no_bits(3), fallback, fallback, none, ~fallback, none, num_steps)
         >>> reception = LastGood().hold(arrived, [("a", 7, 0), ("a", 7, 1), ("a", 8, 1)])
         >>> reception.h_hat.flatten().tolist(), reception.held.tolist()
         ([5, 5, 0], [False, True, False])

@@ -1,9 +1,10 @@
 """A frame: reports of one session, column by column, with one payload buffer; and its acknowledgement.
 
-    column   ue_id | sequence | rate | snr_db | length          one entry a report
-    payload  report 0 | report 1 | ...                          bits packed MSB first and byte-aligned, int8 LLRs,
-                                                                or symbols, complex64 little-endian
-    no_eff   report 0 | report 1 | ...                          with symbols: the noise of each, float32 little-endian
+    column   ue_id | sequence | rate | num_bits | snr_db | length   one entry a report
+    payload  report 0 | report 1 | ...                              bits packed MSB first and byte-aligned, int8 LLRs,
+                                                                    or symbols, complex64 little-endian
+    no_eff   report 0 | report 1 | ...                              with symbols: the noise of each, float32
+                                                                    little-endian
 
 The identity of a report is (session, ue_id, sequence).
 """
@@ -20,7 +21,8 @@ from shared.types import CsiShape, Fallback, ReceivedKind
 
 FIRST_PROTOCOL_VERSION = 1  # knows perfect estimates, plain scores and the mean channel, and skips what came later
 SECOND_PROTOCOL_VERSION = 2  # brought `estimator`, `cnr_db`, `scoring` and `fallback`
-PROTOCOL_VERSION = 3  # brought `refinement` and `run`
+THIRD_PROTOCOL_VERSION = 3  # brought `refinement` and `run`
+PROTOCOL_VERSION = 4  # brought `variable_length`, and `num_bits` of a frame
 SNR_DB_RANGE = (-40.0, 80.0)
 MAX_POINTS = 1000  # of a range of SNRs
 SYMBOL_BYTES, NO_EFF_BYTES = 8, 4  # complex64, float32
@@ -44,6 +46,7 @@ class SessionRequest:
         fallback: What stands for a report that cannot be used.
         refinement: Label of how reports are refined, see `shared.refinement.label`.
         run: With a refinement, seed of the UE's run; else 0.
+        variable_length: Whether the codec's card says so: frames then say how many bits each report has.
     """
 
     protocol_version: int
@@ -59,15 +62,23 @@ class SessionRequest:
     fallback: Fallback = "mean"
     refinement: str = "never"
     run: int = 0
+    variable_length: bool = False
 
     @property
     def needs_version(self) -> int:
         """The lowest protocol version that says all of the request."""
-        if self.refinement != "never" or self.run:
+        if self.variable_length:
             return PROTOCOL_VERSION
+        if self.refinement != "never" or self.run:
+            return THIRD_PROTOCOL_VERSION
         of_link = self.estimator != "perfect" or self.cnr_db is not None
         newer = of_link or self.scoring != DEFAULT_SCORING or self.fallback != "mean"
         return SECOND_PROTOCOL_VERSION if newer else FIRST_PROTOCOL_VERSION
+
+
+def fixed_num_bits(kind: ReceivedKind, rate: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return `Frame.num_bits` of reports that have as many bits as their rate says: what a frame need not say."""
+    return np.zeros_like(rate) if kind is ReceivedKind.SYMBOLS else rate
 
 
 def points_of_range(text: str) -> list[float]:
@@ -131,7 +142,8 @@ class Frame:
         kind: What the payload holds.
         ue_id: [num_reports] int64.
         sequence: [num_reports] int64.
-        rate: [num_reports] int64, information bits, or symbols.
+        rate: [num_reports] int64, information bits, of a variable length before entropy coding, or symbols.
+        num_bits: [num_reports] int64, information bits that each report has; 0 of symbols.
         snr_db: [num_reports] float32.
         length: [num_reports] int64, values of each report in the payload.
         payload: The values.
@@ -146,6 +158,7 @@ class Frame:
     ue_id: NDArray[np.int64]
     sequence: NDArray[np.int64]
     rate: NDArray[np.int64]
+    num_bits: NDArray[np.int64]
     snr_db: NDArray[np.float32]
     length: NDArray[np.int64]
     payload: bytes
@@ -158,7 +171,7 @@ class Frame:
         n = len(self.ue_id)
         if n == 0:
             raise InvalidArgumentError("`ue_id` must name at least one report; got 0.")
-        for name in ("sequence", "rate", "snr_db", "length"):
+        for name in ("sequence", "rate", "num_bits", "snr_db", "length"):
             if len(getattr(self, name)) != n:
                 raise InvalidArgumentError(
                     f"`{name}` must have one entry a report, {n}; got {len(getattr(self, name))}."
@@ -182,6 +195,8 @@ class Frame:
         if len(self.no_eff) != wanted:
             raise InvalidArgumentError(f"`no_eff` must hold {wanted} bytes by `length`; got {len(self.no_eff)}.")
         if symbols:
+            if self.num_bits.any():
+                raise InvalidArgumentError(f"`num_bits` of symbols must be 0; got {self.num_bits.max()}.")
             if not np.isfinite(np.frombuffer(self.payload, dtype="<f4")).all():
                 raise InvalidArgumentError("`payload` must hold finite symbols; found one that is not.")
             no_eff = np.frombuffer(self.no_eff, dtype="<f4")
@@ -197,9 +212,9 @@ class Frame:
         loss = truth.crop_loss
         if loss is not None and (truth.h is None or len(loss) != n or not ((loss >= 0) & (loss <= 1)).all()):
             raise InvalidArgumentError(f"`truth.crop_loss` must hold {n} numbers in [0, 1], beside `h`; it does not.")
-        wanted = int((-(-self.num_sent_bits // 8)).sum())
-        if len(truth.sent_bits) != wanted:
-            raise InvalidArgumentError(f"`sent_bits` must hold {wanted} bytes by `rate`; got {len(truth.sent_bits)}.")
+        wanted, found = int((-(-self.num_bits // 8)).sum()), len(truth.sent_bits)
+        if found != wanted:
+            raise InvalidArgumentError(f"`sent_bits` must hold {wanted} bytes by `num_bits`; got {found}.")
 
     @property
     def num_reports(self) -> int:
@@ -212,11 +227,6 @@ class Frame:
         if self.kind is ReceivedKind.SYMBOLS:
             return SYMBOL_BYTES * self.length
         return self.length if self.kind is ReceivedKind.LLRS else -(-self.length // 8)
-
-    @property
-    def num_sent_bits(self) -> NDArray[np.int64]:
-        """[num_reports] information bits of each report: none where it is made of symbols."""
-        return np.zeros_like(self.rate) if self.kind is ReceivedKind.SYMBOLS else self.rate
 
 
 @dataclass(frozen=True, slots=True)

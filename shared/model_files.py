@@ -20,8 +20,9 @@ from shared.types import CsiShape, Domain
 
 ZOO = Path(__file__).parent / "zoo"
 # A report of variable length has at most MAX_STRETCH * rate + MAX_EXTRA_BITS bits: an entropy code gives more than
-# `rate` to a codeword that it takes for unlikely, and a base station must still know how much it may be sent.
-MAX_STRETCH, MAX_EXTRA_BITS = 4, 64
+# `rate` to a codeword that it takes for unlikely, and a base station must know how much it may be sent. A table of 16
+# bits gives an entry at most 16, and one of csi-inr has at least 3 before coding.
+MAX_STRETCH, MAX_EXTRA_BITS = 6, 64
 
 
 class MeasuredNmse(BaseModel):

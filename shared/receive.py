@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.codecs import DecodeContext, Decoder, SymbolDecoder
-from shared.coding.channel_code import ChannelCode, DecodedBits
+from shared.coding.channel_code import ChannelCode, DecodedReports, decode_reports
 from shared.errors import CodecError
 from shared.refinement import Refiner
 from shared.refinement.label import RefinementLabel
@@ -36,7 +36,8 @@ class Reception:
         payload: The information bits as decided, none of symbols; they mean nothing in a report that was erased.
         fallback: [batch] bool, True where no report could be used and ``h_hat`` is the codec's mean channel.
         erased: [batch] bool, True where nothing arrived.
-        crc_ok: [batch] bool, whether the CRC holds, False where nothing arrived; None where the link has no CRC.
+        checked: [batch] bool, True where a report arrived with a CRC.
+        crc_ok: [batch] bool, False where a CRC does not hold, or nothing arrived.
         held: [batch] bool, True where `shared.fallback` put the UE's last good CSI in the mean channel's place.
         num_steps: [batch] int64, steps of the refiner's sampler; 0 where ``h_hat`` is not refined.
     """
@@ -45,7 +46,8 @@ class Reception:
     payload: Payload
     fallback: NDArray[np.bool_]
     erased: NDArray[np.bool_]
-    crc_ok: NDArray[np.bool_] | None
+    checked: NDArray[np.bool_]
+    crc_ok: NDArray[np.bool_]
     held: NDArray[np.bool_]
     num_steps: NDArray[np.int64]
 
@@ -68,6 +70,7 @@ class Refinement:
 def receive(
     received: Received,
     code: ChannelCode,
+    num_bits: NDArray[np.integer],
     decoder: Decoder,
     context: DecodeContext,
     refinement: Refinement | None = None,
@@ -75,8 +78,9 @@ def receive(
     """Decode a batch of reports of one codec, channel code and rate.
 
     Args:
-        received: What the front end hands on; rows of ``code.num_coded_bits(context.rate)`` values, or of length 0.
+        received: What the front end hands on; as many values as the code gives a report, or of length 0.
         code: Channel code of the link.
+        num_bits: [batch] information bits of each report, which its frame says; 0 of symbols.
         decoder: Base-station side of the codec.
         context: Rate and SNR.
         refinement: How the reports are refined; None for not.
@@ -85,19 +89,19 @@ def receive(
         CodecError: If the batch cannot belong to the codec.
     """
     of_symbols = received.kind is ReceivedKind.SYMBOLS
-    decoded = None if of_symbols else decode_channel(received, code, context.rate)
+    decoded = None if of_symbols else decode_channel(received, code, num_bits)
     return reconstruct(received, decoded, decoder, context, refinement)
 
 
-def decode_channel(received: Received, code: ChannelCode, num_info_bits: int) -> DecodedBits:
-    """Decode the channel code of a batch; a hard bit counts as an LLR of -1 or 1."""
+def decode_channel(received: Received, code: ChannelCode, num_bits: NDArray[np.integer]) -> DecodedReports:
+    """Decode the channel code of a batch of ``num_bits: [batch]``; a hard bit counts as an LLR of -1 or 1."""
     values = received.values.astype(np.float32)
-    return code.decode(values if received.kind is ReceivedKind.LLRS else 2 * values - 1, num_info_bits)
+    return decode_reports(code, values if received.kind is ReceivedKind.LLRS else 2 * values - 1, num_bits)
 
 
 def reconstruct(
     received: Received,
-    decoded: DecodedBits | None,
+    decoded: DecodedReports | None,
     decoder: Decoder,
     context: DecodeContext,
     refinement: Refinement | None = None,
@@ -114,18 +118,16 @@ def reconstruct(
     Raises:
         CodecError: If the batch cannot belong to the codec.
     """
-    erased = received.length == 0
+    arrived = received.length > 0
     if decoded is None:
-        reconstruction, payload, crc_ok = _decode_symbols(received, decoder, context), no_bits(len(erased)), None
+        reconstruction, payload = _decode_symbols(received, decoder, context), no_bits(len(arrived))
+        checked, crc_ok = np.zeros_like(arrived), arrived
     else:
-        payload = Payload.of_equal_length(decoded.bits)
-        reconstruction = decoder.decode(payload, context)
-        crc_ok = None if decoded.crc_ok is None else decoded.crc_ok & ~erased
+        reconstruction, payload = decoder.decode(decoded.payload, context), decoded.payload
+        checked, crc_ok = decoded.checked & arrived, decoded.crc_ok & arrived
     h_hat = reconstruction.h_hat
-    fallback = ~reconstruction.valid | ~_finite(h_hat).cpu().numpy() | erased
-    if crc_ok is not None:
-        fallback |= ~crc_ok
-    num_steps = np.zeros(len(erased), dtype=np.int64)
+    fallback = ~reconstruction.valid | ~_finite(h_hat).cpu().numpy() | ~crc_ok
+    num_steps = np.zeros(len(arrived), dtype=np.int64)
     if refinement is not None:
         asked = steps_of_reports(refinement.label, refinement.refiner.card, context.rate, context.snr_db)
         num_steps = np.where(fallback, 0, asked)
@@ -136,7 +138,7 @@ def reconstruct(
     if fallback.any():
         chosen = torch.from_numpy(fallback).to(h_hat.device)
         h_hat = torch.where(chosen[:, None, None, None], decoder.mean_csi, h_hat)
-    return Reception(h_hat, payload, fallback, erased, crc_ok, np.zeros_like(fallback), num_steps)
+    return Reception(h_hat, payload, fallback, ~arrived, checked, crc_ok, np.zeros_like(fallback), num_steps)
 
 
 def _refine(h_hat: Tensor, num_steps: NDArray[np.int64], context: DecodeContext, refinement: Refinement) -> Tensor:

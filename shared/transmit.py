@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.codecs import EncodeContext, Encoder, SymbolEncoder, make_encoder
+from shared.coding.channel_code import encode_reports
 from shared.errors import InvalidArgumentError
 from shared.estimation import Estimator, require_estimation
 from shared.estimation.perfect import PerfectEstimator
@@ -86,13 +87,14 @@ class Transmitter:
         """Send bits through channel code and link, or symbols through the link: the second half of `transmit`.
 
         Raises:
-            InvalidArgumentError: If the link does not take symbols, or takes nothing else.
+            InvalidArgumentError: If the link does not take symbols, or takes nothing else, or the channel code does not
+                take as many bits as a report has.
         """
         if isinstance(payload, Symbols):
             if not isinstance(self.link, SymbolLink):
                 raise InvalidArgumentError(f"`link` must be analog for symbols; got {self.link.label}.")
             return Transmission(no_bits(len(snr_db)), self.link.transmit_symbols(payload, snr_db, randomness))
-        coded = Payload.of_equal_length(self.link.code.encode(payload.bits))
+        coded = encode_reports(self.link.code, payload)
         return Transmission(payload, self.link.transmit(coded, snr_db, randomness))
 
     def _estimate(self, h: Tensor, randomness: Randomness) -> Tensor:

@@ -70,6 +70,7 @@ class Pipeline:
             self.fallback,
             str(self.refinement),
             0 if self.refinement == NEVER else self.run,
+            self.card.length == "variable",
         )
         return dataclasses.replace(request, protocol_version=request.needs_version)
 
@@ -115,6 +116,7 @@ class Pipeline:
             ue_id=ue,
             sequence=sequence,
             rate=np.full(n, self.transmitter.rate, dtype=np.int64),
+            num_bits=sent.payload.length,
             snr_db=snr,
             length=sent.received.length,
             payload=pack_received(sent.received),

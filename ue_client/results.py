@@ -42,10 +42,11 @@ class Tally:
     num_refined: int = 0
     num_blocks: int = 0  # reports with truth that are made of bits
     num_block_errors: int = 0
+    num_decided_bits: int = 0  # of those of the blocks that arrived
+    num_bit_errors: int = 0
     refusal: str = ""
     _nmse: "array[float]" = field(default_factory=lambda: array("d"))
     _sgcs: "array[float]" = field(default_factory=lambda: array("d"))
-    _bit_errors: "array[int]" = field(default_factory=lambda: array("q"))
     _latency_s: "array[float]" = field(default_factory=lambda: array("d"))
 
     def add(self, delivery: Delivery, rows: NDArray[np.bool_]) -> None:
@@ -72,7 +73,9 @@ class Tally:
             self._sgcs.extend(ack.sgcs[rows].tolist())
         if len(ack.bit_errors):  # empty also with symbols
             self.num_blocks += int(rows.sum())
-            self._bit_errors.extend(ack.bit_errors[rows & ~ack.erased].tolist())
+            decided = rows & ~ack.erased
+            self.num_decided_bits += int(delivery.frame.num_bits[decided].sum())
+            self.num_bit_errors += int(ack.bit_errors[decided].sum())
             self.num_block_errors += int(((ack.bit_errors > 0) | ack.erased)[rows].sum())
 
     def row(self) -> dict[str, str | int | float | None]:
@@ -92,7 +95,7 @@ class Tally:
             "nmse": sum(self._nmse) / scored if scored else None,
             "nmse_db": to_db(sum(self._nmse) / scored) if scored else None,
             "sgcs": sum(self._sgcs) / scored if scored else None,
-            "ber": sum(self._bit_errors) / (len(self._bit_errors) * self.rate) if self._bit_errors else None,
+            "ber": self.num_bit_errors / self.num_decided_bits if self.num_decided_bits else None,
             "bler": self.num_block_errors / self.num_blocks if self.num_blocks else None,
             "fallbacks": self.num_fallbacks,
             "erased": self.num_erased,

@@ -35,9 +35,9 @@ def draw(report: ReportRow, kept: ReconstructionRow, domain: Domain) -> bytes:
     nmse_db = None if report.nmse is None else to_db(report.nmse)
     score = "" if nmse_db is None else f", NMSE {nmse_db:.1f} dB"
     wrong = "" if report.bit_errors is None else f", {report.bit_errors} wrong bits"
-    what = "bits" if report.coded_bits else "symbols"
+    size = f"{report.num_bits} bits" if report.num_bits else f"{report.rate} symbols"
     figure.suptitle(
-        f"report {report.report_id}: {report.codec}, {report.rate} {what}, {report.snr_db:g} dB{score}{wrong}",
+        f"report {report.report_id}: {report.codec}, {size}, {report.snr_db:g} dB{score}{wrong}",
         fontsize=10,
     )
     buffer = io.BytesIO()

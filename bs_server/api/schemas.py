@@ -113,7 +113,11 @@ class Report(Answer):
     cnr_db: float | None = Field(description="SNR of its pilots; null for a perfect estimate.", examples=[10.0])
     refinement: str = Field(description="How reports of its session are refined.", examples=["snr:from-5"])
     received_at: float = Field(description="Unix time.", examples=[1795174463.77])
-    rate: int = Field(description="Information bits, or symbols of an analog link.", examples=[128])
+    rate: int = Field(
+        description="Information bits, of a variable length before entropy coding, or symbols of an analog link.",
+        examples=[128],
+    )
+    num_bits: int = Field(description="Information bits that it has; 0: symbols.", examples=[128])
     snr_db: float = Field(description="Es/N0 of the feedback link.", examples=[10.0])
     nmse: float | None = Field(description="Linear.", examples=[0.1604])
     nmse_db: float | None = Field(description="Null also for an exact reconstruction.", examples=[-7.95])
@@ -153,6 +157,7 @@ class Report(Answer):
             refinement=row.refinement,
             received_at=row.received_at,
             rate=row.rate,
+            num_bits=row.num_bits,
             snr_db=row.snr_db,
             nmse=row.nmse,
             nmse_db=None if row.nmse is None else to_db(row.nmse),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.coding.channel_code import DecodedBits
+from shared.coding.channel_code import DecodedReports
 from shared.evaluation import Scores
 from shared.fallback import ReportIdentity
 from shared.refinement.label import NEVER, RefinementLabel
@@ -22,7 +22,7 @@ class BatchKey:
 
     Attributes:
         model_sha256: The model.
-        rate: Information bits of a report.
+        rate: Information bits of a report, of a variable length before entropy coding: a batch has reports of several.
         kind: What the front end handed on.
         code: Label of the channel code.
         scoring: What is scored besides what always is.
@@ -43,12 +43,12 @@ class ChannelDecoded:
 
     Attributes:
         received: The reports of all entries.
-        bits: The information bits as decided, and their CRC; None of symbols.
+        reports: The information bits as decided, and their CRC; None of symbols.
         seconds: Time that it took.
     """
 
     received: Received
-    bits: DecodedBits | None
+    reports: DecodedReports | None
     seconds: float
 
 
@@ -61,7 +61,8 @@ class Decoded:
         fallback: [n] bool.
         held: [n] bool, those of the fallbacks that took the UE's last good CSI.
         erased: [n] bool.
-        crc_ok: [n] bool; None where the link has no CRC.
+        checked: [n] bool, True where a report arrived with a CRC.
+        crc_ok: [n] bool, False where a CRC does not hold, or nothing arrived.
         num_steps: [n] int64, steps of the refiner; 0 where a report was not refined.
         scores: Or None without truth.
         queue_ms: Time waited: in the queue, and for the device.
@@ -74,7 +75,8 @@ class Decoded:
     fallback: NDArray[np.bool_]
     held: NDArray[np.bool_]
     erased: NDArray[np.bool_]
-    crc_ok: NDArray[np.bool_] | None
+    checked: NDArray[np.bool_]
+    crc_ok: NDArray[np.bool_]
     num_steps: NDArray[np.int64]
     scores: Scores | None
     queue_ms: float
@@ -89,6 +91,7 @@ class Entry:
     Attributes:
         key: What they may be batched with.
         received: The reports.
+        num_bits: [n] information bits of each; 0 of symbols.
         snr_db: [n] float32.
         h: [n, num_rx_ant, num_tx_ant, num_subcarriers] complex64, truth for the evaluation; or None.
         sent: The bits as sent; None exactly when ``h`` is.
@@ -102,6 +105,7 @@ class Entry:
 
     key: BatchKey
     received: Received
+    num_bits: NDArray[np.int64]
     snr_db: NDArray[np.float32]
     h: Tensor | None
     sent: Payload | None

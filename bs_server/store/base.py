@@ -90,7 +90,8 @@ class ReportRow:
         ue_id: UE.
         sequence: Number at the UE.
         received_at: Unix time of arrival.
-        rate: Information bits, or symbols of an analog link.
+        rate: Information bits, of a variable length before entropy coding, or symbols of an analog link.
+        num_bits: Information bits that it has; 0 of symbols.
         snr_db: Es/N0 of the feedback link.
         nmse: Linear, or None without truth.
         sgcs: Or None without truth.
@@ -123,6 +124,7 @@ class ReportRow:
     sequence: int
     received_at: float
     rate: int
+    num_bits: int
     snr_db: float
     nmse: float | None
     sgcs: float | None

@@ -48,6 +48,12 @@ def _on_the_air(name: str) -> ColumnElement[int]:
     return func.coalesce(REPORT[name], REPORT.rate).label(name)
 
 
+def _num_bits() -> ColumnElement[int]:
+    """Return the information bits of a report; before version 7 all that were of bits had as many as their rate."""
+    before = case((REPORT.coded_bits == 0, 0), else_=REPORT.rate)
+    return func.coalesce(REPORT.num_bits, before).label("num_bits")
+
+
 def _wide(column: ColumnElement[int]) -> ColumnElement[int]:
     """Return a column in 64 bits, so that its square fits."""
     return cast(column, BigInteger)
@@ -68,8 +74,8 @@ def select_reports() -> Select[Any]:
     """Select reports with what they take from their session, and whether their reconstruction was kept."""
     kept = select(KEPT.reconstruction_id).where(of_report(KEPT)).exists()
     of_session = (SESSION.codec, SESSION.link, SESSION.estimator, SESSION.cnr_db, SESSION.refinement)
-    stored = [column for column in REPORT if column.name not in ("coded_bits", "channel_uses")]
-    columns = (*stored, _on_the_air("coded_bits"), _on_the_air("channel_uses"), *of_session)
+    stored = [column for column in REPORT if column.name not in ("coded_bits", "channel_uses", "num_bits")]
+    columns = (*stored, _on_the_air("coded_bits"), _on_the_air("channel_uses"), _num_bits(), *of_session)
     return select(*columns, kept.label("has_reconstruction")).join(
         schema.sessions, SESSION.session_id == REPORT.session_id
     )
@@ -87,7 +93,7 @@ def select_reconstruction(report_id: int) -> Select[Any]:
 
 def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool]) -> Select[Any]:
     """Select the sums of each group, ordered by key, None first; a report is scored when it has an NMSE."""
-    errors, decided = REPORT.bit_errors, REPORT.bit_errors.is_not(None)
+    errors, decided, num_bits = REPORT.bit_errors, REPORT.bit_errors.is_not(None), _num_bits().element
     checked, of_bits = REPORT.crc_ok.is_not(None), _on_the_air("coded_bits").element > 0
     return (
         select(
@@ -106,10 +112,10 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
             func.coalesce(func.sum(_square(REPORT.rho)), 0.0).label("sum_rho_squared"),
             func.count(errors).label("num_decided"),
             func.coalesce(func.sum(errors), 0).label("bit_errors"),
-            func.coalesce(func.sum(REPORT.rate).filter(decided), 0).label("decided_bits"),
+            func.coalesce(func.sum(num_bits).filter(decided), 0).label("decided_bits"),
             func.coalesce(func.sum(_wide(errors) * errors), 0).label("sum_errors_squared"),
-            func.coalesce(func.sum(_wide(errors) * REPORT.rate), 0).label("sum_errors_times_bits"),
-            func.coalesce(func.sum(_wide(REPORT.rate) * REPORT.rate).filter(decided), 0).label("sum_bits_squared"),
+            func.coalesce(func.sum(_wide(errors) * num_bits), 0).label("sum_errors_times_bits"),
+            func.coalesce(func.sum(_wide(num_bits) * num_bits).filter(decided), 0).label("sum_bits_squared"),
             func.count()
             .filter(REPORT.nmse.is_not(None), or_(errors > 0, and_(REPORT.erased, of_bits)))
             .label("block_errors"),
@@ -118,7 +124,7 @@ def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool
             func.count().filter(REPORT.crc_ok.is_(False)).label("crc_failures"),
             func.count().filter(and_(checked, decided)).label("num_verified"),
             func.count().filter(and_(REPORT.crc_ok, errors > 0)).label("undetected_errors"),
-            func.coalesce(func.sum(REPORT.rate).filter(of_bits), 0).label("info_bits"),
+            func.sum(num_bits).label("info_bits"),
             func.sum(_on_the_air("coded_bits")).label("coded_bits"),
             func.sum(_on_the_air("channel_uses")).label("channel_uses"),
             func.count().filter(not_(of_bits)).label("num_symbol_reports"),

@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 6
+VERSION = 7
 
 # Version -> the columns that it brought: table, column, definition. An older database gets them, and the tables that
 # it lacks (version 3: downlink; 4: subbands), when it is opened.
@@ -47,6 +47,7 @@ ADDED = {
         ("reports", "num_steps", "INTEGER DEFAULT 0 NOT NULL"),
     ),
     6: (("sessions", "refiner_sha256", "VARCHAR(64) DEFAULT '' NOT NULL"),),
+    7: (("reports", "num_bits", "INTEGER"),),
 }
 
 metadata = MetaData()
@@ -105,6 +106,7 @@ reports = Table(
     Column("channel_uses", Integer),
     Column("held", Boolean, nullable=False),
     Column("num_steps", Integer, nullable=False),
+    Column("num_bits", Integer),  # NULL before version 7: `rate`, or none of symbols
     UniqueConstraint("session_id", "ue_id", "sequence"),
     sqlite_autoincrement=True,
 )

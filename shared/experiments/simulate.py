@@ -130,7 +130,6 @@ class Simulator:
             for start in range(0, num_reports, size)
         ]
         transmitter = self.transmitter
-        num_coded_bits = transmitter.link.code.num_coded_bits(transmitter.rate)
         key = PointKey(
             codec=transmitter.card.name,
             rate=transmitter.rate,
@@ -140,12 +139,11 @@ class Simulator:
             cnr_db=transmitter.cnr_db,
             refinement=str(self.refinement),
             of_symbols=transmitter.link.kind is ReceivedKind.SYMBOLS,
-            coded_bits=num_coded_bits,
-            channel_uses=transmitter.link.num_channel_uses(num_coded_bits),
             scoring=self.scoring,
         )
+        received = [(scores, reception) for scores, reception, _ in chunks]
         seconds = np.sum([times for _, _, times in chunks], axis=0).tolist()
-        return Simulated(key, join_reports([(scores, reception) for scores, reception, _ in chunks]), Seconds(*seconds))
+        return Simulated(key, join_reports(received, transmitter.link, transmitter.rate), Seconds(*seconds))
 
     def _chunk(
         self, snr_db: float, report: NDArray[np.int64], first_sequence: int
@@ -164,7 +162,8 @@ class Simulator:
         arrived_s = time.perf_counter()
         context = DecodeContext(self.transmitter.rate, snr)
         refinement = None if self.refiner is None else Refinement(self.refiner, self.refinement, [randomness])
-        reception = receive(sent.received, self.transmitter.link.code, self.decoder, context, refinement)
+        code, num_bits = self.transmitter.link.code, sent.payload.length
+        reception = receive(sent.received, code, num_bits, self.decoder, context, refinement)
         if self.last_good is not None:
             sequence = (report + first_sequence).tolist()
             reception = self.last_good.hold(reception, [("", self.ue_id, number) for number in sequence])

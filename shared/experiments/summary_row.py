@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.evaluation import Scores, join_scores
+from shared.links import Link, values_on_the_air
 from shared.receive import Reception
 from shared.scoring import Scoring
 from shared.summary import Cell, DownlinkTotals, Group, GroupColumn, GroupTotals, SubbandTotals, group_table
@@ -35,8 +36,6 @@ class PointKey:
         cnr_db: SNR of its pilots; None for a perfect estimate.
         refinement: Canonical label of how reports are refined.
         of_symbols: Whether it is of symbols, and has no bits.
-        coded_bits: Bits of a report on the air, or its symbols.
-        channel_uses: Symbols of a report on the air.
         scoring: What was scored besides what always is.
     """
 
@@ -48,8 +47,6 @@ class PointKey:
     cnr_db: float | None
     refinement: str
     of_symbols: bool
-    coded_bits: int
-    channel_uses: int
     scoring: Scoring
 
 
@@ -59,29 +56,48 @@ class Reports:
 
     Attributes:
         scores: NMSE, SGCS and all the others.
+        num_bits: [num_reports] int64, information bits; 0 of symbols.
+        num_values: [num_reports] int64, coded bits on the air, or symbols.
+        channel_uses: [num_reports] int64, symbols on the air.
         erased: [num_reports] bool, True where nothing arrived.
-        crc_ok: [num_reports] bool, False where nothing arrived; None where the link has no CRC.
+        checked: [num_reports] bool, True where a report arrived with a CRC.
+        crc_ok: [num_reports] bool, False where a CRC does not hold, or nothing arrived.
         fallback: [num_reports] bool, True where the reconstruction is the codec's mean channel, or is held.
         held: [num_reports] bool, True where it is the UE's last good CSI.
         num_steps: [num_reports] int64, steps of the refiner; 0 where it is not refined.
     """
 
     scores: Scores
+    num_bits: NDArray[np.int64]
+    num_values: NDArray[np.int64]
+    channel_uses: NDArray[np.int64]
     erased: NDArray[np.bool_]
-    crc_ok: NDArray[np.bool_] | None
+    checked: NDArray[np.bool_]
+    crc_ok: NDArray[np.bool_]
     fallback: NDArray[np.bool_]
     held: NDArray[np.bool_]
     num_steps: NDArray[np.int64]
 
 
-def join_reports(chunks: Sequence[tuple[Scores, Reception]]) -> Reports:
-    """Put the chunks of a point together, in their order."""
+def join_reports(chunks: Sequence[tuple[Scores, Reception]], link: Link, rate: int) -> Reports:
+    """Put the chunks of a point together, in their order.
+
+    Args:
+        chunks: Scores and what was received.
+        link: Over which they were sent.
+        rate: Information bits of a report, or its symbols.
+    """
     receptions = [reception for _, reception in chunks]
-    crc_ok = [reception.crc_ok for reception in receptions if reception.crc_ok is not None]
+    num_bits = np.concatenate([part.payload.length for part in receptions])
+    num_values = values_on_the_air(link, np.full_like(num_bits, rate), num_bits)
     return Reports(
         scores=join_scores([scores for scores, _ in chunks]),
+        num_bits=num_bits,
+        num_values=num_values,
+        channel_uses=np.array([link.num_channel_uses(number) for number in num_values.tolist()]),
         erased=np.concatenate([part.erased for part in receptions]),
-        crc_ok=np.concatenate(crc_ok) if crc_ok else None,
+        checked=np.concatenate([part.checked for part in receptions]),
+        crc_ok=np.concatenate([part.crc_ok for part in receptions]),
         fallback=np.concatenate([part.fallback for part in receptions]),
         held=np.concatenate([part.held for part in receptions]),
         num_steps=np.concatenate([part.num_steps for part in receptions]),
@@ -107,10 +123,10 @@ def totals_of(key: PointKey, reports: Reports) -> GroupTotals:
         reports: At least one.
     """
     scores, n = reports.scores, len(reports.erased)
-    arrived, of_bits = ~reports.erased, not key.of_symbols
-    errors = scores.bit_errors[arrived & of_bits]
-    num_decided = len(errors)
-    checked = np.zeros(0, dtype=np.bool_) if reports.crc_ok is None else reports.crc_ok[arrived]
+    of_bits = not key.of_symbols
+    decided = ~reports.erased & of_bits
+    errors, bits = scores.bit_errors[decided], reports.num_bits[decided]
+    num_checked = int(reports.checked.sum())
     full = scores.nmse_full[~np.isnan(scores.nmse_full)]
     rho = np.zeros(0) if scores.rho is None else scores.rho
     return GroupTotals(
@@ -128,21 +144,21 @@ def totals_of(key: PointKey, reports: Reports) -> GroupTotals:
         num_rho=len(rho),
         sum_rho=_sum(rho),
         sum_rho_squared=_sum_squared(rho),
-        num_decided=num_decided,
+        num_decided=len(errors),
         bit_errors=int(errors.sum()),
-        decided_bits=num_decided * key.rate,
+        decided_bits=int(bits.sum()),
         sum_errors_squared=int(np.square(errors).sum()),
-        sum_errors_times_bits=int(errors.sum()) * key.rate,
-        sum_bits_squared=num_decided * key.rate**2,
+        sum_errors_times_bits=int((errors * bits).sum()),
+        sum_bits_squared=int(np.square(bits).sum()),
         block_errors=int((errors > 0).sum() + reports.erased.sum()) * of_bits,
         erasures=int(reports.erased.sum()),
-        num_checked=len(checked),
-        crc_failures=int((~checked).sum()),
-        num_verified=len(checked),
-        undetected_errors=int((checked & (errors > 0)).sum()) if len(checked) else 0,
-        info_bits=n * key.rate * of_bits,
-        coded_bits=n * key.coded_bits * of_bits,
-        channel_uses=n * key.channel_uses,
+        num_checked=num_checked,
+        crc_failures=int((reports.checked & ~reports.crc_ok).sum()),
+        num_verified=num_checked,
+        undetected_errors=int((reports.checked & reports.crc_ok & (scores.bit_errors > 0)).sum()),
+        info_bits=int(reports.num_bits.sum()),
+        coded_bits=int(reports.num_values.sum()) * of_bits,
+        channel_uses=int(reports.channel_uses.sum()),
         fallbacks=int(reports.fallback.sum()),
         held=int(reports.held.sum()),
         num_refined=int((reports.num_steps > 0).sum()),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from shared.errors import InvalidArgumentError
 from shared.links.analog import AnalogLink
-from shared.links.base import Link, SymbolLink
+from shared.links.base import Link, SymbolLink, values_on_the_air
 from shared.links.digital import DigitalLink
 from shared.links.fading import MEAN_GAIN
 from shared.links.ideal import IdealLink
@@ -22,7 +22,7 @@ LINKS: dict[str, Callable[[str], Link]] = {
     "analog": AnalogLink.of_label,
 }
 
-__all__ = ["LINKS", "Link", "SymbolLink", "combined_snr_db", "make_link"]
+__all__ = ["LINKS", "Link", "SymbolLink", "combined_snr_db", "make_link", "values_on_the_air"]
 
 
 def make_link(label: str) -> Link:

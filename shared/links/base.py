@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.coding.channel_code import ChannelCode
+from shared.coding.channel_code import ChannelCode, coded_lengths
 from shared.rng import Randomness
 from shared.types import Payload, Received, ReceivedKind, Symbols
 
@@ -63,3 +63,17 @@ class SymbolLink(Link, Protocol):
         Raises:
             InvalidArgumentError: If a report has no power, or is not finite.
         """
+
+
+def values_on_the_air(link: Link, rate: NDArray[np.integer], num_bits: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return [batch] the coded bits of each report, or its symbols, were it not erased.
+
+    Args:
+        link: The link.
+        rate: [batch] symbols of each report, over a link that carries them.
+        num_bits: [batch] information bits of each report.
+
+    Raises:
+        InvalidArgumentError: If the link's code does not take so few bits, or so many.
+    """
+    return coded_lengths(link.code, rate if link.kind is ReceivedKind.SYMBOLS else num_bits)

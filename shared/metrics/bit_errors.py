@@ -6,9 +6,11 @@ from numpy.typing import NDArray
 from shared.errors import InvalidArgumentError
 from shared.types import Payload
 
+SHOWN = 8  # lengths, in a sentence
+
 
 def bit_errors(decided: Payload, sent: Payload) -> NDArray[np.int64]:
-    """Count the wrong information bits of each report; a report with at least one is a block error.
+    """Count the wrong information bits of each report, over its own length; one with any is a block error.
 
     Args:
         decided: Bits after channel decoding.
@@ -20,8 +22,8 @@ def bit_errors(decided: Payload, sent: Payload) -> NDArray[np.int64]:
     Raises:
         InvalidArgumentError: If the lengths differ.
     """
-    if decided.bits.shape != sent.bits.shape or (decided.length != sent.length).any():
-        raise InvalidArgumentError(
-            f"`sent` must have the shape of `decided`, {decided.bits.shape}; got {sent.bits.shape}."
-        )
-    return np.asarray((decided.bits != sent.bits).sum(axis=1, dtype=np.int64))
+    if not np.array_equal(decided.length, sent.length):
+        wanted, found = decided.length.tolist()[:SHOWN], sent.length.tolist()[:SHOWN]
+        raise InvalidArgumentError(f"`sent` must have the lengths of `decided`, {wanted}; got {found}.")
+    width = int(sent.length.max(initial=0))  # either may be wider, by reports that are not compared
+    return np.asarray((decided.bits[:, :width] != sent.bits[:, :width]).sum(axis=1, dtype=np.int64))

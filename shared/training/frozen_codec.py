@@ -39,5 +39,6 @@ class FrozenCodec:
         with torch.autocast("cpu", enabled=False):  # whatever the training computes in, the codec is the one that ships
             sent = self.transmitter.transmit(h, snr_db, randomness)
             context = DecodeContext(self.transmitter.rate, snr_db)
-            reception = receive(sent.received, self.transmitter.link.code, self._decoder, context)
+            code, num_bits = self.transmitter.link.code, sent.payload.length
+            reception = receive(sent.received, code, num_bits, self._decoder, context)
         return reception.h_hat, ~reception.fallback

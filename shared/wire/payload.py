@@ -35,7 +35,7 @@ def unpack_received(frame: Frame, rows: NDArray[np.integer], width: int) -> Rece
     Args:
         frame: The frame.
         rows: [n] which reports.
-        width: Values of a report that was not erased; no report has more.
+        width: Values of the longest of them, were none erased.
 
     Returns:
         ``width`` values a report, zero beyond its length, in the order of ``rows``; noise variances are 1 there.
@@ -61,7 +61,7 @@ def unpack_sent(frame: Frame, rows: NDArray[np.integer]) -> Payload | None:
     """Return the bits that the UE sent for some reports of a frame, none with symbols; or None without truth."""
     if frame.truth is None:
         return None
-    num_bits = frame.num_sent_bits
+    num_bits = frame.num_bits
     chosen = _select(frame.truth.sent_bits, -(-num_bits // 8), rows)
     return Payload(unpack(chosen, num_bits[rows]), num_bits[rows])
 

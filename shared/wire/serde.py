@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from protos.csi.v1 import feedback_pb2, frame_pb2
 from shared.errors import InvalidArgumentError
-from shared.frame import Frame, FrameAck, SessionGrant, SessionRequest, SimTruth
+from shared.frame import Frame, FrameAck, SessionGrant, SessionRequest, SimTruth, fixed_num_bits
 from shared.scoring import MAX_DOWNLINK_SNRS, Scoring
 from shared.types import CsiShape, Domain, Fallback, ReceivedKind
 
@@ -39,6 +39,7 @@ def session_request_to_proto(request: SessionRequest) -> feedback_pb2.OpenSessio
         fallback="" if request.fallback == "mean" else request.fallback,
         refinement="" if request.refinement == "never" else request.refinement,
         run=request.run,
+        variable_length=request.variable_length,
     )
 
 
@@ -77,6 +78,7 @@ def session_request_from_proto(message: feedback_pb2.OpenSessionRequest) -> Sess
         fallback=fallbacks[message.fallback],
         refinement=message.refinement or "never",  # UEs before 0.2.0 name none
         run=message.run,
+        variable_length=message.variable_length,
     )
 
 
@@ -106,6 +108,7 @@ def frame_to_proto(frame: Frame) -> frame_pb2.Frame:
             sent_bits=frame.truth.sent_bits,
             crop_loss=[] if frame.truth.crop_loss is None else frame.truth.crop_loss.tolist(),
         )
+    is_fixed = np.array_equal(frame.num_bits, fixed_num_bits(frame.kind, frame.rate))
     return frame_pb2.Frame(
         session_id=frame.session_id,
         frame_id=frame.frame_id,
@@ -113,6 +116,7 @@ def frame_to_proto(frame: Frame) -> frame_pb2.Frame:
         ue_id=frame.ue_id.tolist(),
         sequence=frame.sequence.tolist(),
         rate=frame.rate.tolist(),
+        num_bits=[] if is_fixed else frame.num_bits.tolist(),
         snr_db=frame.snr_db.tolist(),
         length=frame.length.tolist(),
         payload=frame.payload,
@@ -133,18 +137,20 @@ def frame_from_proto(message: frame_pb2.Frame) -> Frame:
     except ValueError:
         wanted = ", ".join(f"{kind.value} ({kind.name})" for kind in ReceivedKind)
         raise InvalidArgumentError(f"`kind` must be {wanted}; got {message.kind}.") from None
-    columns: tuple[Sized, ...] = (message.ue_id, message.sequence, message.rate, message.snr_db, message.length)
-    if (longest := max(map(len, (*columns, message.truth.dataset_index)))) > MAX_REPORTS:
+    columns: tuple[Sized, ...] = (message.ue_id, message.sequence, message.rate, message.num_bits, message.snr_db)
+    if (longest := max(map(len, (*columns, message.length, message.truth.dataset_index)))) > MAX_REPORTS:
         raise InvalidArgumentError(f"A column of a frame must have at most {MAX_REPORTS} entries; got {longest}.")
     if max(message.sequence, default=0) > MAX_SEQUENCE:
         raise InvalidArgumentError(f"`sequence` must be at most {MAX_SEQUENCE}; got {max(message.sequence)}.")
+    rate = np.array(message.rate, dtype=np.int64)
     return Frame(
         session_id=message.session_id,
         frame_id=message.frame_id,
         kind=kind,
         ue_id=np.array(message.ue_id, dtype=np.int64),
         sequence=np.array(message.sequence, dtype=np.int64),
-        rate=np.array(message.rate, dtype=np.int64),
+        rate=rate,
+        num_bits=np.array(message.num_bits, dtype=np.int64) if message.num_bits else fixed_num_bits(kind, rate),
         snr_db=np.array(message.snr_db, dtype=np.float32),
         length=np.array(message.length, dtype=np.int64),
         payload=message.payload,

@@ -56,6 +56,7 @@ def joined(parts: Sequence[Frame]) -> Frame:
         ue_id=np.concatenate([part.ue_id for part in parts]),
         sequence=sequence,
         rate=np.concatenate([part.rate for part in parts]),
+        num_bits=np.concatenate([part.num_bits for part in parts]),
         snr_db=np.concatenate([part.snr_db for part in parts]),
         length=np.concatenate([part.length for part in parts]),
         payload=b"".join(part.payload for part in parts),
@@ -121,8 +122,18 @@ class TestOpening:
     @pytest.mark.parametrize(
         ("changes", "kind", "sentence"),
         [
-            ({"protocol_version": 0}, ModelMismatchError, "`protocol_version` must be 1 to 3; got 0"),
-            ({"protocol_version": 4}, ModelMismatchError, "`protocol_version` must be 1 to 3; got 4"),
+            ({"protocol_version": 0}, ModelMismatchError, "`protocol_version` must be 1 to 4; got 0"),
+            ({"protocol_version": 5}, ModelMismatchError, "`protocol_version` must be 1 to 4; got 5"),
+            (
+                {"protocol_version": 3, "variable_length": True},
+                InvalidArgumentError,
+                "`protocol_version` must be 4 with `variable_length`; got 3",
+            ),
+            (
+                {"protocol_version": 4, "variable_length": True},
+                ModelMismatchError,
+                "`variable_length` of codec klt must be false; got true",
+            ),
             (
                 {"protocol_version": 1, "estimator": "ls", "cnr_db": 3.0},
                 InvalidArgumentError,
@@ -288,6 +299,10 @@ class TestRefusals:
             ({"session_id": str(uuid.UUID(int=4))}, "`session_id` must be an open session; got '00000000-0000"),
             ({"rate": np.array([128, 31, 128])}, r"`rate` of codec klt must be in \[32, 1024\] bits; got 31"),
             ({"rate": np.array([128, 1025, 128])}, "`rate` of codec klt must be .*; got 1025"),
+            (
+                {"num_bits": np.array([128, 120, 128])},
+                "`num_bits` of a report of rate 128 of codec klt must be 128; got 120",
+            ),
             (
                 {"length": np.array([128, 120, 128]), "payload": bytes(47)},
                 "`length` of a report of 128 bits over digital:bsc must be 128; got 120",
@@ -541,7 +556,7 @@ class TestReports:
         def reconstruct(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
             (decoded,) = worker.reconstruct(batch, decided, refine)
             crc_ok = (np.arange(len(decoded.erased)) % 3 != 0) & ~decoded.erased
-            return [replace(decoded, crc_ok=crc_ok, fallback=~crc_ok)]
+            return [replace(decoded, checked=~decoded.erased, crc_ok=crc_ok, fallback=~crc_ok)]
 
         ue = make_ue(link="digital:hard:erasure-0.5")
         async with start_station(reconstruct=reconstruct) as station:

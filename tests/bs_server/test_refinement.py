@@ -228,6 +228,7 @@ def entry(ue: Pipeline, sequence: range, run: int, refinement: str) -> Entry:
     return Entry(
         key=BatchKey(ue.card.sha256, ue.transmitter.rate, sent.received.kind, "uncoded", ue.scoring, label),
         received=sent.received,
+        num_bits=sent.payload.length,
         snr_db=snr_db,
         h=ue.channels.h[numbers],
         sent=sent.payload,

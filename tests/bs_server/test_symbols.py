@@ -59,8 +59,8 @@ async def test_a_report_of_symbols_is_scored_without_bits(
     assert np.array_equal(ack.fallback, ack.erased)
     assert (len(ack.nmse), len(ack.sgcs), len(ack.bit_errors), ack.crc_failed.sum()) == (N, N, 0, 0)
     rows, (group,) = await stored(local, ["snr_db"])
-    assert {(row.rate, row.coded_bits, row.channel_uses, row.bit_errors, row.crc_ok) for row in rows} == {
-        (32, 0, 32, None, None)
+    assert {(row.rate, row.num_bits, row.coded_bits, row.channel_uses, row.bit_errors, row.crc_ok) for row in rows} == {
+        (32, 0, 0, 32, None, None)
     }
     assert (group.num_reports, group.num_scored, group.info_bits_per_report) == (N, N, 0)
     assert (group.ber, group.bler, group.crc_fail_rate, group.undetected_error_rate, group.ebno_db) == (None,) * 5

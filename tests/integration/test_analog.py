@@ -60,7 +60,7 @@ def in_process(indoor: ChannelSet) -> tuple[Scores, NDArray[np.bool_]]:
     h = indoor.h[:NUM_REPORTS].repeat(len(SNR_DB), 1, 1, 1)
     sent = transmitter.transmit(h, snr_db, Randomness(SEED, np.full(n, UE_ID), np.arange(n)))
     decoder = make_decoder(model, torch.device("cpu"))
-    reception = receive(sent.received, transmitter.link.code, decoder, DecodeContext(RATE, snr_db))
+    reception = receive(sent.received, transmitter.link.code, sent.payload.length, decoder, DecodeContext(RATE, snr_db))
     scores = evaluate(reception.h_hat, reception.payload, h, sent.payload, indoor.shape.domain)
     assert np.array_equal(reception.fallback, reception.erased)
     return scores, reception.erased

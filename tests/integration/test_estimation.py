@@ -45,7 +45,7 @@ def in_process(indoor: ChannelSet, estimator: str) -> tuple[np.ndarray, np.ndarr
     h_est = make_estimator(estimator, indoor.shape, indoor.h).estimate(h, np.full(NUM_REPORTS, CNR_DB), randomness)
     payload = encoder.encode(normalize_power(h_est), EncodeContext(RATE, snr_db, randomness))
     received = link.transmit(payload, snr_db, randomness)
-    reception = receive(received, link.code, decoder, DecodeContext(RATE, snr_db))
+    reception = receive(received, link.code, payload.length, decoder, DecodeContext(RATE, snr_db))
     return nmse(reception.h_hat, h).numpy(), bit_errors(reception.payload, payload)
 
 

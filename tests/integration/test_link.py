@@ -89,7 +89,7 @@ def in_process(indoor: ChannelSet, codec: str, link: str, snr_index: int) -> tup
     h = indoor.h[:NUM_REPORTS]
     sent = transmitter.transmit(h, snr_db, Randomness(SEED, np.full(NUM_REPORTS, UE_ID), sequence))
     decoder = make_decoder(model, torch.device("cpu"))
-    reception = receive(sent.received, transmitter.link.code, decoder, DecodeContext(RATE, snr_db))
+    reception = receive(sent.received, transmitter.link.code, sent.payload.length, decoder, DecodeContext(RATE, snr_db))
     assert np.array_equal(reception.fallback, reception.erased)
     scores = evaluate(
         reception.h_hat, reception.payload, h, sent.payload, indoor.shape.domain, Scoring(DOWNLINK_SNR_DB)

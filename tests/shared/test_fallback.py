@@ -20,7 +20,8 @@ def reception(good: list[float | None]) -> Reception:
     fallback = np.array([value is None for value in good])
     h_hat = torch.tensor([MEAN if value is None else value for value in good], dtype=torch.complex64)
     held, num_steps = np.zeros_like(fallback), np.zeros(len(good), dtype=np.int64)
-    return Reception(h_hat.reshape(-1, 1, 1, 1), no_bits(len(good)), fallback, fallback, None, held, num_steps)
+    channels, payload, none = h_hat.reshape(-1, 1, 1, 1), no_bits(len(good)), np.zeros_like(fallback)
+    return Reception(channels, payload, fallback, fallback, none, ~fallback, held, num_steps)
 
 
 def held(memory: LastGood, reports: list[ReportIdentity | None], good: list[float | None]) -> list[float]:

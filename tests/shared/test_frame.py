@@ -26,6 +26,7 @@ def frame(**changes: Any) -> Frame:
         ue_id=np.array([5, 5]),
         sequence=np.array([0, 1]),
         rate=np.array([9, 3]),
+        num_bits=np.array([9, 3]),
         snr_db=np.array([0, 10], dtype=np.float32),
         length=np.array([9, 3]),
         payload=b"\x80\x80\xe0",
@@ -42,6 +43,8 @@ def frame(**changes: Any) -> Frame:
         ({"ue_id": np.array([5])}, "`sequence` must have one entry a report, 1; got 2"),
         ({"sequence": np.array([0])}, "`sequence` must have one entry a report, 2; got 1"),
         ({"rate": np.array([9, 3, 3])}, "`rate` must have one entry a report, 2; got 3"),
+        ({"num_bits": np.array([9])}, "`num_bits` must have one entry a report, 2; got 1"),
+        ({"num_bits": np.array([9, 9])}, "`sent_bits` must hold 4 bytes by `num_bits`; got 3"),
         ({"snr_db": np.zeros(3, np.float32)}, "`snr_db` must have one entry a report"),
         ({"length": np.array([9])}, "`length` must have one entry a report"),
         ({"snr_db": np.array([0, 80.5], np.float32)}, r"`snr_db` must be in \[-40, 80\]"),
@@ -52,7 +55,7 @@ def frame(**changes: Any) -> Frame:
         ({"truth": replace(TRUTH, dataset_index=None)}, "either `dataset_index` or `h`"),
         ({"truth": replace(TRUTH, h=np.zeros((2, 4), np.complex64))}, "either `dataset_index` or `h`"),
         ({"truth": replace(TRUTH, dataset_index=np.array([4]))}, "`truth` must have one entry a report, 2; got 1"),
-        ({"truth": replace(TRUTH, sent_bits=b"\x80\x01")}, "`sent_bits` must hold 3 bytes by `rate`; got 2"),
+        ({"truth": replace(TRUTH, sent_bits=b"\x80\x01")}, "`sent_bits` must hold 3 bytes by `num_bits`; got 2"),
     ],
 )
 def test_a_frame_that_contradicts_itself_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -99,6 +102,8 @@ def test_erased_reports_have_no_values_and_keep_their_rate() -> None:
         ({"refinement": "always"}, 3),
         ({"estimator": "ls", "cnr_db": 3.0, "refinement": "gain", "run": 7}, 3),
         ({"run": 7}, 3),
+        ({"variable_length": True}, 4),
+        ({"variable_length": True, "refinement": "always", "run": 7}, 4),
     ],
 )
 def test_a_request_needs_the_lowest_version_that_says_all_of_it(changes: dict[str, Any], version: int) -> None:

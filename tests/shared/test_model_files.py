@@ -172,7 +172,7 @@ def test_a_card_that_names_no_length_is_of_fixed_length(saved: Path) -> None:
 def test_a_report_has_the_bits_of_its_rate_or_as_many_as_an_entropy_code_may_give_it() -> None:
     card = load_model("klt").card
     assert card.num_bits_range(128) == (128, 128)
-    assert card.model_copy(update={"length": "variable"}).num_bits_range(128) == (1, 4 * 128 + 64)
+    assert card.model_copy(update={"length": "variable"}).num_bits_range(128) == (1, 6 * 128 + 64)
     assert load_model("klt-analog").card.num_bits_range(16) == (0, 0)
 
 

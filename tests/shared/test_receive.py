@@ -72,9 +72,9 @@ def test_a_positive_llr_is_a_one_and_hard_bits_stay() -> None:
     llrs = np.array([[127, 1, -1, -127], [-3, 3, -1, 1]], dtype=np.int8)
     bits = np.array([[1, 1, 0, 0], [0, 1, 0, 1]], dtype=np.uint8)
     for received in (Received(ReceivedKind.LLRS, llrs, length), Received(ReceivedKind.HARD_BITS, bits, length)):
-        decoded = decode_channel(received, Uncoded(), 4)
-        assert np.array_equal(decoded.bits, bits)
-        assert decoded.crc_ok is None
+        decoded = decode_channel(received, Uncoded(), length)
+        assert np.array_equal(decoded.payload.bits, bits)
+        assert not decoded.checked.any()
 
 
 def test_a_channel_code_gets_llrs_as_they_are_and_hard_bits_as_signs() -> None:
@@ -90,10 +90,9 @@ def test_a_channel_code_gets_llrs_as_they_are_and_hard_bits_as_signs() -> None:
         Received(ReceivedKind.LLRS, np.array([[127, -1, 5]], dtype=np.int8), length),
         Received(ReceivedKind.HARD_BITS, np.array([[1, 0, 1]], dtype=np.uint8), length),
     ):
-        decoded = decode_channel(received, Watching(), 2)
-        assert decoded.bits.tolist() == [[1, 0]]
-        assert decoded.crc_ok is not None
-        assert decoded.crc_ok.tolist() == [True]
+        decoded = decode_channel(received, Watching(), np.array([2]))
+        assert decoded.payload.bits.tolist() == [[1, 0]]
+        assert (decoded.checked.tolist(), decoded.crc_ok.tolist()) == ([True], [True])
     assert [llrs.tolist() for llrs in seen] == [[[127, -1, 5]], [[1, -1, 1]]]
     assert {llrs.dtype for llrs in seen} == {np.dtype(np.float32)}
 
@@ -102,10 +101,10 @@ def test_a_report_that_cannot_be_decoded_falls_back_to_the_mean_channel(
     indoor: ChannelSet, decoder: Decoder, payload: Payload
 ) -> None:
     payload.bits[1, :32] = 1  # a NaN
-    reception = receive(hard(payload.bits), Uncoded(), decoder, DecodeContext(RATE, SNR_DB))
+    reception = receive(hard(payload.bits), Uncoded(), payload.length, decoder, DecodeContext(RATE, SNR_DB))
     assert_mean_or_channel(reception, indoor, decoder, [False, True, False, False])
     assert reception.erased.tolist() == [False] * 4
-    assert reception.crc_ok is None
+    assert not reception.checked.any()
 
 
 def test_a_report_that_its_decoder_calls_valid_but_is_not_finite_falls_back(
@@ -120,7 +119,7 @@ def test_a_report_that_its_decoder_calls_valid_but_is_not_finite_falls_back(
         return Reconstruction(h_hat, np.ones(len(h_hat), dtype=np.bool_))
 
     monkeypatch.setattr(decoder, "decode", decode_all)
-    reception = receive(hard(payload.bits), Uncoded(), decoder, DecodeContext(RATE, SNR_DB))
+    reception = receive(hard(payload.bits), Uncoded(), payload.length, decoder, DecodeContext(RATE, SNR_DB))
     assert_mean_or_channel(reception, indoor, decoder, [False, True, True, False])
 
 
@@ -130,16 +129,20 @@ def test_a_report_whose_sum_is_too_large_for_single_precision_is_finite_all_the_
     huge = torch.full((len(payload.bits), *decoder.card.shape.dims), 3e38 + 3e38j, dtype=torch.complex64)
     all_valid = Reconstruction(huge, np.ones(len(huge), dtype=np.bool_))
     monkeypatch.setattr(decoder, "decode", lambda payload, context: all_valid)
-    assert not receive(hard(payload.bits), Uncoded(), decoder, DecodeContext(RATE, SNR_DB)).fallback.any()
+    assert not receive(
+        hard(payload.bits), Uncoded(), payload.length, decoder, DecodeContext(RATE, SNR_DB)
+    ).fallback.any()
 
 
 def test_a_report_that_never_arrived_falls_back_though_its_zeros_are_a_channel(
     indoor: ChannelSet, decoder: Decoder, payload: Payload
 ) -> None:
-    reception = receive(hard(payload.bits, erased=(0, 2)), Uncoded(), decoder, DecodeContext(RATE, SNR_DB))
+    reception = receive(
+        hard(payload.bits, erased=(0, 2)), Uncoded(), payload.length, decoder, DecodeContext(RATE, SNR_DB)
+    )
     assert_mean_or_channel(reception, indoor, decoder, [True, False, True, False])
     assert reception.erased.tolist() == [True, False, True, False]
-    assert reception.crc_ok is None
+    assert not reception.checked.any()
     assert np.array_equal(reception.payload.bits[[1, 3]], payload.bits[[1, 3]])
 
 
@@ -150,8 +153,8 @@ def test_a_report_whose_crc_does_not_hold_falls_back_and_one_whose_crc_holds_is_
     coded[1, -1] ^= 1  # the information bits are right
     coded[2, 31] ^= 1  # the least of the first number's: found
     coded[3, [31, 63]] ^= 1  # two that parity cannot see
-    reception = receive(hard(coded), Parity(), decoder, DecodeContext(RATE, SNR_DB))
-    assert reception.crc_ok is not None
+    reception = receive(hard(coded), Parity(), payload.length, decoder, DecodeContext(RATE, SNR_DB))
+    assert reception.checked.all()
     assert reception.crc_ok.tolist() == [True, False, False, True]
     assert reception.fallback.tolist() == [False, True, True, False]
     assert torch.equal(reception.h_hat[0], indoor.h[0])
@@ -168,17 +171,16 @@ def test_the_crc_of_a_report_that_never_arrived_does_not_hold(
 ) -> None:
     """The zeros that stand for it have even parity."""
     received = hard(Parity().encode(payload.bits), erased=(1,))
-    reception = receive(received, Parity(), decoder, DecodeContext(RATE, SNR_DB))
+    reception = receive(received, Parity(), payload.length, decoder, DecodeContext(RATE, SNR_DB))
     assert_mean_or_channel(reception, indoor, decoder, [False, True, False, False])
-    assert reception.crc_ok is not None
-    assert reception.crc_ok.tolist() == [True, False, True, True]
+    assert reception.checked.tolist() == reception.crc_ok.tolist() == [True, False, True, True]
 
 
 def test_nothing_at_all_arrived(decoder: Decoder, indoor: ChannelSet, payload: Payload) -> None:
     for code in (Uncoded(), Parity()):
         received = hard(code.encode(payload.bits), erased=(0, 1, 2, 3))
         assert_mean_or_channel(
-            receive(received, code, decoder, DecodeContext(RATE, SNR_DB)), indoor, decoder, [True] * 4
+            receive(received, code, payload.length, decoder, DecodeContext(RATE, SNR_DB)), indoor, decoder, [True] * 4
         )
 
 
@@ -196,7 +198,7 @@ def test_a_batch_is_refined_in_the_steps_that_the_policy_gives_each_report(
 ) -> None:
     snr_db = np.array([-3, 5, 12, 5], dtype=np.float32)
     refinement = Refinement(refiner, parse_refinement("snr:from-5:steps-3"), [stream([10, 11, 12, 13])])
-    reception = receive(hard(payload.bits), Uncoded(), decoder, DecodeContext(RATE, snr_db), refinement)
+    reception = receive(hard(payload.bits), Uncoded(), payload.length, decoder, DecodeContext(RATE, snr_db), refinement)
     assert reception.num_steps.tolist() == [0, 3, 3, 3]
     assert not reception.fallback.any()
     assert torch.equal(reception.h_hat[0], indoor.h[0])
@@ -215,7 +217,14 @@ def test_reports_of_several_runs_are_refined_each_by_its_own_noise_whatever_the_
 
     def refined(rows: list[int]) -> torch.Tensor:
         refinement = Refinement(refiner, label, [of_report[row] for row in rows])
-        reception = receive(hard(payload.bits[rows]), Uncoded(), decoder, DecodeContext(RATE, SNR_DB[rows]), refinement)
+        reception = receive(
+            hard(payload.bits[rows]),
+            Uncoded(),
+            payload.length[rows],
+            decoder,
+            DecodeContext(RATE, SNR_DB[rows]),
+            refinement,
+        )
         assert reception.num_steps.tolist() == [2] * len(rows)
         return reception.h_hat
 
@@ -245,7 +254,7 @@ def test_what_cannot_be_used_is_not_refined(
     monkeypatch.setattr(decoder, "decode", decode_all_but_the_last)
     refinement = Refinement(refiner, parse_refinement("always"), [stream([0, 1, 2, 3])])
     received = hard(coded, erased=(2,))
-    reception = receive(received, Parity(), decoder, DecodeContext(RATE, SNR_DB), refinement)
+    reception = receive(received, Parity(), payload.length, decoder, DecodeContext(RATE, SNR_DB), refinement)
     assert reception.fallback.tolist() == [False, True, True, True]
     assert reception.num_steps.tolist() == [1, 0, 0, 0]
     assert all(torch.equal(h_hat, decoder.mean_csi) for h_hat in reception.h_hat[1:])
@@ -258,7 +267,7 @@ def test_a_refiner_is_asked_for_nothing_where_nothing_can_be_used(
     monkeypatch.delattr(type(refiner), "refine")
     received = hard(payload.bits, erased=(0, 1, 2, 3))
     refinement = Refinement(refiner, parse_refinement("always"), [stream([0, 1, 2, 3])])
-    assert receive(received, Uncoded(), decoder, DecodeContext(RATE, SNR_DB), refinement).fallback.all()
+    assert receive(received, Uncoded(), payload.length, decoder, DecodeContext(RATE, SNR_DB), refinement).fallback.all()
 
 
 def test_what_a_refiner_spoils_stays_as_the_decoder_made_it(
@@ -278,7 +287,7 @@ def test_what_a_refiner_spoils_stays_as_the_decoder_made_it(
             return h_hat
 
     refinement = Refinement(OneIsNan(), parse_refinement("always"), [stream([0, 1, 2, 3])])
-    reception = receive(hard(payload.bits), Uncoded(), decoder, DecodeContext(RATE, SNR_DB), refinement)
+    reception = receive(hard(payload.bits), Uncoded(), payload.length, decoder, DecodeContext(RATE, SNR_DB), refinement)
     assert not reception.fallback.any()
     assert reception.num_steps.tolist() == [1, 0, 1, 1]
     assert torch.equal(reception.h_hat[1], indoor.h[1])

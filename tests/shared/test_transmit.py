@@ -68,7 +68,7 @@ def test_a_channel_code_corrects_what_the_link_gets_wrong(indoor: ChannelSet) ->
     for transmitter in (plain, replace(plain, link=thrice("digital:soft"))):
         code = transmitter.link.code
         sent = transmitter.transmit(indoor.h[:N], SNR_DB, streams())
-        reception = receive(sent.received, code, decoder, DecodeContext(DEFAULT_RATE, SNR_DB))
+        reception = receive(sent.received, code, sent.payload.length, decoder, DecodeContext(DEFAULT_RATE, SNR_DB))
         wrong[code.label] = (reception.payload.bits != sent.payload.bits).sum()
     num_bits = N * DEFAULT_RATE
     for label, p in (("uncoded", 0.0375), ("thrice", 1.0e-3)):
@@ -98,7 +98,9 @@ def test_a_perfect_estimate_is_the_channel_bit_for_bit(indoor: ChannelSet) -> No
     perfect = make_transmitter(load_model("float"), indoor.shape, "ideal")
     sent = perfect.transmit(indoor.h[:N], SNR_DB, streams())
     decoder = make_decoder(load_model("float"), torch.device("cpu"))
-    reception = receive(sent.received, perfect.link.code, decoder, DecodeContext(perfect.rate, SNR_DB))
+    reception = receive(
+        sent.received, perfect.link.code, sent.payload.length, decoder, DecodeContext(perfect.rate, SNR_DB)
+    )
     assert torch.equal(reception.h_hat, indoor.h[:N])
 
 

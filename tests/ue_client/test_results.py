@@ -20,7 +20,7 @@ def delivery(
 ) -> Delivery:
     n, none = max(len(nmse), 1), np.zeros(max(len(nmse), 1))
     frame = Frame(
-        "s", 0, ReceivedKind.HARD_BITS, np.zeros(n, dtype=np.int64), np.arange(n), np.full(n, 8),
+        "s", 0, ReceivedKind.HARD_BITS, np.zeros(n, dtype=np.int64), np.arange(n), np.full(n, 8), np.full(n, 8),
         np.zeros(n, dtype=np.float32), np.full(n, 8), bytes(n), None, 0,
     )  # fmt: skip
     ack = FrameAck(

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.csi.v1 import frame_pb2 as protos_dot_csi_dot_v1_dot_frame__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cprotos/csi/v1/feedback.proto\x12\x06\x63si.v1\x1a\x19protos/csi/v1/frame.proto\"\xb8\x03\n\x12OpenSessionRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\r\n\x05\x63odec\x18\x03 \x01(\t\x12\x14\n\x0cmodel_sha256\x18\x04 \x01(\t\x12\x0e\n\x06\x64omain\x18\x05 \x01(\t\x12\x12\n\nnum_rx_ant\x18\x06 \x01(\r\x12\x12\n\nnum_tx_ant\x18\x07 \x01(\r\x12\x17\n\x0fnum_subcarriers\x18\x08 \x01(\r\x12\x0c\n\x04link\x18\t \x01(\t\x12\x16\n\x0e\x64\x61taset_sha256\x18\n \x01(\t\x12\x11\n\testimator\x18\x0b \x01(\t\x12\x13\n\x06\x63nr_db\x18\x0c \x01(\x01H\x00\x88\x01\x01\x12\x17\n\x0f\x64ownlink_snr_db\x18\r \x03(\x01\x12\x10\n\x08\x66\x61llback\x18\x0e \x01(\t\x12\x17\n\x0f\x64ownlink_num_ue\x18\x0f \x01(\r\x12\x19\n\x0c\x64ownlink_mcs\x18\x10 \x01(\rH\x01\x88\x01\x01\x12\x14\n\x0cnum_subbands\x18\x11 \x01(\r\x12\x12\n\nrefinement\x18\x12 \x01(\t\x12\x0b\n\x03run\x18\x13 \x01(\x04\x42\t\n\x07_cnr_dbB\x0f\n\r_downlink_mcs\"v\n\x13OpenSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61taset_held\x18\x02 \x01(\x08\x12\x1d\n\x15max_reports_per_frame\x18\x03 \x01(\r\x12\x16\n\x0eserver_version\x18\x04 \x01(\t\")\n\x13\x43loseSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"+\n\x14\x43loseSessionResponse\x12\x13\n\x0bnum_reports\x18\x01 \x01(\x04\x32\x81\x02\n\x0b\x43siFeedback\x12\x46\n\x0bOpenSession\x12\x1a.csi.v1.OpenSessionRequest\x1a\x1b.csi.v1.OpenSessionResponse\x12)\n\x06Report\x12\r.csi.v1.Frame\x1a\x10.csi.v1.FrameAck\x12\x34\n\rStreamReports\x12\r.csi.v1.Frame\x1a\x10.csi.v1.FrameAck(\x01\x30\x01\x12I\n\x0c\x43loseSession\x12\x1b.csi.v1.CloseSessionRequest\x1a\x1c.csi.v1.CloseSessionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cprotos/csi/v1/feedback.proto\x12\x06\x63si.v1\x1a\x19protos/csi/v1/frame.proto\"\xd1\x03\n\x12OpenSessionRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\r\n\x05\x63odec\x18\x03 \x01(\t\x12\x14\n\x0cmodel_sha256\x18\x04 \x01(\t\x12\x0e\n\x06\x64omain\x18\x05 \x01(\t\x12\x12\n\nnum_rx_ant\x18\x06 \x01(\r\x12\x12\n\nnum_tx_ant\x18\x07 \x01(\r\x12\x17\n\x0fnum_subcarriers\x18\x08 \x01(\r\x12\x0c\n\x04link\x18\t \x01(\t\x12\x16\n\x0e\x64\x61taset_sha256\x18\n \x01(\t\x12\x11\n\testimator\x18\x0b \x01(\t\x12\x13\n\x06\x63nr_db\x18\x0c \x01(\x01H\x00\x88\x01\x01\x12\x17\n\x0f\x64ownlink_snr_db\x18\r \x03(\x01\x12\x10\n\x08\x66\x61llback\x18\x0e \x01(\t\x12\x17\n\x0f\x64ownlink_num_ue\x18\x0f \x01(\r\x12\x19\n\x0c\x64ownlink_mcs\x18\x10 \x01(\rH\x01\x88\x01\x01\x12\x14\n\x0cnum_subbands\x18\x11 \x01(\r\x12\x12\n\nrefinement\x18\x12 \x01(\t\x12\x0b\n\x03run\x18\x13 \x01(\x04\x12\x17\n\x0fvariable_length\x18\x14 \x01(\x08\x42\t\n\x07_cnr_dbB\x0f\n\r_downlink_mcs\"v\n\x13OpenSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61taset_held\x18\x02 \x01(\x08\x12\x1d\n\x15max_reports_per_frame\x18\x03 \x01(\r\x12\x16\n\x0eserver_version\x18\x04 \x01(\t\")\n\x13\x43loseSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"+\n\x14\x43loseSessionResponse\x12\x13\n\x0bnum_reports\x18\x01 \x01(\x04\x32\x81\x02\n\x0b\x43siFeedback\x12\x46\n\x0bOpenSession\x12\x1a.csi.v1.OpenSessionRequest\x1a\x1b.csi.v1.OpenSessionResponse\x12)\n\x06Report\x12\r.csi.v1.Frame\x1a\x10.csi.v1.FrameAck\x12\x34\n\rStreamReports\x12\r.csi.v1.Frame\x1a\x10.csi.v1.FrameAck(\x01\x30\x01\x12I\n\x0c\x43loseSession\x12\x1b.csi.v1.CloseSessionRequest\x1a\x1c.csi.v1.CloseSessionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,13 +33,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.csi.v1.feedback_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OPENSESSIONREQUEST']._serialized_start=68
-  _globals['_OPENSESSIONREQUEST']._serialized_end=508
-  _globals['_OPENSESSIONRESPONSE']._serialized_start=510
-  _globals['_OPENSESSIONRESPONSE']._serialized_end=628
-  _globals['_CLOSESESSIONREQUEST']._serialized_start=630
-  _globals['_CLOSESESSIONREQUEST']._serialized_end=671
-  _globals['_CLOSESESSIONRESPONSE']._serialized_start=673
-  _globals['_CLOSESESSIONRESPONSE']._serialized_end=716
-  _globals['_CSIFEEDBACK']._serialized_start=719
-  _globals['_CSIFEEDBACK']._serialized_end=976
+  _globals['_OPENSESSIONREQUEST']._serialized_end=533
+  _globals['_OPENSESSIONRESPONSE']._serialized_start=535
+  _globals['_OPENSESSIONRESPONSE']._serialized_end=653
+  _globals['_CLOSESESSIONREQUEST']._serialized_start=655
+  _globals['_CLOSESESSIONREQUEST']._serialized_end=696
+  _globals['_CLOSESESSIONRESPONSE']._serialized_start=698
+  _globals['_CLOSESESSIONRESPONSE']._serialized_end=741
+  _globals['_CSIFEEDBACK']._serialized_start=744
+  _globals['_CSIFEEDBACK']._serialized_end=1001
 # @@protoc_insertion_point(module_scope)

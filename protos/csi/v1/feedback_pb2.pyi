@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class OpenSessionRequest(_message.Message):
-    __slots__ = ("protocol_version", "session_id", "codec", "model_sha256", "domain", "num_rx_ant", "num_tx_ant", "num_subcarriers", "link", "dataset_sha256", "estimator", "cnr_db", "downlink_snr_db", "fallback", "downlink_num_ue", "downlink_mcs", "num_subbands", "refinement", "run")
+    __slots__ = ("protocol_version", "session_id", "codec", "model_sha256", "domain", "num_rx_ant", "num_tx_ant", "num_subcarriers", "link", "dataset_sha256", "estimator", "cnr_db", "downlink_snr_db", "fallback", "downlink_num_ue", "downlink_mcs", "num_subbands", "refinement", "run", "variable_length")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class OpenSessionRequest(_message.Message):
     NUM_SUBBANDS_FIELD_NUMBER: _ClassVar[int]
     REFINEMENT_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    VARIABLE_LENGTH_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     session_id: str
     codec: str
@@ -47,7 +48,8 @@ class OpenSessionRequest(_message.Message):
     num_subbands: int
     refinement: str
     run: int
-    def __init__(self, protocol_version: _Optional[int] = ..., session_id: _Optional[str] = ..., codec: _Optional[str] = ..., model_sha256: _Optional[str] = ..., domain: _Optional[str] = ..., num_rx_ant: _Optional[int] = ..., num_tx_ant: _Optional[int] = ..., num_subcarriers: _Optional[int] = ..., link: _Optional[str] = ..., dataset_sha256: _Optional[str] = ..., estimator: _Optional[str] = ..., cnr_db: _Optional[float] = ..., downlink_snr_db: _Optional[_Iterable[float]] = ..., fallback: _Optional[str] = ..., downlink_num_ue: _Optional[int] = ..., downlink_mcs: _Optional[int] = ..., num_subbands: _Optional[int] = ..., refinement: _Optional[str] = ..., run: _Optional[int] = ...) -> None: ...
+    variable_length: bool
+    def __init__(self, protocol_version: _Optional[int] = ..., session_id: _Optional[str] = ..., codec: _Optional[str] = ..., model_sha256: _Optional[str] = ..., domain: _Optional[str] = ..., num_rx_ant: _Optional[int] = ..., num_tx_ant: _Optional[int] = ..., num_subcarriers: _Optional[int] = ..., link: _Optional[str] = ..., dataset_sha256: _Optional[str] = ..., estimator: _Optional[str] = ..., cnr_db: _Optional[float] = ..., downlink_snr_db: _Optional[_Iterable[float]] = ..., fallback: _Optional[str] = ..., downlink_num_ue: _Optional[int] = ..., downlink_mcs: _Optional[int] = ..., num_subbands: _Optional[int] = ..., refinement: _Optional[str] = ..., run: _Optional[int] = ..., variable_length: _Optional[bool] = ...) -> None: ...
 
 class OpenSessionResponse(_message.Message):
     __slots__ = ("session_id", "dataset_held", "max_reports_per_frame", "server_version")

@@ -19,7 +19,7 @@ RECEIVED_KIND_LLRS: ReceivedKind
 RECEIVED_KIND_SYMBOLS: ReceivedKind
 
 class Frame(_message.Message):
-    __slots__ = ("session_id", "frame_id", "kind", "ue_id", "sequence", "rate", "snr_db", "length", "payload", "truth", "deadline_ms", "no_eff")
+    __slots__ = ("session_id", "frame_id", "kind", "ue_id", "sequence", "rate", "snr_db", "length", "payload", "truth", "deadline_ms", "no_eff", "num_bits")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     FRAME_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class Frame(_message.Message):
     TRUTH_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
     NO_EFF_FIELD_NUMBER: _ClassVar[int]
+    NUM_BITS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     frame_id: int
     kind: ReceivedKind
@@ -44,7 +45,8 @@ class Frame(_message.Message):
     truth: SimTruth
     deadline_ms: int
     no_eff: bytes
-    def __init__(self, session_id: _Optional[str] = ..., frame_id: _Optional[int] = ..., kind: _Optional[_Union[ReceivedKind, str]] = ..., ue_id: _Optional[_Iterable[int]] = ..., sequence: _Optional[_Iterable[int]] = ..., rate: _Optional[_Iterable[int]] = ..., snr_db: _Optional[_Iterable[float]] = ..., length: _Optional[_Iterable[int]] = ..., payload: _Optional[bytes] = ..., truth: _Optional[_Union[SimTruth, _Mapping]] = ..., deadline_ms: _Optional[int] = ..., no_eff: _Optional[bytes] = ...) -> None: ...
+    num_bits: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, session_id: _Optional[str] = ..., frame_id: _Optional[int] = ..., kind: _Optional[_Union[ReceivedKind, str]] = ..., ue_id: _Optional[_Iterable[int]] = ..., sequence: _Optional[_Iterable[int]] = ..., rate: _Optional[_Iterable[int]] = ..., snr_db: _Optional[_Iterable[float]] = ..., length: _Optional[_Iterable[int]] = ..., payload: _Optional[bytes] = ..., truth: _Optional[_Union[SimTruth, _Mapping]] = ..., deadline_ms: _Optional[int] = ..., no_eff: _Optional[bytes] = ..., num_bits: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class SimTruth(_message.Message):
     __slots__ = ("dataset_index", "h", "sent_bits", "crop_loss")

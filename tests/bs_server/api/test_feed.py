@@ -65,7 +65,7 @@ async def feed(store: CountingStore, writer: GroupWriter) -> AsyncIterator[Summa
 
 
 def report_row(sequence: int, rate: int = 128) -> ReportRow:
-    return ReportRow("s", 0, sequence, 0.0, rate, 0.0, 0.5, 0.5, 1, False, 0.0, 0.0, 1, rate, rate)
+    return ReportRow("s", 0, sequence, 0.0, rate, rate, 0.0, 0.5, 0.5, 1, False, 0.0, 0.0, 1, rate, rate)
 
 
 async def listening(feed: SummaryFeed, topic: Topic = ALL) -> AsyncGenerator[str, None]:

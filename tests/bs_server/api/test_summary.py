@@ -15,7 +15,7 @@ from shared.summary import Group, GroupColumn, Proportion
 from shared.types import CsiShape
 
 SESSION = SessionRow("s", "klt", "a" * 64, CsiShape("angular-delay", 1, 2, 3), "digital:hard", "", 1.0)
-PLAIN = ReportRow("s", 0, 0, 0.0, 100, -3.0, 0.5, 0.5, 0, False, 0.0, 0.0, 1, coded_bits=240, channel_uses=60)
+PLAIN = ReportRow("s", 0, 0, 0.0, 100, 100, -3.0, 0.5, 0.5, 0, False, 0.0, 0.0, 1, coded_bits=240, channel_uses=60)
 Kinds = dict[str, tuple[int, ReportRow]]
 
 KINDS: Kinds = {

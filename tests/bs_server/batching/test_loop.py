@@ -24,7 +24,9 @@ def entry(key: BatchKey, snr_db: float, code: str = "uncoded") -> Entry:
     loop = asyncio.get_running_loop()
     received = Received(key.kind, np.zeros((1, 8), dtype=np.uint8), np.array([8]))
     snr = np.array([snr_db], dtype=np.float32)
-    return Entry(replace(key, code=code), received, snr, None, None, loop.time(), np.inf, loop.create_future())
+    return Entry(
+        replace(key, code=code), received, received.length, snr, None, None, loop.time(), np.inf, loop.create_future()
+    )
 
 
 def decode_channel(batch: list[Entry]) -> ChannelDecoded:
@@ -40,7 +42,7 @@ def reconstruct(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> li
         raise RuntimeError("out of memory")
     none, num_steps = np.zeros(1, dtype=np.bool_), np.full(1, 2 if refine else 0)
     return [
-        Decoded(value.reshape(1, 1, 1, 1), none, none, none, None, num_steps, None, 0.0, 0.0, len(batch))
+        Decoded(value.reshape(1, 1, 1, 1), none, none, none, none, ~none, num_steps, None, 0.0, 0.0, len(batch))
         for value in decided.received.values
     ]
 

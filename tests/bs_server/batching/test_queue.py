@@ -24,7 +24,9 @@ def entry(key: BatchKey = A, num_reports: int = 1, age_s: float = 0.0, time_left
     received = Received(key.kind, np.zeros((num_reports, 8), dtype=np.uint8), np.full(num_reports, 8))
     snr_db = np.zeros(num_reports, dtype=np.float32)
     now_s = loop.time()
-    return Entry(key, received, snr_db, None, None, now_s - age_s, now_s + time_left_s, loop.create_future())
+    return Entry(
+        key, received, received.length, snr_db, None, None, now_s - age_s, now_s + time_left_s, loop.create_future()
+    )
 
 
 async def next_batch(queue: BatchQueue) -> list[Entry]:

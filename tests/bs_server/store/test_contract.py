@@ -111,6 +111,7 @@ def report_row(session: SessionRow, sequence: int, ue_id: int = 0, nmse: float |
         sequence,
         2.5,
         128,
+        90,
         -2.5,
         nmse,
         sgcs,
@@ -205,6 +206,8 @@ class TestAppending:
             {"rho": None, "erased": False, "crc_ok": False, "coded_bits": 1, "channel_uses": 1},
             {"rho": 0.5, "erased": True, "crc_ok": None, "bit_errors": None},
             {"num_steps": 1000, "fallback": False},
+            {"rate": 32, "coded_bits": 0, "num_bits": 0, "bit_errors": None},
+            {"num_bits": 2**31 - 1},
         ],
     )
     async def test_what_became_of_a_report_on_the_link_comes_back(self, store: Store, changes: dict[str, Any]) -> None:
@@ -401,7 +404,7 @@ class TestOpening:
         await administer(
             url, "CREATE TABLE schema_info (version INTEGER PRIMARY KEY)", "INSERT INTO schema_info VALUES (99)"
         )
-        with pytest.raises(DataFileError, match="must hold schema version 1 to 6; found 99"):
+        with pytest.raises(DataFileError, match="must hold schema version 1 to 7; found 99"):
             await make_store(url, KEEP).open()
         with pytest.raises(Exception, match="sessions"):
             await administer(url, "SELECT * FROM sessions")
@@ -425,6 +428,8 @@ class TestOpening:
             (4, 0),
             (4, 1),
             (4, 3),
+            (6, 0),
+            (6, 1),
         ],
     )
     async def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_holds(
@@ -444,11 +449,13 @@ class TestOpening:
             first = (await everything(store))[0]
             assert (first.estimator, first.nmse, first.bit_errors, first.erased) == ("perfect", 0.5, 3, False)
             assert (first.held, first.num_steps, first.refinement) == (False, 0, "never")
+            if num_already == 0:  # what it holds is from before version 7: as many bits as its rate
+                assert (first.num_bits, (await store.totals(ReportFilter(), []))[0].info_bits) == (128, 128 + time * 90)
             if num_already == 0 and version < 3:  # what it holds is from before version 3
                 assert (first.rho, first.crc_ok, first.coded_bits, first.channel_uses) == (None, None, 128, 128)
                 total = (await store.totals(ReportFilter(), []))[0]
                 assert (total.coded_bits, total.channel_uses) == (128 + time * 300, 128 + time * 150)
-                assert (total.num_decided, total.decided_bits, total.num_rho) == (1 + time, (1 + time) * 128, time)
+                assert (total.num_decided, total.decided_bits, total.num_rho) == (1 + time, 128 + time * 90, time)
             row = replace(
                 report_row(session, 1 + time),
                 downlink=(downlink_row(5.0),),
@@ -468,6 +475,19 @@ class TestOpening:
             await store.add_session(other)
             assert await store.session(other.session_id) == other
             await store.close()
+
+    async def test_a_report_of_symbols_of_an_older_database_has_no_bits(self, url: str) -> None:
+        store, session = make_store(url, KEEP), session_row()
+        await store.open()
+        await store.add_session(session)
+        of_symbols = replace(report_row(session, 0), rate=32, num_bits=0, coded_bits=0, bit_errors=None)
+        await store.append([of_symbols], [])
+        await store.close()
+        await administer(url, *CAME_WITH[7], "UPDATE schema_info SET version = 6")
+        await store.open()
+        assert [(row.rate, row.num_bits) for row in await everything(store)] == [(32, 0)]
+        assert (await store.totals(ReportFilter(), []))[0].info_bits == 0
+        await store.close()
 
 
 # Version -> what takes a database back behind it, the last step of an upgrade first to go missing.
@@ -492,6 +512,7 @@ CAME_WITH = {
         "ALTER TABLE reports DROP COLUMN num_steps",
     ),
     6: ("ALTER TABLE sessions DROP COLUMN refiner_sha256",),
+    7: ("ALTER TABLE reports DROP COLUMN num_bits",),
 }
 
 COLUMNS: tuple[GroupColumn, ...] = get_args(GroupColumn)
@@ -510,6 +531,7 @@ class DrawnReport:
 
     session: int
     rate: int
+    num_bits: int
     snr_db: float
     nmse: float | None
     sgcs: float
@@ -537,6 +559,7 @@ class DrawnReport:
             sequence=sequence,
             received_at=0.0,
             rate=self.rate,
+            num_bits=self.num_bits,
             snr_db=self.snr_db,
             nmse=self.nmse,
             sgcs=self.sgcs if scored else None,
@@ -572,7 +595,8 @@ class DrawnReport:
 drawn_reports = st.builds(
     DrawnReport,
     session=st.integers(0, len(SESSIONS) - 1),
-    rate=st.sampled_from([32, 128, 65536]),  # a sum of squares beyond 32 bits
+    rate=st.sampled_from([32, 128, 65536]),
+    num_bits=st.integers(1, 700) | st.just(65536),  # a sum of squares beyond 32 bits
     snr_db=st.sampled_from([-5.0, 0.0, 2.5, 10.1]),
     nmse=st.none() | positive,
     sgcs=st.floats(0, 1),
@@ -630,6 +654,7 @@ class TestTotals:
                 DrawnReport(
                     session=int(rng.integers(3)),
                     rate=int(rng.choice([32, 128])),
+                    num_bits=int(rng.integers(1, 300)),
                     snr_db=float(rng.choice([-5.0, 10.1])),
                     nmse=float(rng.exponential()) if rng.random() < 0.7 else None,
                     sgcs=float(rng.random()),
@@ -687,7 +712,7 @@ def reference(
         full = np.array([row.nmse_full for row in scored if row.nmse_full is not None])
         sgcs = np.array([row.sgcs for row in scored], dtype=np.float64)
         rho = np.array([row.rho for row in scored if row.rho is not None])
-        decided = [(row.bit_errors, row.rate) for row in scored if row.bit_errors is not None]
+        decided = [(row.bit_errors, row.num_bits) for row in scored if row.bit_errors is not None]
         checked = [row for row in members if row.crc_ok is not None]
         totals.append(
             GroupTotals(
@@ -717,7 +742,7 @@ def reference(
                 crc_failures=sum(not row.crc_ok for row in checked),
                 num_verified=sum(row.nmse is not None for row in checked),
                 undetected_errors=sum(bool(row.crc_ok and row.bit_errors) for row in checked),
-                info_bits=sum(row.rate for row in members),
+                info_bits=sum(row.num_bits for row in members),
                 coded_bits=sum(row.coded_bits for row in members),
                 channel_uses=sum(row.channel_uses for row in members),
                 fallbacks=sum(row.fallback for row in members),

@@ -42,7 +42,7 @@ async def writer(store: CountingStore) -> AsyncIterator[GroupWriter]:
 
 
 def report_row(sequence: int) -> ReportRow:
-    return ReportRow("s", 0, sequence, 0.0, 128, 0.0, None, None, None, False, 0.0, 0.0, 1, 128, 128)
+    return ReportRow("s", 0, sequence, 0.0, 128, 128, 0.0, None, None, None, False, 0.0, 0.0, 1, 128, 128)
 
 
 async def stored(store: CountingStore) -> list[int]:

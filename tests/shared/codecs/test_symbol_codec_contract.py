@@ -240,4 +240,4 @@ def test_a_codec_of_bits_takes_no_symbols() -> None:
     ones = np.ones((1, 32), dtype=np.float32)
     symbols = Received(ReceivedKind.SYMBOLS, ones.astype(np.complex64), np.array([32]), ones)
     with pytest.raises(CodecError, match="`received` of codec klt must be bits; got symbols"):
-        receive(symbols, Uncoded(), decoder, context)
+        receive(symbols, Uncoded(), np.zeros(1, dtype=np.int64), decoder, context)

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from shared.coding.channel_code import ChannelCode
+from shared.coding.channel_code import ChannelCode, coded_lengths, decode_reports, encode_reports
 from shared.coding.codes import CHANNEL_CODES, make_channel_code
 from shared.coding.crc import num_crc_bits
 from shared.errors import InvalidArgumentError, ModelMismatchError
+from shared.types import Payload
 
 NUM_INFO_BITS = (1, 11, 12, 19, 20, 32, 128, 511, 1000)
 SHORT, MEDIUM = 96, 128  # every code takes them
@@ -135,3 +136,46 @@ def test_any_finite_llrs_give_bits(code: ChannelCode, data: st.DataObject) -> No
     if decoded.crc_ok is not None:
         assert decoded.crc_ok.shape == (shape[0],)
         assert decoded.crc_ok.dtype == np.bool_
+
+
+def test_reports_of_several_lengths_are_coded_and_decoded_each_as_if_it_were_alone(code: ChannelCode) -> None:
+    length = np.array([SHORT, MEDIUM, SHORT, 100, 101])
+    bits = random_bits(5, MEDIUM) * (np.arange(MEDIUM) < length[:, None])
+    coded = encode_reports(code, Payload(bits.astype(np.uint8), length))
+    assert np.array_equal(coded.length, coded_lengths(code, length))
+    assert coded.bits.shape == (5, coded.length.max())
+    noise = 0.8 * np.random.default_rng(3).standard_normal(coded.bits.shape)
+    llrs = (hard(coded.bits) + noise).astype(np.float32)
+    together = decode_reports(code, llrs, length)
+    for i, (num_info_bits, num_coded_bits) in enumerate(zip(length, coded.length, strict=True)):
+        sent = code.encode(bits[i : i + 1, :num_info_bits].astype(np.uint8))
+        assert np.array_equal(coded.bits[i], np.pad(sent[0], (0, coded.bits.shape[1] - num_coded_bits)))
+        alone = code.decode(llrs[i : i + 1, :num_coded_bits], int(num_info_bits))
+        assert np.array_equal(together.payload.bits[i], np.pad(alone.bits[0], (0, MEDIUM - num_info_bits)))
+        assert together.checked[i] == (alone.crc_ok is not None)
+        assert together.crc_ok[i] == (alone.crc_ok is None or alone.crc_ok[0])
+    assert np.array_equal(together.payload.length, length)
+
+
+@pytest.mark.parametrize("label", ["uncoded", "crc", "conv-1/2"])
+def test_a_report_that_is_too_short_for_a_crc_has_none_beside_one_that_has(label: str) -> None:
+    code, length = make_channel_code(label), np.array([11, 12, 3])
+    payload = Payload(random_bits(3, 12) * (np.arange(12) < length[:, None]).astype(np.uint8), length)
+    coded = encode_reports(code, payload)
+    wrong = np.zeros_like(coded.bits)
+    wrong[1, 0] = label == "crc"
+    decoded = decode_reports(code, hard(coded.bits ^ wrong), length)
+    assert decoded.checked.tolist() == [False, label != "uncoded", False]
+    assert decoded.crc_ok.tolist() == [True, label != "crc", True]
+    assert np.array_equal(decoded.payload.bits ^ wrong[:, :12], payload.bits)
+
+
+def test_a_report_that_its_code_does_not_take_is_refused_among_others() -> None:
+    pytest.importorskip("sionna")
+    with pytest.raises(InvalidArgumentError, match=r"`num_info_bits` must be in \[12, 543\] for polar-1/2; got 11"):
+        encode_reports(make_channel_code("polar-1/2"), Payload(random_bits(2, 20), np.array([20, 11])))
+
+
+def test_no_report_is_no_bits(code: ChannelCode) -> None:
+    coded = encode_reports(code, Payload.of_equal_length(np.zeros((0, SHORT), dtype=np.uint8)))
+    assert len(coded.bits) == len(decode_reports(code, hard(coded.bits), coded.length).crc_ok) == 0

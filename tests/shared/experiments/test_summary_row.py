@@ -20,23 +20,24 @@ from shared.summary import group_table
 from shared.types import CsiShape
 
 SCORING = Scoring((0.0, 12.5), downlink_num_ue=2, downlink_mcs=9, num_subbands=4)
-KEY = PointKey("klt", 64, 5.0, "digital:bsc:crc", "ls", 10.0, "always", False, 75, 38, SCORING)
+KEY = PointKey("klt", 64, 5.0, "digital:bsc:crc", "ls", 10.0, "always", False, SCORING)
 SHAPE = CsiShape("angular-delay", 1, 32, 32)
 
 
 def reports_of(seed: int, num_reports: int, with_crc: bool, erasure: float) -> Reports:
     rng = np.random.default_rng(seed)
     errors = rng.integers(0, 3, num_reports)
+    num_bits = rng.integers(8, 100, num_reports)
     erased = rng.random(num_reports) < erasure
-    crc_ok = (rng.random(num_reports) < 0.6) & ~erased if with_crc else None
+    checked = ~erased & (num_bits >= 12) & with_crc
+    crc_ok = ((rng.random(num_reports) < 0.6) | ~checked) & ~erased
     downlink = Downlink(*torch.from_numpy(rng.random((6, num_reports, 2))))
     nmse_full = np.where(rng.random(num_reports) < 0.5, rng.random(num_reports), np.nan)
-    fallback = erased if crc_ok is None else ~crc_ok
+    held = ~crc_ok & (rng.random(num_reports) < 0.5)
     nmse, sgcs, rho = rng.random((3, num_reports))
     scores = Scores(nmse, sgcs, rho, errors, nmse_full, downlink, rng.random((num_reports, 2, 4)))
-    return Reports(
-        scores, erased, crc_ok, fallback, fallback & (rng.random(num_reports) < 0.5), rng.integers(0, 3, num_reports)
-    )
+    num_steps = rng.integers(0, 3, num_reports)
+    return Reports(scores, num_bits, 2 * num_bits, num_bits // 2, erased, checked, crc_ok, ~crc_ok, held, num_steps)
 
 
 async def through_the_store(reports: Reports, url: str) -> dict[str, object]:
@@ -66,6 +67,7 @@ def report_row(reports: Reports, i: int) -> ReportRow:
         sequence=i,
         received_at=0.0,
         rate=KEY.rate,
+        num_bits=int(reports.num_bits[i]),
         snr_db=KEY.snr_db,
         nmse=float(scores.nmse[i]),
         sgcs=float(scores.sgcs[i]),
@@ -75,11 +77,11 @@ def report_row(reports: Reports, i: int) -> ReportRow:
         queue_ms=1.0,
         decode_ms=1.0,
         batch_size=1,
-        coded_bits=KEY.coded_bits,
-        channel_uses=KEY.channel_uses,
+        coded_bits=int(reports.num_values[i]),
+        channel_uses=int(reports.channel_uses[i]),
         rho=float(scores.rho[i]),
         erased=erased,
-        crc_ok=None if reports.crc_ok is None or erased else bool(reports.crc_ok[i]),
+        crc_ok=bool(reports.crc_ok[i]) if reports.checked[i] else None,
         downlink=tuple(
             DownlinkRow(snr_db, *(float(column[i, j]) for column in columns))
             for j, snr_db in enumerate(SCORING.downlink_snr_db)

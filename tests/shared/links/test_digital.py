@@ -26,7 +26,7 @@ RUNS = {"digital:bsc": 1, "digital:hard": 2, "digital:soft": 3}  # each detector
 
 
 def decided(received: Received) -> Payload:
-    return Payload.of_equal_length(decode_channel(received, Uncoded(), received.values.shape[1]).bits)
+    return decode_channel(received, Uncoded(), received.length).payload
 
 
 def transmit(label: str, snr_db: float, run: int) -> tuple[Payload, Received]:
@@ -39,7 +39,7 @@ def transmit(label: str, snr_db: float, run: int) -> tuple[Payload, Received]:
 @cache
 def errors_per_report(label: str, snr_db: float) -> NDArray[np.int64]:
     payload, received = transmit(label, snr_db, RUNS[label])
-    return bit_errors(Payload.of_equal_length(decode_channel(received, Uncoded(), LENGTH).bits), payload)
+    return bit_errors(decode_channel(received, Uncoded(), payload.length).payload, payload)
 
 
 def q_function(snr_db: float) -> float:
@@ -98,7 +98,7 @@ def histograms(a: NDArray[np.int64], b: NDArray[np.int64]) -> list[NDArray[np.in
 def test_a_hard_decision_is_the_sign_of_the_llr() -> None:
     _, hard = transmit("digital:hard", -2.0, run=4)
     _, soft = transmit("digital:soft", -2.0, run=4)
-    assert np.array_equal(decode_channel(soft, Uncoded(), LENGTH).bits, hard.values)
+    assert np.array_equal(decode_channel(soft, Uncoded(), soft.length).payload.bits, hard.values)
     assert not (soft.values == 0).any()
 
 

@@ -23,7 +23,7 @@ NUM_REPORTS = 6000
 
 
 def decided(received: Received) -> Payload:
-    return Payload.of_equal_length(decode_channel(received, Uncoded(), received.values.shape[1]).bits)
+    return decode_channel(received, Uncoded(), received.length).payload
 
 
 def streams(num_reports: int = NUM_REPORTS, run: int = 1) -> Randomness:
@@ -35,7 +35,7 @@ def errors_per_report(label: str, snr_db: float, length: int, run: int) -> NDArr
     payload = Payload.of_equal_length(bits)
     snr = np.full(NUM_REPORTS, snr_db, dtype=np.float32)
     received = make_link(label).transmit(payload, snr, streams(run=run))
-    return bit_errors(Payload.of_equal_length(decode_channel(received, Uncoded(), length).bits), payload)
+    return bit_errors(decode_channel(received, Uncoded(), payload.length).payload, payload)
 
 
 def test_every_fading_of_a_label_has_a_gain() -> None:

@@ -59,5 +59,6 @@ def test_16qam_loses_fewer_blocks_for_it() -> None:
         streams = Randomness(2, np.zeros(NUM_REPORTS, dtype=np.int64), np.arange(NUM_REPORTS))
         coded = Payload.of_equal_length(link.code.encode(bits))
         received = link.transmit(coded, np.full(NUM_REPORTS, 6.5, dtype=np.float32), streams)
-        lost[interleaved] = (decode_channel(received, link.code, NUM_INFO_BITS).bits != bits).any(axis=1).sum()
+        num_bits = np.full(NUM_REPORTS, NUM_INFO_BITS)
+        lost[interleaved] = (decode_channel(received, link.code, num_bits).payload.bits != bits).any(axis=1).sum()
     assert lost[True] < 0.8 * lost[False], lost

@@ -88,7 +88,7 @@ def test_a_link_hands_on_as_many_values_as_it_got_bits_and_zeros_beyond(label: s
 @pytest.mark.parametrize("label", LABELS)
 def test_without_noise_every_bit_arrives(label: str) -> None:
     received = send(label, everyone, snr_db=np.full(NUM_REPORTS, 80, dtype=np.float32))
-    assert np.array_equal(decode_channel(received, Uncoded(), 64).bits, ragged_payload().bits)
+    assert np.array_equal(decode_channel(received, Uncoded(), received.length).payload.bits, ragged_payload().bits)
 
 
 @pytest.mark.parametrize("label", LOSSY)

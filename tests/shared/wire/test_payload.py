@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.coding.bits import pack
 from shared.frame import Frame, SimTruth
 from shared.types import Received, ReceivedKind
 from shared.wire.payload import pack_received, unpack_received, unpack_sent
@@ -22,6 +23,7 @@ def frame(**changes: Any) -> Frame:
         ue_id=np.array([5, 5]),
         sequence=np.array([0, 1]),
         rate=np.array([9, 3]),
+        num_bits=np.array([9, 3]),
         snr_db=np.array([0, 10], dtype=np.float32),
         length=np.array([9, 3]),
         payload=b"\x80\x80\xe0",
@@ -50,22 +52,26 @@ def test_any_choice_of_rows_gives_back_what_was_packed(
     lengths: list[int], kind: ReceivedKind, seed: int, data: st.DataObject
 ) -> None:
     length, n = np.array(lengths), len(lengths)
+    num_bits = np.array(data.draw(st.lists(st.integers(1, 40), min_size=n, max_size=n)))
     generator = np.random.default_rng(seed)
     bits = generator.integers(0, 2, (n, max(lengths)), dtype=np.uint8)
     sent = np.arange(max(lengths)) < length[:, None]
     hard = bits * sent
     llrs = (sent * np.where(hard == 1, 9, -9)).astype(np.int8)
     received = Received(kind, hard if kind is ReceivedKind.HARD_BITS else llrs, length)
-    packed_bits = pack_received(Received(ReceivedKind.HARD_BITS, hard, length))
+    info = generator.integers(0, 2, (n, num_bits.max()), dtype=np.uint8) * (
+        np.arange(num_bits.max()) < num_bits[:, None]
+    )
     whole = frame(
         kind=kind,
         ue_id=np.zeros(n, np.int64),
         sequence=np.arange(n),
-        rate=length,
+        rate=np.full(n, 8),
+        num_bits=num_bits,
         length=length,
         snr_db=np.zeros(n, np.float32),
         payload=pack_received(received),
-        truth=SimTruth(np.arange(n), None, packed_bits),
+        truth=SimTruth(np.arange(n), None, pack(info, num_bits)),
     )
     rows = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=6)))
     width = data.draw(st.integers(int(length[rows].max()), 25))
@@ -75,7 +81,8 @@ def test_any_choice_of_rows_gives_back_what_was_packed(
     assert np.array_equal(chosen.values, wanted)
     assert np.array_equal(chosen.length, length[rows])
     assert sent_bits is not None
-    assert np.array_equal(sent_bits.bits, hard[rows, : length[rows].max()])
+    assert np.array_equal(sent_bits.bits, info[rows, : num_bits[rows].max()])
+    assert np.array_equal(sent_bits.length, num_bits[rows])
 
 
 @pytest.mark.parametrize("kind", BITS)

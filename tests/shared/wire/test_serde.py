@@ -37,11 +37,12 @@ def same(a: object, b: object) -> bool:
 
 
 @st.composite
-def truths(draw: st.DrawFn, rates: list[int]) -> SimTruth | None:
-    n, kind = len(rates), draw(st.sampled_from(["none", "index", "h"]))
+def truths(draw: st.DrawFn, num_bits: list[int]) -> SimTruth | None:
+    n, kind = len(num_bits), draw(st.sampled_from(["none", "index", "h"]))
     if kind == "none":
         return None
-    sent_bits = draw(st.binary(min_size=sum(-(-r // 8) for r in rates), max_size=sum(-(-r // 8) for r in rates)))
+    num_bytes = sum(-(-number // 8) for number in num_bits)
+    sent_bits = draw(st.binary(min_size=num_bytes, max_size=num_bytes))
     if kind == "index":
         return SimTruth(np.array(draw(st.lists(uint32, min_size=n, max_size=n))), None, sent_bits)
     num_complex = draw(st.integers(1, 3))
@@ -58,6 +59,8 @@ def frames(draw: st.DrawFn) -> Frame:
     rates = draw(st.lists(st.integers(0, 20), min_size=n, max_size=n))
     lengths = draw(st.lists(st.integers(0, 20), min_size=n, max_size=n))
     kind = draw(st.sampled_from(ReceivedKind))
+    num_bits = draw(st.just(rates) | st.lists(st.integers(0, 20), min_size=n, max_size=n))  # of fixed length, or not
+    num_bits = [0] * n if kind is ReceivedKind.SYMBOLS else num_bits
     num_bytes = sum(lengths) if kind is ReceivedKind.LLRS else sum(-(-length // 8) for length in lengths)
     payload, no_eff = draw(st.binary(min_size=num_bytes, max_size=num_bytes)), b""
     if kind is ReceivedKind.SYMBOLS:
@@ -71,10 +74,11 @@ def frames(draw: st.DrawFn) -> Frame:
         ue_id=np.array([ue for ue, _ in identities]),
         sequence=np.array([sequence for _, sequence in identities]),
         rate=np.array(rates),
+        num_bits=np.array(num_bits),
         snr_db=np.array(draw(st.lists(st.floats(-40, 80, width=32), min_size=n, max_size=n)), dtype=np.float32),
         length=np.array(lengths),
         payload=payload,
-        truth=draw(truths([0] * n if kind is ReceivedKind.SYMBOLS else rates)),
+        truth=draw(truths(num_bits)),
         deadline_ms=draw(uint32),
         no_eff=no_eff,
     )
@@ -142,6 +146,7 @@ scorings = st.builds(
         st.sampled_from(get_args(Fallback)),
         st.text(min_size=1, max_size=8),
         int63,
+        st.booleans(),
     )
 )
 def test_a_session_request_comes_back_from_the_wire(request: SessionRequest) -> None:
@@ -186,6 +191,12 @@ def test_a_damaged_frame_is_a_frame_or_refused(frame: Frame, flips: list[tuple[i
         ({"sequence": []}, "`sequence` must have one entry a report"),
         ({"ue_id": []}, "`ue_id` must name at least one report"),
         ({"length": [2**32 - 1]}, "`payload` must hold 536870912 bytes"),
+        ({"num_bits": [3, 3]}, "`num_bits` must have one entry a report, 1; got 2"),
+        (
+            {"num_bits": [9], "truth": {"dataset_index": [1], "sent_bits": b"\0"}},
+            "must hold 2 bytes by `num_bits`; got 1",
+        ),
+        ({"kind": 3, "payload": bytes(24), "no_eff": bytes(12), "num_bits": [3]}, "`num_bits` of symbols must be 0"),
         ({"truth": {}}, "`truth` must hold either"),
         ({"truth": {"h": bytes(12), "sent_bits": b"\0"}}, r"`truth.h` must hold 1 channels of complex64; got 12 bytes"),
         ({"truth": {"h": bytes(8), "sent_bits": b""}}, "`sent_bits` must hold 1 bytes"),
@@ -197,6 +208,27 @@ def test_a_message_that_contradicts_itself_is_refused(changes: dict[str, object]
     proto = frame_pb2.Frame(**(valid | {"payload": b"\0"} | changes))  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match=message):
         serde.frame_from_proto(proto)
+
+
+@pytest.mark.parametrize(
+    ("kind", "num_bits", "sent"),
+    [
+        (ReceivedKind.HARD_BITS, [9, 3], []),
+        (ReceivedKind.LLRS, [9, 3], []),
+        (ReceivedKind.LLRS, [9, 4], [9, 4]),
+        (ReceivedKind.SYMBOLS, [0, 0], []),
+    ],
+)
+def test_a_frame_says_how_many_bits_its_reports_have_only_where_their_rate_does_not(
+    kind: ReceivedKind, num_bits: list[int], sent: list[int]
+) -> None:
+    """So that what older UEs send, and what older base stations are sent, stays the same byte for byte."""
+    nothing, rate = np.zeros(2, dtype=np.int64), np.array([9, 3])
+    snr_db = nothing.astype(np.float32)
+    frame = Frame("s", 1, kind, nothing, np.arange(2), rate, np.array(num_bits), snr_db, nothing, b"", None, 0)
+    message = serde.frame_to_proto(frame)
+    assert list(message.num_bits) == sent
+    assert serde.frame_from_proto(message).num_bits.tolist() == num_bits
 
 
 def test_a_domain_that_is_not_ours_is_refused() -> None:
@@ -220,7 +252,7 @@ def test_what_is_not_refined_takes_no_byte_of_request_and_acknowledgement() -> N
     shape = CsiShape("angular-delay", 1, 32, 32)
     never = SessionRequest(1, "s", "klt", "a", shape, "ideal", "")
     message = serde.session_request_to_proto(never)
-    assert {field.name for field, _ in message.ListFields()}.isdisjoint({"refinement", "run"})
+    assert {field.name for field, _ in message.ListFields()}.isdisjoint({"refinement", "run", "variable_length"})
     ack = FrameAck.refused("s", 1, 8, "full")
     flags, steps = np.zeros(2, dtype=np.bool_), np.array([0, 0])
     for num_steps, sent in ((steps, []), (np.array([0, 3]), [0, 3])):

@@ -34,6 +34,7 @@ def frame_of(received: Received) -> Frame:
         ue_id=np.full(n, 5),
         sequence=np.arange(n),
         rate=received.length,
+        num_bits=np.zeros_like(received.length),
         snr_db=np.zeros(n, dtype=np.float32),
         length=received.length,
         payload=pack_received(received),
@@ -104,7 +105,7 @@ def numbers(*values: float) -> bytes:
         ({"no_eff": numbers(1, 1, 1, 1, -1)}, "`no_eff` must hold finite numbers above 0"),
         ({"no_eff": numbers(1, 1, 1, 1, np.nan)}, "`no_eff` must hold finite numbers above 0"),
         ({"no_eff": numbers(1, 1, 1, 1, np.inf)}, "`no_eff` must hold finite numbers above 0"),
-        ({"truth": SimTruth(np.arange(2), None, b"\0")}, "`sent_bits` must hold 0 bytes by `rate`; got 1"),
+        ({"truth": SimTruth(np.arange(2), None, b"\0")}, "`sent_bits` must hold 0 bytes by `num_bits`; got 1"),
         (
             {"kind": ReceivedKind.LLRS, "payload": bytes(5), "truth": None},
             "`no_eff` must hold 0 bytes by `length`; got 20",

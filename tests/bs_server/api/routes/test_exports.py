@@ -141,7 +141,7 @@ def session_row() -> SessionRow:
 
 def report_row(session: SessionRow, sequence: int) -> ReportRow:
     nmse = None if sequence % 7 == 0 else 0.1 + sequence / 3
-    return ReportRow(session.session_id, 4, sequence, 2.5, 128, -2.5, nmse, nmse, 3, True, 1.5, 2.25, 7, 128, 64)
+    return ReportRow(session.session_id, 4, sequence, 2.5, 128, 128, -2.5, nmse, nmse, 3, True, 1.5, 2.25, 7, 128, 64)
 
 
 async def exported(store: Store, where: ReportFilter) -> tuple[list[dict[str, str]], int]:
