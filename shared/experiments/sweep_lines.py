@@ -18,7 +18,7 @@ from shared.summary import Cell
 
 Row = dict[str, Cell]
 DIMENSIONS = ("model", "bits", "link", "estimation", "refining", "downlink")  # columns that name a line or a panel
-BY_LENGTH = ("rate", "channel_uses_per_report")  # abscissas that say how long a report is
+BY_LENGTH = ("info_bits_per_report", "channel_uses_per_report")  # abscissas that say how long a report is
 FACETS = ("estimation", "link", "bits")  # the order in which they get panels of their own
 MOST_LINES = 8  # of a panel: more are not told apart
 MOST_BLOCKS = 4  # panels one below the other

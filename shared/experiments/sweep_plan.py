@@ -182,7 +182,10 @@ def plan_sweep(
 
 
 def _require_channel_uses(transmitter: Transmitter, wanted: int | None) -> None:
-    """Refuse a report that takes more or fewer channel uses than the sweep compares at."""
+    """Refuse a report that takes more or fewer channel uses than the sweep compares at, or now so many, now so many."""
+    if wanted is not None and transmitter.card.length == "variable":
+        name = transmitter.card.name
+        raise InvalidArgumentError(f"`channel_uses` must be left out with codec {name}: its reports take various ones.")
     found = transmitter.link.num_channel_uses(transmitter.link.code.num_coded_bits(transmitter.rate))
     if wanted not in (None, found):
         raise InvalidArgumentError(f"`channel_uses` must be {wanted}; a report takes {found}.")

@@ -12,7 +12,7 @@ from shared.experiments.sweep_lines import Abscissa, Panel, Row, number, plot_li
 from shared.experiments.sweep_words import is_analog, rate_in_words
 
 SNR = Abscissa("snr_db", "feedback SNR, Es/N0 (dB)")
-RATE = Abscissa("rate", "information bits of a report")
+RATE = Abscissa("info_bits_per_report", "information bits of a report")
 CHANNEL_USES = Abscissa("channel_uses_per_report", "channel uses of a report")  # where there are symbols beside bits
 NMSE = Panel("NMSE (dB)", "nmse_mean_db", "nmse_ci95_low_db", "nmse_ci95_high_db")
 BLER = Panel("feedback BLER", "bler_value", "bler_ci95_low", "bler_ci95_high", "log")

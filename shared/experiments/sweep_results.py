@@ -18,6 +18,7 @@ import torch
 
 from shared.errors import InvalidArgumentError
 from shared.experiments.sweep_plan import Plan, Row
+from shared.experiments.sweep_words import is_analog
 from shared.metrics import bd_rate
 from shared.summary import Cell
 from shared.training.manifest import git_revision
@@ -90,12 +91,16 @@ class BdRate:
 
 
 def bd_rates(rows: Sequence[Row]) -> list[BdRate]:
-    """Compare each codec's NMSE over rate with the first one's, at each SNR, link, estimator and data."""
+    """Compare each codec's NMSE over rate with the first one's, at each SNR, link, estimator and data.
+
+    Of bits, the rate is the mean of those that the reports really have.
+    """
     curves: dict[tuple[Cell, ...], dict[str, list[tuple[float, float]]]] = {}
     for row in rows:
         of_codec = curves.setdefault(tuple(row[name] for name in CURVE), {}).setdefault(str(row["codec"]), [])
-        if isinstance(row["nmse_mean_db"], float) and isinstance(row["rate"], int):  # an exact one has no dB
-            of_codec.append((float(row["rate"]), row["nmse_mean_db"]))
+        rate = row["rate"] if is_analog(row) else row["info_bits_per_report"]
+        if isinstance(row["nmse_mean_db"], float) and isinstance(rate, int | float):  # an exact one has no dB
+            of_codec.append((float(rate), row["nmse_mean_db"]))
     found = []
     reference = str(rows[0]["codec"]) if rows else ""
     for where, by_codec in curves.items():

@@ -242,7 +242,11 @@ def test_the_bd_rate_is_against_the_first_codec_where_the_curves_allow_one(whole
     at_best = by_snr[20.0].bd_rate
     assert at_best is not None
     assert -0.8 < at_best < -0.4
-    halved = [{**row, "codec": "half", "rate": int(str(row["rate"])) // 2} for row in rows if row["codec"] == "klt"]
+    halved = [
+        {**row, "codec": "half", "info_bits_per_report": float(str(row["rate"])) / 2}
+        for row in rows
+        if row["codec"] == "klt"
+    ]
     exact = {entry.codec: entry.bd_rate for entry in bd_rates([*rows, *halved]) if entry.where["snr_db"] == 20.0}
     assert exact["half"] == pytest.approx(-0.5)
     (two, *_) = bd_rates([row for row in rows if row["rate"] != 32])
@@ -257,3 +261,13 @@ def test_a_sweep_over_symbols_has_a_table_though_they_have_no_bler(tmp_path: Pat
     end = CliRunner().invoke(app, ["sweep", str(toml), "--out", str(tmp_path / "out")])
     assert end.exit_code == 0, end.output
     assert [line.split()[-1] for line in end.stdout.splitlines() if line.split()[:1] in (["0"], ["10"])] == ["-", "-"]
+
+
+def test_a_codec_of_variable_length_is_left_out_where_reports_take_equal_channel_uses(golomb_taps: str) -> None:
+    grid: dict[str, object] = {"codec": ["klt", golomb_taps], "rate": [64], "link": ["ideal"], "snr_db": [0]}
+    plan = plan_sweep(parse_sweep({"num_reports": 4, "channel_uses": 64, "grid": GRID | grid}))
+    assert {point.series.model.card.name for point in plan.points} == {"klt"}
+    (left_out,) = plan.left_out
+    assert left_out.reason == ("`channel_uses` must be left out with codec golomb-taps: its reports take various ones.")
+    everywhere = plan_sweep(parse_sweep({"num_reports": 4, "grid": GRID | grid}))
+    assert len({point.series.model.card.name for point in everywhere.points}) == 2

@@ -18,6 +18,7 @@ def rows_of(codecs: int, rates: list[int], links: int, cnrs: list[float | None])
             "data": "data",
             "codec": f"codec-{codec}",
             "rate": rate,
+            "info_bits_per_report": float(rate),
             "link": f"link-{link}",
             "estimator": "perfect" if cnr_db is None else "ls",
             "cnr_db": cnr_db,
