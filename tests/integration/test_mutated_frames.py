@@ -84,7 +84,7 @@ def resize(rng: random.Random, column: object) -> None:
 
 
 def any_column(rng: random.Random, frame: frame_pb2.Frame) -> object:
-    return getattr(frame, rng.choice(["ue_id", "sequence", "rate", "snr_db", "length"]))
+    return getattr(frame, rng.choice(["ue_id", "sequence", "rate", "num_bits", "snr_db", "length"]))
 
 
 def channels(rng: random.Random, frame: frame_pb2.Frame) -> None:
@@ -103,6 +103,7 @@ MUTATIONS: list[Mutation] = [
     lambda rng, frame: pick(rng, frame.ue_id, rng.choice([1, 2**32 - 1])),
     lambda rng, frame: pick(rng, frame.sequence, rng.choice([0, 1, 2**63 - 1, 2**63, 2**64 - 1])),
     lambda rng, frame: pick(rng, frame.rate, rng.choice([0, 1, 31, 32, 1024, 1025, 65536, 2**31, 2**32 - 1])),
+    lambda rng, frame: frame.num_bits.extend(rng.choice([0, 1, 128, 2**31, 2**32 - 1]) for _ in frame.ue_id),
     lambda rng, frame: pick(rng, frame.length, rng.choice([0, 1, 31, 32, 1024, 65536, 2**31, 2**32 - 1])),
     lambda rng, frame: pick(rng, frame.snr_db, rng.choice([math.nan, math.inf, -math.inf, -41.0, 1e38, -40.0, 80.0])),
     lambda rng, frame: setattr(frame, "payload", rng.choice([b"", frame.payload[:-1], frame.payload + b"\0"])),

@@ -37,6 +37,7 @@ def run_ue(station: BaseStationProcess, codec: str, link: str) -> dict[str, Any]
         "--snr-db": str(SNR_DB),
         "--seed": str(SEED),
         "--ue-id": str(UE_ID),
+        "--downlink-snr-db": "",
     }
     arguments = [part for option in options.items() for part in option]
     command = [sys.executable, "-m", "ue_client", "run", *arguments, "--json"]

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from shared.codecs import CodecEntry, DecodeContext, EncodeContext, Fitted, make_model, require_length
-from shared.coding.bits import stack_rows
 from shared.model_files import ModelFile
 from shared.types import CsiShape, Payload, Reconstruction
 
@@ -50,8 +49,7 @@ class GolombEncoder:
         self.card.require_rate(context.rate)
         reals = torch.view_as_real(h_est.cpu()).flatten(1)[:, : context.rate // BITS_BEFORE_CODING]
         steps = (reals / STEP).round().clamp(-HIGHEST, HIGHEST).int().tolist()
-        rows = [np.array([list("".join(map(to_code, report)))]).astype(np.uint8) for report in steps]
-        return Payload(stack_rows(rows), np.array([row.shape[1] for row in rows]))
+        return Payload.of_rows([np.array(list("".join(map(to_code, report))), dtype=np.uint8) for report in steps])
 
 
 class GolombDecoder:
