@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from shared.channels import ChannelSet
-from shared.codecs import DecodeContext, EncodeContext, make_decoder
+from shared.codecs import DecodeContext, EncodeContext, load_codec, make_decoder
 from shared.coding.channel_code import DecodedBits
 from shared.errors import InvalidArgumentError
 from shared.estimation.ls import LsEstimator
@@ -84,6 +84,30 @@ def test_a_report_is_the_same_whoever_shares_its_batch(indoor: ChannelSet) -> No
         alone = transmitter.transmit(indoor.h[one], SNR_DB[one], Randomness(5, np.array([9]), np.array([i]))).received
         np.testing.assert_array_equal(alone.values, together.values[one])
         assert alone.length.tolist() == together.length[one].tolist()
+
+
+@pytest.mark.parametrize("code", ["uncoded", "crc", "conv-1/2"])
+def test_reports_of_several_lengths_are_sent_each_as_if_it_were_alone(
+    indoor: ChannelSet, golomb_taps: str, code: str
+) -> None:
+    link = f"digital:soft:16qam:uplink:{code}:erasure-0.3"
+    transmitter = make_transmitter(load_codec(golomb_taps), indoor.shape, link, 16)
+    together = transmitter.transmit(indoor.h[:N], SNR_DB, streams())
+    num_bits, length = together.payload.length, together.received.length
+    assert len(set(num_bits.tolist())) > 2
+    assert length.tolist() == [
+        transmitter.link.code.num_coded_bits(number) if arrived else 0
+        for number, arrived in zip(num_bits.tolist(), length > 0, strict=True)
+    ]
+    assert 0 < (length == 0).sum() < N
+    for i in range(N):
+        one = slice(i, i + 1)
+        alone = transmitter.transmit(indoor.h[one], SNR_DB[one], Randomness(5, np.array([9]), np.array([i])))
+        assert alone.payload.length.tolist() == [num_bits[i]]
+        assert alone.received.length.tolist() == [length[i]]
+        wanted = np.zeros_like(together.received.values[i])
+        wanted[: length[i]] = alone.received.values[0, : length[i]]
+        np.testing.assert_array_equal(together.received.values[i], wanted)
 
 
 def test_the_encoder_gets_the_estimate_at_unit_power(indoor: ChannelSet) -> None:

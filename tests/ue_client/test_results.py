@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,14 @@ def test_a_report_that_was_erased_is_a_block_error_and_has_no_bits() -> None:
     assert row["bler"] == pytest.approx(2 / 4)
     assert row["ber"] == pytest.approx(2 / (3 * 8))
     assert row["nmse"] == pytest.approx((0.1 + 0.2 + 0.3 + 0.5) / 4)
+
+
+def test_bits_are_counted_by_what_each_report_has_and_not_by_its_rate() -> None:
+    tally = Tally("golomb-taps", 8, 5.0, "digital:bsc:erasure-0.5", "s")
+    sent = delivery([0.1, 0.2, 0.3], [0, 2, 1], erased=(0,))
+    num_bits = np.array([100, 5, 9])
+    tally.add(replace(sent, frame=replace(sent.frame, num_bits=num_bits, length=num_bits, payload=bytes(16))), ALL)
+    assert tally.row()["ber"] == 3 / (5 + 9)
 
 
 def test_where_every_report_was_erased_no_bit_was_decided() -> None:
