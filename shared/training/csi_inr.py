@@ -206,6 +206,7 @@ def as_csi_inr_codec(network: CsiInr, settings: CoordinateSettings, h: Tensor, r
         "Wu et al., MIMO Channel as a Neural Function",
         rates,
         links=("analog",) if settings.coding == "analog" else DIGITAL,
+        length="variable" if settings.coding == "entropy" else "fixed",
         encoder_macs=2 * settings.inner_steps * base,
         decoder_macs=base,
         coordinates=settings,
