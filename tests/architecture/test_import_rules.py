@@ -18,6 +18,7 @@ LAYERS = (
     ("training", "fallback"),
     ("transmit", "receive", "evaluation", "summary"),
     ("codecs", "channels", "estimation", "links", "refinement", "metrics", "wire"),
+    ("inr",),
     ("networks", "coding", "transforms", "model_files", "scenario"),
     ("frame",),
     ("scoring",),
