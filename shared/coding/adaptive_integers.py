@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from shared.coding.range_coder import MOST_TOTAL, RangeDecoder, RangeEncoder
 
 MAX_LENGTH = 24  # of a magnitude, in bits
-MODELLED = 3  # bits below a magnitude's first that are counted
+MODELLED = 2  # bits below a magnitude's first that are counted
 
 
 class _Counts:

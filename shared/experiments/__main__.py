@@ -18,11 +18,13 @@ from shared.errors import CsiError
 from shared.experiments.commands import (
     codecs,
     data,
+    inr,
     refiners,
     reproduce,
     sweep,
     train,
     train_csi_inr,
+    train_inric_start,
     train_invertible,
     train_refiner,
 )
@@ -39,6 +41,8 @@ app.command("train")(train.train)
 app.command("train-csi-inr")(train_csi_inr.train_csi_inr)
 app.command("train-invertible")(train_invertible.train_invertible)
 app.command("train-refiner")(train_refiner.train_refiner)
+app.command("train-inric-start")(train_inric_start.train_inric_start)
+app.command("inr")(inr.inr)
 app.command("sweep")(sweep.sweep)
 
 

@@ -31,11 +31,11 @@ def test_the_inner_loop_is_algorithm_2(shape: SirenShape, features: Tensor, targ
         network = Siren(shape.num_inputs, shape.width, shape.num_hidden, shape.num_outputs)
         network.load_state_dict(start.weights)
         for rate in (1e-2, 5e-3, 2.5e-3):
-            network.zero_grad()
-            (network(features) - target[signal]).square().mean().backward()
+            loss = (network(features) - target[signal]).square().mean()
+            gradients = torch.autograd.grad(loss, list(network.parameters()))
             with torch.no_grad():
-                for parameter in network.parameters():
-                    parameter.sub_(rate * parameter.grad)
+                for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+                    parameter.sub_(rate * gradient)
         for name, parameter in network.named_parameters():
             torch.testing.assert_close(found[name][signal], parameter.detach(), atol=1e-5, rtol=1e-4)
 
@@ -45,7 +45,8 @@ def test_the_outer_gradient_is_that_of_torch_func(features: Tensor, target: Tens
     network = Siren(shape.num_inputs, shape.width, shape.num_hidden, shape.num_outputs)
 
     def loss_of(weights: dict[str, Tensor], signal: Tensor) -> Tensor:
-        return (torch.func.functional_call(network, weights, (features,)) - signal).square().mean()
+        y: Tensor = torch.func.functional_call(network, weights, (features,))
+        return (y - signal).square().mean()
 
     def after(weights: dict[str, Tensor], signal: Tensor) -> Tensor:
         for _ in range(3):
@@ -56,7 +57,7 @@ def test_the_outer_gradient_is_that_of_torch_func(features: Tensor, target: Tens
     wanted = torch.func.grad(lambda weights: torch.vmap(after, (None, 0))(weights, target).mean())(start.weights)
     learned = {name: tensor.clone().requires_grad_() for name, tensor in start.weights.items()}
     phi = adapt(shape, features, target, MetaStart(learned, start.rates, 3), create_graph=True)
-    mean_squared_errors(signal_of(shape, phi, features), target).mean().backward()
+    mean_squared_errors(signal_of(shape, phi, features), target).mean().backward()  # type: ignore[no-untyped-call]
     for name, gradient in wanted.items():
         torch.testing.assert_close(learned[name].grad, gradient, atol=1e-4, rtol=1e-3)
 

@@ -24,7 +24,7 @@ def test_the_steps_are_those_of_torchs_adam(shape: SirenShape, features: Tensor,
         loss = loss + 1e-5 * sum(tensor.abs().sum() for tensor in weights.values())
         losses.append(loss.item())
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert found.loss.item() == pytest.approx(min(losses), rel=1e-3)
 

@@ -14,7 +14,7 @@ def test_levels_pass_the_gradient_of_their_values() -> None:
     values = torch.tensor([[0.3, -0.6]], requires_grad=True)
     levels = straight_through(values, Grid(2, torch.tensor([1.0])))
     assert levels.tolist() == [[0.0, -1.0]]
-    (2 * levels).sum().backward()
+    (2 * levels).sum().backward()  # type: ignore[no-untyped-call]
     assert values.grad is not None
     assert values.grad.tolist() == [[2.0, 2.0]]
 

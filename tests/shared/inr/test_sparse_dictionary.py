@@ -1,5 +1,7 @@
 """CoINR: updates as a few atoms each."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -85,7 +87,7 @@ def test_an_update_of_another_network_is_refused() -> None:
         to_sparse(LARGE, update_of(TINY), SparseOptions())
 
 
-@pytest.mark.parametrize(("field", "value"), [("share", 0.6), ("atoms_ratio", 0), ("bits", 1), ("seed", 65_536)])
-def test_options_that_no_header_holds_are_refused(field: str, value: float) -> None:
-    with pytest.raises(InvalidArgumentError, match=f"`{field}` must be in"):
-        SparseOptions(**{field: value})
+@pytest.mark.parametrize("wrong", [{"share": 0.6}, {"atoms_ratio": 0}, {"bits": 1}, {"seed": 65_536}], ids=str)
+def test_options_that_no_header_holds_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"`{next(iter(wrong))}` must be in"):
+        SparseOptions(**wrong)
