@@ -9,6 +9,7 @@ from rich.table import Table
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.experiments.commands.printing import console
 from shared.experiments.commands.step_progress import step_progress
+from shared.experiments.commands.train import is_given
 
 if TYPE_CHECKING:
     from shared.experiments.picture import Picture
@@ -24,7 +25,12 @@ NUM_FREQUENCIES = 12  # of pictures up to some 200 pixels a side; 16 above (INRI
 LARGE = 256 * 256  # pixels
 
 
+OF_A_NETWORK = ("width", "hidden", "frequencies")  # which a meta-learned start brings
+OF_COMPRESSING = (*OF_A_NETWORK, "steps", "adaround_steps", "bits", "l1", "coinr", "share", "seed")
+
+
 def inr(
+    context: typer.Context,
     picture: Annotated[
         Path | None, typer.Argument(help="Picture to compress: grey or RGB, any format of Pillow.")
     ] = None,
@@ -62,12 +68,17 @@ def inr(
 
     held = None if start == BASIC else _start_file(start)
     if decode is not None:
+        _refuse(context, OF_COMPRESSING, "left out with --decode")
         if picture is not None:
             raise InvalidArgumentError(f"`picture` must be left out with --decode; got '{picture}'.")
         _decode(decode, held, out)
         return
     if picture is None:
         raise InvalidArgumentError("`picture` must be a file, unless --decode gives one.")
+    if held:
+        _refuse(context, OF_A_NETWORK, "left out with --start, which brings its own network")
+    if not coinr:
+        _refuse(context, ("share",), "given with --coinr")
     pixels = read_picture(picture)
     options = _options(
         pixels, held, (width, hidden, frequencies), (steps, adaround_steps, bits, l1), share if coinr else None, seed
@@ -80,6 +91,17 @@ def inr(
             (out / f"{row.file_name}{row.suffix}").write_bytes(row.data)
     console.print(_table(f"{picture.name}, {pixels.width} x {pixels.height}", pixels, rows))
     typer.echo(f"files {out}")
+
+
+def _refuse(context: typer.Context, names: tuple[str, ...], wanted: str) -> None:
+    """Raise if an option was given that would not be heeded.
+
+    Raises:
+        InvalidArgumentError: Naming the options.
+    """
+    given = ", ".join(f"`{name}`" for name in names if is_given(context, name))
+    if given:
+        raise InvalidArgumentError(f"{given} must be {wanted}.")
 
 
 def _start_file(start: str) -> "StartFile":

@@ -75,6 +75,8 @@ def test_a_learned_start_compresses_and_is_asked_for_again(tmp_path: Path, monke
     assert sentence(["inr", "--decode", str(out / "inric-rounded.inr")], monkeypatch).startswith(
         f"csi-lab: `start` must be the meta-learned start whose SHA-256 begins with {card.sha256[:16]}; got none."
     )
+    wider = ["inr", str(folder / "0.png"), "--start", str(start), "--width", "8"]
+    assert "`width` must be left out with --start, which brings its own network." in sentence(wider, monkeypatch)
     synthetic_picture(num_colours=1).write(tmp_path / "grey.png")
     assert "`start` must be for pictures of as many colours; got 3 and 1." in sentence(
         ["inr", str(tmp_path / "grey.png"), "--start", str(start)], monkeypatch
@@ -99,6 +101,8 @@ def test_wrong_arguments_are_one_sentence(tmp_path: Path, monkeypatch: pytest.Mo
         (["inr"], "`picture` must be a file, unless --decode gives one."),
         (["inr", str(tmp_path / "nope.png")], "`picture` must be a file that exists; got"),
         (["inr", str(tmp_path / "mine.png"), "--decode", "x.inr"], "`picture` must be left out with --decode; got"),
+        (["inr", str(tmp_path / "mine.png"), "--share", "0.3"], "`share` must be given with --coinr."),
+        (["inr", "--decode", "x.inr", "--bits", "7", "--seed", "2"], "`bits`, `seed` must be left out with --decode."),
         (["inr", "--decode", str(tmp_path / "nope.inr")], "`decode` must be a file that exists; got"),
         (["inr", "--decode", str(tmp_path / "not.inr")], "`decode` must be a file that `csi-lab inr` wrote;"),
         (
