@@ -148,6 +148,40 @@ class CoordinateSettings(BaseModel):
         return coding
 
 
+class SirenSettings(BaseModel):
+    """How a channel becomes the weights of a network, and those bits, see `shared.codecs.inric`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(ge=1, le=1024, description="Neurons of a layer.")
+    num_hidden: int = Field(ge=0, le=32, description="Layers of sines behind the first.")
+    num_frequencies: int = Field(ge=0, le=64, description="Of the positional encoding; 0: none.")
+    spacing: float = Field(default=1.4, gt=0, description="sigma of the positional encoding.")
+    omega_0: float = Field(default=30.0, gt=0, description="Scale inside the sines.")
+    inner_steps: int = Field(ge=0, le=100, description="k, from the meta-learned start; 0: the start is random.")
+    steps: int = Field(ge=1, description="Of overfitting, of a UE that asks for none.")
+    l1: float = Field(default=1e-5, ge=0, description="lambda, of the L1 norm of what is sent.")
+    bits: tuple[Annotated[int, Field(ge=1, le=16)], Annotated[int, Field(ge=1, le=16)]] = Field(
+        description="Of a weight, or of CoINR's values, least and most."
+    )
+    stage: Literal["rounded", "adaround", "retrained", "adaround-retrained"] = Field(
+        default="rounded", description="What becomes of the weights before they are sent."
+    )
+    adaround_steps: int = Field(default=1000, ge=1, description="Iterations of AdaRound, for each layer.")
+    sparse_share: float | None = Field(
+        default=None, gt=0, le=0.5, description="CoINR: atoms of a vector, as a share of its length; None: not sparse."
+    )
+    seed: int = Field(default=1, ge=0, le=65_535, description="Of the random start, AdaRound, the dictionary.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "SirenSettings":
+        """Refuse bits that are no range, or that CoINR's values cannot have."""
+        least = 1 if self.sparse_share is None else 2
+        if not least <= self.bits[0] <= self.bits[1]:
+            raise ValueError(f"`bits` must be a least, {least} or more, and a most; got {list(self.bits)}")
+        return self
+
+
 class TrainingRecord(BaseModel):
     """How the weights of a network came to be."""
 
@@ -204,6 +238,7 @@ class CodecCard(BaseModel):
     jscc: JsccSettings | None = Field(default=None, description="Settings of a network of joint coding.")
     invertible: InvertibleSettings | None = Field(default=None, description="Settings of an invertible network.")
     coordinates: CoordinateSettings | None = Field(default=None, description="Settings of a coordinate network.")
+    siren: SirenSettings | None = Field(default=None, description="Settings of a network that is sent itself.")
     training: TrainingRecord | None = Field(default=None, description="Training of a codec that is a network.")
 
     @model_validator(mode="after")
@@ -214,6 +249,11 @@ class CodecCard(BaseModel):
         if self.length == "variable" and self.payload == "symbols":
             raise ValueError("`length` of a payload of symbols cannot be variable: symbols have no entropy code.")
         return self
+
+    @property
+    def takes_encode_steps(self) -> bool:
+        """Whether the encoder is an optimisation, of which a UE may choose the steps."""
+        return self.coordinates is not None or self.siren is not None
 
     @property
     def shape(self) -> CsiShape:

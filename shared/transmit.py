@@ -139,7 +139,7 @@ def make_transmitter(
     link.code.num_coded_bits(rate)  # refuses a rate that the code does not take
     if channels != card.shape:
         raise InvalidArgumentError(f"`data` for codec {card.name} must hold {card.shape}; got {channels}.")
-    if encode_steps is not None and card.coordinates is None:
+    if encode_steps is not None and not card.takes_encode_steps:
         raise InvalidArgumentError(f"`encode_steps` must be left out with codec {card.name}; got {encode_steps}.")
     estimator = estimator or PerfectEstimator()
     require_estimation(estimator.name, cnr_db)

@@ -20,6 +20,7 @@ from shared.codecs.base import (
 from shared.codecs.csi_inr.codec import make_csi_inr_decoder, make_csi_inr_encoder
 from shared.codecs.fitted import Fitted, make_model
 from shared.codecs.float32 import FloatDecoder, FloatEncoder
+from shared.codecs.inric.codec import InricDecoder, InricEncoder
 from shared.codecs.invcsinet.codec import InvCsiNetDecoder, InvCsiNetEncoder
 from shared.codecs.jscc.codec import make_jscc_decoder, make_jscc_encoder
 from shared.codecs.klt import KltDecoder, KltEncoder
@@ -41,6 +42,8 @@ CODECS: dict[str, CodecEntry] = {
     "dcrnet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
     "invcsinet": CodecEntry(InvCsiNetEncoder, InvCsiNetDecoder),
     "csi-inr": CodecEntry(make_csi_inr_encoder, make_csi_inr_decoder),
+    "inric": CodecEntry(InricEncoder, InricDecoder),
+    "coin": CodecEntry(InricEncoder, InricDecoder),
     "rd-jscc": CodecEntry(make_jscc_encoder, make_jscc_decoder),
     "adjscc": CodecEntry(make_jscc_encoder, make_jscc_decoder),
     "djscc-csinet-plus": CodecEntry(make_jscc_encoder, make_jscc_decoder),

@@ -16,6 +16,7 @@ from shared.model_files import (
     JsccSettings,
     ModelFile,
     NetworkSettings,
+    SirenSettings,
     TrainingRecord,
     count_parameters,
 )
@@ -41,6 +42,7 @@ class Fitted:
         jscc: Settings, where it is a network of joint source-channel coding.
         invertible: Settings, where it is an invertible network.
         coordinates: Settings, where it is a coordinate network.
+        siren: Settings, where the weights of a network are what is sent.
         training: How its weights came to be, where it is a network.
     """
 
@@ -56,6 +58,7 @@ class Fitted:
     jscc: JsccSettings | None = None
     invertible: InvertibleSettings | None = None
     coordinates: CoordinateSettings | None = None
+    siren: SirenSettings | None = None
     training: TrainingRecord | None = None
 
 
@@ -116,6 +119,7 @@ def make_model(
         jscc=fitted.jscc,
         invertible=fitted.invertible,
         coordinates=fitted.coordinates,
+        siren=fitted.siren,
         training=fitted.training,
     )
     return ModelFile(card, fitted.tensors)

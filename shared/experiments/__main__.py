@@ -24,6 +24,7 @@ from shared.experiments.commands import (
     sweep,
     train,
     train_csi_inr,
+    train_inric,
     train_inric_start,
     train_invertible,
     train_refiner,
@@ -41,6 +42,7 @@ app.command("train")(train.train)
 app.command("train-csi-inr")(train_csi_inr.train_csi_inr)
 app.command("train-invertible")(train_invertible.train_invertible)
 app.command("train-refiner")(train_refiner.train_refiner)
+app.command("train-inric")(train_inric.train_inric)
 app.command("train-inric-start")(train_inric_start.train_inric_start)
 app.command("inr")(inr.inr)
 app.command("sweep")(sweep.sweep)

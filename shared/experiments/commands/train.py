@@ -9,7 +9,12 @@ from shared.errors import InvalidArgumentError
 from shared.experiments.commands.printing import command_line, print_model
 from shared.experiments.replacing import Overwrite, require_replaceable
 
-BY_ANOTHER = {"invcsinet": "train-invertible", "csi-inr": "train-csi-inr"}  # commands of codecs that are not here
+BY_ANOTHER = {
+    "invcsinet": "train-invertible",
+    "csi-inr": "train-csi-inr",
+    "inric": "train-inric",
+    "coin": "train-inric",
+}  # commands of codecs that are not here
 OF_LATENTS = ("num_latents", "loss", "quantizer", "bits", "through_link", "start_from")  # of csinet and its kin
 OF_SYMBOLS = (
     "num_symbols",
@@ -200,8 +205,8 @@ def parse_range(text: str, name: str) -> tuple[float, float]:
     return low, high
 
 
-def parse_bits(text: str) -> tuple[int, int]:
-    """Return the two numbers of ``least:most``, or one number twice.
+def parse_bits(text: str, most_allowed: int | None = None) -> tuple[int, int]:
+    """Return the two numbers of ``least:most``, or one number twice; ``most_allowed`` is that of latents by default.
 
     Raises:
         InvalidArgumentError: If they are no bits of a latent.
@@ -209,12 +214,13 @@ def parse_bits(text: str) -> tuple[int, int]:
     from shared.coding.latents import MAX_WIDTH  # noqa: PLC0415  (keeps `csi-lab --help` quick)
 
     low, _, high = text.partition(":")
+    limit = MAX_WIDTH if most_allowed is None else most_allowed
     try:
         least, most = int(low), int(high or low)
     except ValueError:
         raise InvalidArgumentError(f"`bits` must be least:most, as 1:4; got {text!r}.") from None
-    if not 1 <= least <= most <= MAX_WIDTH:
-        raise InvalidArgumentError(f"`bits` must be least:most in [1, {MAX_WIDTH}]; got {text!r}.")
+    if not 1 <= least <= most <= limit:
+        raise InvalidArgumentError(f"`bits` must be least:most in [1, {limit}]; got {text!r}.")
     return least, most
 
 

@@ -54,7 +54,7 @@ def train_inric_start(
     options = MetaOptions(
         steps, batch_size, inner_steps, inner_rate, outer_rate, rates, first_order, validate_every, seed=seed
     )
-    with _outer_progress() as report:
+    with outer_progress() as report:
         features = shape.features(signals.grid)
         start, best = meta_learn(shape, features, signals.training, signals.validation, options, report)
     card = card_of(
@@ -72,8 +72,12 @@ def train_inric_start(
 
 
 @contextmanager
-def _outer_progress() -> "Iterator[Callable[[int, int, Validation | None], None]]":
-    """Show a bar of the outer steps on standard error, and a line a validation."""
+def outer_progress() -> "Iterator[Callable[[int, int, Validation | None], None]]":
+    """Show a bar of the outer steps on standard error, and a line a validation.
+
+    Yields:
+        What `shared.inr.meta_siren.meta_learn` calls.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("outer steps", total=None)

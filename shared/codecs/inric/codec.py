@@ -1,0 +1,178 @@
+r"""INRIC as a codec, CoINR behind it, and COIN: the UE overfits a network to its channel and sends the weights.
+
+    h_est -> (inner steps from theta_0) -> overfitting -> weights - theta_0 -> grids of b bits -> range coder -> bits
+                                                                    '-> s atoms a vector, b bits a value -^   (CoINR)
+    h_hat <- network <- theta_0 + update <- bits
+
+`inric` starts from meta-learned weights, which the model file holds, or from random ones, of which the base station
+knows nothing and gets the weights themselves; `coin` has no encoding of the coordinates and never a learned start. The
+rate is b times the number of weights, before entropy coding; a rate between takes the b below. Bits that no update has
+give a report that is not valid.
+
+Sources: INRIC, section 3; CoINR, section 3; E. Dupont et al., "COIN", 2021. Channels are taken in the spatial-frequency
+domain, which is ours: the papers have none.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.codecs.base import DecodeContext, EncodeContext
+from shared.codecs.network_files import SHAPE, mean_csi, reconstruction, require_finite, require_rates
+from shared.errors import CodecError, DataFileError, InvalidArgumentError
+from shared.inr.adaround import AdaRoundOptions
+from shared.inr.bitstream import decode_update
+from shared.inr.csi_signals import channels_of, grid_of, signals_of
+from shared.inr.meta_siren import MetaStart, adapted
+from shared.inr.overfit import OverfitOptions, overfit
+from shared.inr.pipeline import QuantizingOptions, quantize
+from shared.inr.siren import SirenShape, Weights, of_signal, signal_of
+from shared.inr.sparse_dictionary import SparseOptions, decode_sparse, encode_sparse, from_sparse, to_sparse
+from shared.model_files import ModelFile, SirenSettings
+from shared.transforms import from_angular_delay, to_angular_delay, to_planes
+from shared.types import Payload, Reconstruction
+
+WARM_UP = 100  # steps behind a meta-learned start (INRIC section 6.2)
+
+
+class _Side:
+    """What both sides have: card, settings, architecture, theta_0."""
+
+    def __init__(self, model: ModelFile, device: torch.device) -> None:
+        card = model.card
+        if card.siren is None or card.shape != SHAPE:
+            raise DataFileError(f"model {card.name} must be the weights of a SIREN for {SHAPE}; its card says not.")
+        self.card, self.settings, self.device = card, card.siren, device
+        self.architecture = architecture_of(self.settings)
+        require_rates(model, *rate_range(self.settings))
+        require_finite(model)
+        self.start = load_start(model, device)
+        self.features = self.architecture.features(grid_of(SHAPE)).to(device)
+
+    @property
+    def theta_0(self) -> Weights:
+        """What the update is added to: name -> [...] float32, zeros where the weights themselves are sent."""
+        if self.start is not None:
+            return self.start.weights
+        return {name: tensor.to(self.device) for name, tensor in self.architecture.zero_weights().items()}
+
+    def bits_of(self, rate: int) -> int:
+        """Return b."""
+        self.card.require_rate(rate)
+        return rate // self.architecture.num_weights
+
+
+class InricEncoder(_Side):
+    """The UE side."""
+
+    def encode(self, h_est: Tensor, context: EncodeContext) -> Payload:
+        """See `shared.codecs.base.Encoder.encode`."""
+        self.card.shape.require(h_est, "h_est")
+        bits = self.bits_of(context.rate)
+        num_steps = self.settings.steps if context.encode_steps is None else context.encode_steps
+        if num_steps < 1:
+            raise InvalidArgumentError(f"`encode_steps` must be at least 1; got {num_steps}.")
+        rows = []
+        for report in torch.split(h_est.to(self.device), 1):  # a scale's last bit would depend on the batch
+            target = signals_of(from_angular_delay(report))
+            rows.append(self._send(target, self._overfit(target, num_steps), bits))
+        return Payload.of_rows(rows)
+
+    def _overfit(self, target: Tensor, num_steps: int) -> dict[str, Tensor]:
+        """Return the weights of one signal, name -> [1, ...] float32."""
+        settings, reference = self.settings, None
+        if self.start is None:
+            first = self.architecture.random_weights(settings.seed)
+            first = {name: tensor.to(self.device) for name, tensor in first.items()}
+        else:
+            first, reference = adapted(self.architecture, self.features, target, self.start), self.start.weights
+        options = OverfitOptions(num_steps=num_steps, warm_up=0 if self.start is None else WARM_UP, l1=settings.l1)
+        return overfit(self.architecture, self.features, target, first, options, reference).weights
+
+    def _send(self, target: Tensor, weights: Weights, bits: int) -> NDArray[np.uint8]:
+        """Return the bits of one signal."""
+        settings, theta_0 = self.settings, self.theta_0
+        if settings.sparse_share is not None:
+            sparse = SparseOptions(settings.sparse_share, bits=bits, seed=settings.seed)
+            update = {name: (tensor[0] - theta_0[name]).cpu() for name, tensor in weights.items()}
+            return encode_sparse(to_sparse(self.architecture, update, sparse))
+        options = QuantizingOptions(bits, adaround=AdaRoundOptions(settings.adaround_steps, seed=settings.seed))
+        stage = settings.stage
+        quantized = quantize(self.architecture, self.features, target, theta_0, weights, options, (stage,))
+        return quantized.bits(stage, 0)
+
+
+class InricDecoder(_Side):
+    """The base-station side."""
+
+    def __init__(self, model: ModelFile, device: torch.device) -> None:
+        super().__init__(model, device)
+        self.mean_csi = mean_csi(model, device)
+
+    @torch.no_grad()
+    def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
+        """See `shared.codecs.base.Decoder.decode`."""
+        self.bits_of(context.rate)
+        valid = np.zeros(len(payload.length), dtype=np.bool_)
+        updates = {name: torch.zeros(len(valid), *size) for name, size in self.architecture.tensors.items()}
+        for report, length in enumerate(payload.length.tolist()):
+            try:
+                update = self._update(payload.bits[report, :length])
+            except CodecError:
+                continue
+            valid[report] = True
+            for name, tensor in update.items():
+                updates[name][report] = tensor
+        weights = {name: self.theta_0[name] + tensor.to(self.device) for name, tensor in updates.items()}
+        h_hat = to_angular_delay(channels_of(signal_of(self.architecture, weights, self.features), SHAPE))
+        decoded = reconstruction(to_planes(h_hat))
+        return Reconstruction(decoded.h_hat, decoded.valid & valid)
+
+    def _update(self, bits: NDArray[np.uint8]) -> dict[str, Tensor]:
+        """Return the update of one report, name -> [...] float32.
+
+        Raises:
+            CodecError: If the bits are none.
+        """
+        if self.settings.sparse_share is not None:
+            return from_sparse(self.architecture, decode_sparse(bits, self.architecture))
+        return of_signal(decode_update(bits, self.architecture.tensors), 0)
+
+
+def architecture_of(settings: SirenSettings) -> SirenShape:
+    """Return the architecture of a model."""
+    return SirenShape(
+        settings.width,
+        settings.num_hidden,
+        2 * SHAPE.num_rx_ant,
+        settings.num_frequencies,
+        settings.spacing,
+        settings.omega_0,
+    )
+
+
+def rate_range(settings: SirenSettings) -> tuple[int, int]:
+    """Return the least and the most bits of a report before entropy coding."""
+    num_weights = architecture_of(settings).num_weights
+    return settings.bits[0] * num_weights, settings.bits[1] * num_weights
+
+
+def load_start(model: ModelFile, device: torch.device) -> MetaStart | None:
+    """Return the meta-learned start of a model file; None where its card says none.
+
+    Raises:
+        DataFileError: If the tensors are not those of the architecture.
+        KeyError: If one is missing.
+    """
+    settings = model.card.siren
+    if settings is None or not settings.inner_steps:
+        return None
+    sizes, kinds = architecture_of(settings).tensors, ("network", "rates")
+    weights, rates = ({name: model.tensors[f"{kind}.{name}"].to(device) for name in sizes} for kind in kinds)
+    for name, size in sizes.items():
+        for kind, found in ((kinds[0], weights[name].shape), (kinds[1], rates[name].shape[1:])):
+            if tuple(found) != size and (kind, tuple(found)) != ("rates", ()):
+                of = f"`{kind}.{name}` of model {model.card.name}"
+                raise DataFileError(f"{of} must be of the weights {list(size)}; got {list(found)}.")
+    return MetaStart(weights, rates, settings.inner_steps)
