@@ -120,7 +120,7 @@ async def test_the_interval_of_the_bit_error_rate_knows_that_errors_come_togethe
     p = np.full(400, 0.1) if draw == "alike" else rng.choice([0.0, 0.5], 400, p=[0.8, 0.2])
     errors = rng.binomial(rates, p)
     kinds = {
-        str(i): (1, replace(PLAIN, rate=int(rate), bit_errors=int(wrong)))
+        str(i): (1, replace(PLAIN, num_bits=int(rate), bit_errors=int(wrong)))
         for i, (rate, wrong) in enumerate(zip(rates, errors, strict=True))
     }
     group = await group_of(local, kinds, [])
