@@ -177,7 +177,7 @@ async def test_a_bad_frame_is_refused_and_its_stream_goes_on(connected: Connecte
         assert await stream.code() is grpc.StatusCode.OK
     assert [acks[i].code for i in range(3)] == [0, grpc.StatusCode.INVALID_ARGUMENT.value[0], 0]
     assert acks[1].session_id == session_id
-    assert "`rate`" in acks[1].message
+    assert "`num_bits`" in acks[1].message
 
 
 async def test_a_stream_that_sends_more_than_may_be_in_flight_gets_every_acknowledgement(
