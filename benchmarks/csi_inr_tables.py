@@ -51,7 +51,7 @@ def main() -> None:
             "command": f"python -m {__spec__.name} {' '.join(sys.argv[1:])}" if __spec__ else "",
             "card": model.card.model_dump(mode="json"),
             "test_data": test.identity,
-            "num_channels": arguments.num_channels,
+            "num_channels": min(arguments.num_channels, len(test.h)),
             "threads": arguments.threads,
             **measure(model, test.h[: arguments.num_channels]),
         }
@@ -78,7 +78,9 @@ def measure(model: ModelFile, h: Tensor) -> dict[str, Any]:
         "by_inner_steps": [
             {"inner_steps": steps, "nmse_db": _nmse_db(encoder, m, h)} for steps, m in codewords.items()
         ],
-        "by_bits": [_quantized(encoder, settings, own, h, bits) for bits in range(BITS["uniform"][0], 15)],
+        "by_bits": [
+            _quantized(encoder, settings, own, h, bits) for bits in range(BITS["uniform"][0], BITS["uniform"][1] + 1)
+        ],
         "encoding": _encoding(encoder, h, settings),
     }
 

@@ -23,6 +23,7 @@ ZOO = Path(__file__).parent / "zoo"
 # `rate` to a codeword that it takes for unlikely, and a base station must know how much it may be sent. A table of 16
 # bits gives an entry at most 16, and one of csi-inr has at least 3 before coding.
 MAX_STRETCH, MAX_EXTRA_BITS = 6, 64
+MAX_WEIGHTS = 100_000  # of a network that is sent itself: the base station decodes some 50,000 a second
 
 
 class MeasuredNmse(BaseModel):
@@ -176,6 +177,12 @@ class SirenSettings(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> "SirenSettings":
         """Refuse bits that are no range, or that CoINR's values cannot have."""
+        inputs = 2 * (2 * self.num_frequencies + 1)
+        num_weights = (inputs + 1 + self.num_hidden * (self.width + 1) + 2) * self.width + 2
+        if num_weights > MAX_WEIGHTS:
+            raise ValueError(
+                f"width and layers must give at most {MAX_WEIGHTS} weights, of seconds each; got {num_weights}"
+            )
         least = 1 if self.sparse_share is None else 2
         if not least <= self.bits[0] <= self.bits[1]:
             raise ValueError(f"`bits` must be a least, {least} or more, and a most; got {list(self.bits)}")

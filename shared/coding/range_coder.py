@@ -4,7 +4,7 @@ r"""Range coding: symbols and their integer frequencies <-> bits, in time that g
     end: the shortest bits whose whole interval lies inside, as in `shared.coding.arithmetic`
 
 Whole numbers of 32 bits, so encoder and decoder agree on every machine. The code is prefix-free: bits that follow
-change nothing. Beside the exact coder it loses the remainder of range / total, at most 2^-8 of a bit a symbol; in turn
+change nothing. Beside the exact coder it loses the remainder of range / total, at most 0.006 of a bit a symbol; in turn
 the work grows with the number of symbols, not with its square.
 
 Source: G. N. N. Martin, "Range encoding: an algorithm for removing redundancy from a digitised message", Video & Data

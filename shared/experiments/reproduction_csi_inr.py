@@ -1,6 +1,6 @@
 """The section of `docs/reproduction.md` on CSI-INR: read from what `benchmarks/csi_inr_tables.py` measured.
 
-benchmarks/results/csi_inr: <model>.json, <model>.manifest.json
+benchmarks/results/csi_inr: <model>-entropy.json, <model>.manifest.json of the training whose weights it has
 """
 
 import json
@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from shared.errors import DataFileError
 from shared.experiments.published_figures import CSI_INR_CODING_GAIN, CSI_INR_INNER_STEPS_DB, CSI_INR_SIZES_DB
 from shared.experiments.reproduction_sweeps import training_table
 from shared.experiments.reproduction_tables import markdown_table
@@ -25,6 +26,8 @@ def csi_inr_section(folder: Path, text: str) -> str:
         text: What stands under the heading.
     """
     results = read_results(folder)
+    if not results:
+        raise DataFileError(f"`{folder}` must hold measurements of benchmarks/csi_inr_tables.py; it has none.")
     head = f"{results[0]['num_channels']} channels of {results[0]['test_data'].rsplit(', sha256 ', 1)[0]}"
     return "\n".join(
         [
@@ -32,7 +35,7 @@ def csi_inr_section(folder: Path, text: str) -> str:
             "",
             text,
             "",
-            training_table([result["card"] for result in results]),
+            training_table([_as_trained(folder, result["card"]) for result in results]),
             f"NMSE in dB by inner steps s_in at the UE, not quantised; paper / ours, {head} (Table IV):",
             "",
             _inner_steps(results),
@@ -40,7 +43,7 @@ def csi_inr_section(folder: Path, text: str) -> str:
             "beside the cross-entropy; what coding saves of b bits an entry, paper / ours (Table III):",
             "",
             _coding(results),
-            "Size of one report (Table V; L_t is the table's count of layers, 4 more than ours):",
+            "Size of one report (Table V; by its multiply-accumulates its L_t is 4 more than our layers, our reading):",
             "",
             _sizes(results),
             f"Encoding on {results[0]['threads']} thread, ms a report by batch size, and of a batch of one:",
@@ -69,7 +72,7 @@ def draw_csi_inr(folder: Path, path: Path) -> None:
     loss, nmse, rate = figure.subplots(1, 3)
     for result in read_results(folder):
         name, num_reals = result["card"]["name"], _settings(result)["num_latents"]
-        epochs = json.loads((folder / f"{name}.manifest.json").read_text())["epochs"]
+        epochs = _manifest(folder, name)["epochs"]
         for ax, key in ((loss, "loss"), (nmse, "nmse_db")):
             ax.plot([epoch["epoch"] for epoch in epochs], [epoch[key] for epoch in epochs], "o-", label=name)
         rows = result["by_bits"]
@@ -84,13 +87,24 @@ def draw_csi_inr(folder: Path, path: Path) -> None:
         )
     loss.set(xlabel="epoch", ylabel="training loss, MSE")
     nmse.set(xlabel="epoch", ylabel="NMSE on the test split (dB)")
-    rate.set(xlabel="bits of a report, mean", ylabel="NMSE (dB)", xscale="log")
+    rate.set(xlabel="bits of a report, mean", ylabel="NMSE (dB)")
     for ax in (loss, nmse, rate):
         ax.grid(visible=True, which="both", alpha=0.3)
     loss.legend(fontsize="small")
     rate.legend(fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
+
+
+def _manifest(folder: Path, name: str) -> dict[str, Any]:
+    """Return the manifest of the training whose weights an entropy-coded model has."""
+    manifest: dict[str, Any] = json.loads((folder / f"{name.removesuffix('-entropy')}.manifest.json").read_text())
+    return manifest
+
+
+def _as_trained(folder: Path, card: dict[str, Any]) -> dict[str, Any]:
+    """Return a card with the command of the training before its own."""
+    return card | {"recipe": f"{_manifest(folder, card['name'])['command']}`, then `{card['recipe']}"}
 
 
 def _settings(result: Result) -> dict[str, Any]:
@@ -141,6 +155,7 @@ def _sizes(results: Sequence[Result]) -> str:
     for result in results:
         card, settings = result["card"], _settings(result)
         published = CSI_INR_SIZES_DB.get((settings["width"], settings["num_layers"] + 4))
+        own = next(row for row in result["by_inner_steps"] if row["inner_steps"] == settings["inner_steps"])
         rows.append(
             (
                 card["name"],
@@ -149,7 +164,7 @@ def _sizes(results: Sequence[Result]) -> str:
                 f"{card['encoder_macs'] / 1e6:,.1f}M",
                 f"{card['decoder_macs'] / 1e6:,.1f}M",
                 f"{published:.2f}" if published and settings["num_latents"] == 8 else "-",
-                f"{card['training']['unquantized_nmse_db']:.2f}",
+                f"{own['nmse_db']:.2f}",
             )
         )
     head = ("model", "n, d, L_t", "parameters", "MACs, UE", "MACs, base station", "paper, dB", "ours, dB")

@@ -256,7 +256,7 @@ def simulate(
         fallback: What stands for a report that cannot be used: ``mean``, or ``last`` of time-correlated data.
         refinement: Label of how the base station refines what it decodes.
         refiner: By which, in memory, or a name or file; None for the one that ships for the codec.
-        encode_steps: Gradient steps of `csi-inr`'s encoder; None for those of the model's training.
+        encode_steps: Gradient steps of the encoder of `csi-inr`, `inric` or `coin`; None for the model's own.
 
     Returns:
         One result an SNR.

@@ -53,21 +53,26 @@ def encode_update(indices: Weights, grids: dict[str, Grid], scale_format: ScaleF
     return encoder.bits()
 
 
-def decode_update(bits: NDArray[np.uint8], tensors: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+def decode_update(
+    bits: NDArray[np.uint8], tensors: dict[str, tuple[int, ...]], wanted_bits: int | None = None
+) -> dict[str, Tensor]:
     """Invert `encode_update`, up to the update that the indices stand for.
 
     Args:
         bits: [length] uint8, each 0 or 1; what follows the code changes nothing.
         tensors: Name -> shape, see `SirenShape.tensors`.
+        wanted_bits: Of an index; None for any.
 
     Returns:
         Name -> [1, ...] float32.
 
     Raises:
-        CodecError: If a scale or an index is none that an encoder sends.
+        CodecError: If a scale or an index is none that an encoder sends, or indices have other bits than wanted.
     """
     decoder, counts = RangeDecoder(bits), AdaptiveIntegers()
     width = decode_field(decoder, 4) + 1
+    if wanted_bits not in (None, width):
+        raise CodecError(f"`bits` must hold indices of {wanted_bits} bits; got {width}.")
     scale_format: ScaleFormat = "float32" if decode_field(decoder, 1) else "float16"
     grids = {name: Grid(width, torch.tensor([decode_scale(decoder, scale_format)])) for name in tensors}
     return values_of({name: _indices(decoder, counts, grids[name], size) for name, size in tensors.items()}, grids)

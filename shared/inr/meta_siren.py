@@ -40,6 +40,23 @@ class MetaStart:
     num_steps: int
 
 
+def require_start(shape: SirenShape, start: MetaStart) -> None:
+    """Raise unless a start is of an architecture: float32 weights, and for each a rate, or rates, of 1 or k steps.
+
+    Raises:
+        InvalidArgumentError: Naming the tensor, the wanted and the found.
+    """
+    shape.require(start.weights, "start")
+    for name, size in shape.tensors.items():
+        rate, weight = start.rates.get(name, torch.empty(0)), start.weights[name]
+        found = tuple(rate.shape)
+        if found[:1] not in ((1,), (start.num_steps,)) or found[1:] not in ((), size) or start.num_steps < 1:
+            wanted = f"[1 or {start.num_steps}] or [1 or {start.num_steps}, {', '.join(map(str, size))}]"
+            raise InvalidArgumentError(f"rates of `{name}` must be {wanted}; got {list(found)}.")
+        if (rate.dtype, weight.dtype) != (torch.float32, torch.float32):
+            raise InvalidArgumentError(f"`{name}` and its rates must be float32; got {weight.dtype}, {rate.dtype}.")
+
+
 @dataclass(frozen=True, slots=True)
 class MetaOptions:
     """How to learn a start; the defaults are INRIC's.

@@ -140,11 +140,17 @@ def encode_sparse(sparse: SparseUpdate) -> NDArray[np.uint8]:
     return encoder.bits()
 
 
-def decode_sparse(bits: NDArray[np.uint8], shape: SirenShape) -> SparseUpdate:
+def decode_sparse(bits: NDArray[np.uint8], shape: SirenShape, wanted: SparseOptions | None = None) -> SparseUpdate:
     """Invert `encode_sparse`.
 
+    Args:
+        bits: [length] uint8, each 0 or 1.
+        shape: The architecture.
+        wanted: How the update must have been made sparse; None to believe the bits, of which a few wrong ones may ask
+            for a dictionary of gigabytes.
+
     Raises:
-        CodecError: If the bits are no sparse update of this architecture.
+        CodecError: If the bits are no sparse update of this architecture, or of other options.
     """
     decoder, gaps, numbers = RangeDecoder(bits), AdaptiveIntegers(signed=False), AdaptiveIntegers()
     seed, ratio, width = decode_field(decoder, 16), decode_field(decoder, 8), decode_field(decoder, 4) + 1
@@ -153,14 +159,20 @@ def decode_sparse(bits: NDArray[np.uint8], shape: SirenShape) -> SparseUpdate:
             f"`bits` must hold a dictionary and values of 2 bits or more; got {ratio} times, {width} bits."
         )
     options = SparseOptions(atoms_ratio=ratio, bits=width, seed=seed)
+    if wanted is not None:
+        found, asked = (ratio, width, seed), (wanted.atoms_ratio, wanted.bits, wanted.seed)
+        if found != asked:
+            raise CodecError(f"`bits` must hold atoms ratio, bits and seed {asked}; got {found}.")
+        options = wanted
     atoms, indices, grids = {}, {}, {}
     for name, size in shape.tensors.items():
         grids[name] = Grid(width, torch.tensor([decode_scale(decoder, "float32")]))
         if name.endswith(".weight"):
             length = _length(shape, name)
             num_nonzero = decode_field(decoder, 16)
-            if not 1 <= num_nonzero <= length:
-                raise CodecError(f"`bits` must hold 1 to {length} values a vector of {name}; got {num_nonzero}.")
+            if not 1 <= num_nonzero <= length or (wanted and num_nonzero != most_nonzero(length, wanted.share)):
+                most = most_nonzero(length, wanted.share) if wanted else f"1 to {length}"
+                raise CodecError(f"`bits` must hold {most} values a vector of {name}; got {num_nonzero}.")
             size = (math.prod(size) // length, num_nonzero)  # noqa: PLW2901
             steps = torch.tensor(gaps.decode(decoder, math.prod(size))).reshape(size) + 1
             atoms[name] = steps.cumsum(dim=1) - 1

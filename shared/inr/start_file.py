@@ -12,8 +12,8 @@ import safetensors.torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.digests import sha256_of
-from shared.errors import DataFileError
-from shared.inr.meta_siren import MetaStart
+from shared.errors import DataFileError, InvalidArgumentError
+from shared.inr.meta_siren import MetaStart, require_start
 from shared.inr.siren import SirenShape
 
 
@@ -90,10 +90,14 @@ def read_start(path: Path) -> StartFile:
         for kind in ("weights", "rates")
     )
     ordered = {name: weights[name] for name in card.shape().tensors if name in weights}
-    card.shape().require(ordered, "start")
     if rates.keys() != weights.keys():
         raise DataFileError(f"`start` must hold a rate for each tensor; `{path}` does not.")
-    return StartFile(card, MetaStart(ordered, rates, card.inner_steps))
+    start = MetaStart(ordered, rates, card.inner_steps)
+    try:
+        require_start(card.shape(), start)
+    except InvalidArgumentError as error:
+        raise DataFileError(f"`start` must be a start of its card's architecture; {path}: {error}") from None
+    return StartFile(card, start)
 
 
 def card_of(shape: SirenShape, **fields: object) -> StartCard:

@@ -4,8 +4,8 @@ r"""Train CSI-INR by meta-learning: a base network from which a few gradient ste
         inner: M <- 0, then s steps of eq. 18 on them, the network fixed                                  [batch, n]
         outer: theta <- theta - beta grad_theta |f_theta(x, M_s) - h|^2                                    (eq. 19)
 
-Second order: the outer gradient goes through the inner steps too. First order: M_s counts as fixed, as the text of eq.
-19 says, at a third of the work. Inner rates are the paper's one number, or learned beside theta (Meta-SGD), one for each
+Second order: the outer gradient goes through the inner steps too, as the paper's section IV-F has it. First order: M_s
+counts as fixed, as its text on eq. 19 says, at a third of the work. Inner rates are the paper's one number, or learned beside theta (Meta-SGD), one for each
 entry of M in each step.
 
 Ours, and not the paper's: beta (the paper's 1e-6 is for many more steps than two cores make) and its schedule, averaged
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.codecs import Fitted
-from shared.codecs.csi_inr.codec import BITS, fit_codewords, load_csi_inr, rate_range
+from shared.codecs.csi_inr.codec import BITS, CHUNK, fit_codewords, load_csi_inr, rate_range
 from shared.codecs.csi_inr.network import CsiInr, to_samples
 from shared.codecs.fitted import DIGITAL
 from shared.coding.arithmetic import cumulative_table
@@ -36,6 +36,7 @@ from shared.training.autoencoder import design_quantizer
 from shared.training.loop import Epoch, Schedule, train_network
 
 DESIGN_SAMPLES = 4000  # reports of the training split whose codewords quantiser and tables are made from
+MEASURED_BITS = 3, 4, 5, 6, 8, 14  # of an entry, on the card
 MEASURED = 250  # test channels measured after each epoch, at most
 SCHEDULE = Schedule(batch_size=16, learning_rate=6e-5, final_learning_rate=1e-6, precision="float32", clip_norm=1.0)
 
@@ -168,7 +169,7 @@ def _identity(options: CsiInrOptions) -> dict[str, Any]:
 def unquantized_nmse_db(network: CsiInr, h: Tensor, num_steps: int) -> float:
     """Return 10 log10 of the mean NMSE of codewords that are not quantised, after ``num_steps`` inner steps."""
     with torch.no_grad():
-        h_hat = torch.cat([network(part) for part in torch.split(fit_codewords(network, h, num_steps), 64)])
+        h_hat = torch.cat([network(part) for part in torch.split(fit_codewords(network, h, num_steps), CHUNK)])
     value = to_db(float(nmse(h_hat, h).mean()))
     return float("-inf") if value is None else value
 
@@ -212,9 +213,6 @@ def as_csi_inr_codec(network: CsiInr, settings: CoordinateSettings, h: Tensor, r
         coordinates=settings,
         training=record,
     )
-
-
-MEASURED_BITS = (3, 4, 5, 6, 8, 14)
 
 
 def base_macs(settings: CoordinateSettings) -> int:

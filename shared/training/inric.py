@@ -17,6 +17,7 @@ from shared.codecs.network_files import SHAPE
 from shared.errors import InvalidArgumentError
 from shared.inr.csi_signals import grid_of, signals_of
 from shared.inr.meta_siren import MetaOptions, MetaReport, meta_learn
+from shared.inr.retrain import RETRAINING
 from shared.model_files import SirenSettings, TrainingRecord
 from shared.transforms import from_angular_delay
 
@@ -83,11 +84,23 @@ def fit_inric(
         DESCRIBED[codec].source,
         tuple(num_weights * bits for bits in range(settings.bits[0], settings.bits[1] + 1)),
         length="variable",
-        encoder_macs=3 * (settings.inner_steps + settings.steps) * macs,
+        encoder_macs=3 * num_passes(settings) * macs,
         decoder_macs=macs,
         siren=settings,
         training=training,
     )
+
+
+def num_passes(settings: SirenSettings) -> int:
+    """Return how often the UE runs the network and its gradient: inner steps, overfitting, AdaRound, retraining.
+
+    An iteration of AdaRound on each layer is one in all. CoINR's search for atoms is not counted.
+    """
+    rounding, retraining = 0, 0
+    if settings.sparse_share is None:
+        rounding = settings.adaround_steps if "adaround" in settings.stage else 0
+        retraining = RETRAINING.num_steps if "retrained" in settings.stage else 0
+    return settings.inner_steps + settings.steps + rounding + retraining
 
 
 def base_macs(settings: SirenSettings) -> int:

@@ -43,7 +43,7 @@ from shared.transforms import to_planes
 from shared.types import Payload, Received, Reconstruction, Symbols
 
 BITS: dict[str, tuple[int, int]] = {"uniform": (3, 14), "entropy": (3, 8)}  # of an entry, least and most
-CHUNK = 64  # reports fitted at once: all layers of each are held
+CHUNK = 16  # reports fitted at once: more of them no longer fit into caches, at twice the time a report
 
 
 class _Side:

@@ -40,6 +40,7 @@ def page(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if the page is not up to date.")] = False,
 ) -> None:
     """Write docs/reproduction.md and its pictures from benchmarks/results."""
+    from shared.experiments.reproduction_csi_inr import draw_csi_inr  # noqa: PLC0415
     from shared.experiments.reproduction_invcsinet import draw_ideal  # noqa: PLC0415
     from shared.experiments.reproduction_jscc import draw_jscc  # noqa: PLC0415
     from shared.experiments.reproduction_page import PAGE, RESULTS, render  # noqa: PLC0415
@@ -53,4 +54,5 @@ def page(
         PAGE.write_text(text)
         draw_jscc(RESULTS / "rd_jscc", PAGE.parent / "images" / "rd_jscc.png")
         draw_ideal(RESULTS / "invcsinet", PAGE.parent / "images" / "invcsinet.png")
+        draw_csi_inr(RESULTS / "csi_inr", PAGE.parent / "images" / "csi_inr.png")
     typer.echo(f"{PAGE}: {text.count(chr(10))} lines")

@@ -21,7 +21,7 @@ def train_inric(
     codec: Annotated[Literal["inric", "coin"], typer.Argument(help="Which.")],
     data: Annotated[str, typer.Option(help="Training split: a file.")],
     name: Annotated[str | None, typer.Option(help="Name of the model; the codec's unless given.")] = None,
-    test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
+    test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "street-3g5",
     out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
     width: Annotated[int, typer.Option(help="Neurons of a layer.")] = 16,
     hidden: Annotated[int, typer.Option(help="Layers behind the first.")] = 3,
@@ -64,6 +64,10 @@ def train_inric(
         raise InvalidArgumentError(f"`{'`, `'.join(given)}` must be left out with a random start.")
     if codec == "coin" and is_given(context, "frequencies"):
         raise InvalidArgumentError(f"`frequencies` must be left out with coin, which has none; got {frequencies}.")
+    if coinr is not None and (given := [option for option in ("stage", "adaround_steps") if is_given(context, option)]):
+        raise InvalidArgumentError(f"`{'`, `'.join(given)}` must be left out with --coinr, which has no such stage.")
+    if is_given(context, "adaround_steps") and "adaround" not in stage:
+        raise InvalidArgumentError(f"`adaround_steps` must be given with a --stage of AdaRound; got {stage}.")
     settings = siren_settings(
         width=width,
         num_hidden=hidden,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import DataFileError
 from shared.experiments.reproduction_csi_inr import csi_inr_section, draw_csi_inr
 
 
@@ -12,10 +13,10 @@ from shared.experiments.reproduction_csi_inr import csi_inr_section, draw_csi_in
 def folder(tmp_path: Path) -> Path:
     card = {
         "name": "mine",
-        "coordinates": {"num_latents": 8, "width": 64, "num_layers": 4},
+        "coordinates": {"num_latents": 8, "width": 64, "num_layers": 4, "inner_steps": 3},
         "training": {"samples_seen": 168000, "epochs": 6.0, "unquantized_nmse_db": -1.25},
         "training_data": "street, 20 channels, sha256 1",
-        "recipe": "csi-lab train-csi-inr",
+        "recipe": "csi-lab train-csi-inr --coding entropy",
         "num_parameters": 27_470,
         "encoder_macs": 127_440_000,
         "decoder_macs": 21_240_000,
@@ -44,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
     }
     (tmp_path / "mine.json").write_text(json.dumps(result))
     epochs = [{"epoch": 1, "loss": 0.9, "nmse_db": -0.5}, {"epoch": 2, "loss": 0.8, "nmse_db": -1.25}]
-    (tmp_path / "mine.manifest.json").write_text(json.dumps({"epochs": epochs}))
+    (tmp_path / "mine.manifest.json").write_text(json.dumps({"epochs": epochs, "command": "csi-lab train-csi-inr"}))
     return tmp_path
 
 
@@ -58,7 +59,7 @@ def test_every_figure_stands_in_its_row(folder: Path) -> None:
         "| mine | 3 | 24 | 19.2, 25.5 | 18.5 | 21.0 % / 19.8 % | -0.75 |",
         "| mine | 8, 64, 8 | 27,470 | 127.4M | 21.2M | -6.17 | -1.25 |",
         "| mine | 20.0 (1.00) | 5.0 (0.25) |",
-        "| mine | 168,000 | 6 | street, 20 channels | `csi-lab train-csi-inr` |",
+        "20 channels | `csi-lab train-csi-inr`, then `csi-lab train-csi-inr --coding entropy` |",
     ):
         assert line in text
 
@@ -73,3 +74,8 @@ def test_published_inner_steps_stand_beside_ours(folder: Path) -> None:
 def test_a_picture_is_drawn(folder: Path, tmp_path: Path) -> None:
     draw_csi_inr(folder, tmp_path / "images" / "csi_inr.png")
     assert (tmp_path / "images" / "csi_inr.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_folder_without_measurements_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataFileError, match="must hold measurements"):
+        csi_inr_section(tmp_path, "")

@@ -82,6 +82,15 @@ def test_any_bits_give_an_update_or_an_error_of_ours(bits: list[int]) -> None:
     assert {name: tuple(tensor.shape) for name, tensor in found.items()} == TINY.tensors
 
 
+@pytest.mark.parametrize("other", [{"atoms_ratio": 255}, {"bits": 9}, {"seed": 2}, {"share": 0.1}], ids=str)
+def test_bits_of_other_options_than_the_reader_wants_are_refused(other: dict[str, Any]) -> None:
+    """They would decide how large a dictionary the reader draws."""
+    bits = encode_sparse(to_sparse(TINY, update_of(TINY), SparseOptions(**other)))
+    decode_sparse(bits, TINY, SparseOptions(**other))
+    with pytest.raises(CodecError, match="`bits` must hold"):
+        decode_sparse(bits, TINY, SparseOptions())
+
+
 def test_an_update_of_another_network_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="`update` must be the weights"):
         to_sparse(LARGE, update_of(TINY), SparseOptions())

@@ -18,7 +18,7 @@ from shared.inr.meta_siren import MetaOptions
 from shared.metrics import nmse
 from shared.model_files import ModelFile, SirenSettings
 from shared.rng import Randomness
-from shared.training.inric import Codec, base_macs, fit_inric
+from shared.training.inric import Codec, base_macs, fit_inric, num_passes
 from shared.types import Payload
 
 CPU = torch.device("cpu")
@@ -91,6 +91,31 @@ def test_bits_that_are_no_update_are_not_valid(indoor: ChannelSet) -> None:
     assert not make_decoder(built, CPU).decode(Payload.of_equal_length(bits), decoding(2, rate)).valid.any()
 
 
+def test_a_report_of_other_bits_than_its_rate_is_not_valid(indoor: ChannelSet) -> None:
+    built = small_model(indoor.h[:32])
+    encoder, decoder, num_weights = (
+        make_encoder(built, CPU),
+        make_decoder(built, CPU),
+        architecture_of(BASIC).num_weights,
+    )
+    payload = encoder.encode(indoor.h[:2], context(2, 8 * num_weights))
+    assert decoder.decode(payload, decoding(2, 8 * num_weights)).valid.all()
+    assert not decoder.decode(payload, decoding(2, 4 * num_weights)).valid.any()
+
+
+def test_an_encoder_works_where_gradients_are_off(indoor: ChannelSet) -> None:
+    built = small_model(indoor.h[:32])
+    encoder, rate = make_encoder(built, CPU), built.card.min_rate
+    with torch.no_grad():
+        payload = encoder.encode(indoor.h[:1], context(1, rate))
+    np.testing.assert_array_equal(payload.bits, encoder.encode(indoor.h[:1], context(1, rate)).bits)
+
+
+def test_a_network_that_takes_seconds_to_decode_is_refused() -> None:
+    with pytest.raises(ValueError, match="must give at most 100000 weights"):
+        SirenSettings(width=1024, num_hidden=1, num_frequencies=0, inner_steps=0, steps=1, bits=(8, 8))
+
+
 def test_steps_that_are_none_are_refused(indoor: ChannelSet) -> None:
     built = small_model(indoor.h[:32])
     with pytest.raises(InvalidArgumentError, match="`encode_steps` must be at least 1; got 0"):
@@ -101,6 +126,9 @@ def test_macs_are_those_of_a_pass_and_of_the_steps(indoor: ChannelSet) -> None:
     card = small_model(indoor.h[:8], STARTED).card
     assert card.decoder_macs == base_macs(STARTED) == 1024 * (6 * 10 + 6 * 6 + 2 * 6)
     assert card.encoder_macs == 3 * (2 + 5) * card.decoder_macs
+    rounded = STARTED.model_copy(update={"stage": "adaround-retrained", "adaround_steps": 100})
+    assert num_passes(rounded) == 2 + 5 + 100 + 300
+    assert num_passes(rounded.model_copy(update={"sparse_share": 0.5})) == 2 + 5
 
 
 def test_settings_and_learning_must_agree(indoor: ChannelSet) -> None:
@@ -113,10 +141,13 @@ def test_settings_and_learning_must_agree(indoor: ChannelSet) -> None:
 def test_a_file_that_is_not_what_its_card_says_is_refused(indoor: ChannelSet) -> None:
     built = small_model(indoor.h[:32], STARTED)
     short = dict(built.tensors, **{"network.first.weight": built.tensors["network.first.weight"][:, :-1]})
-    with pytest.raises(
-        DataFileError, match=r"`network\.first\.weight` of model small must be of the weights \[6, 10\]"
-    ):
+    with pytest.raises(DataFileError, match="model small: `start` must be the weights"):
         make_encoder(ModelFile(built.card, short), CPU)
+    rates = dict(built.tensors, **{"rates.output.bias": torch.zeros(5, 2)})
+    with pytest.raises(
+        DataFileError, match=r"rates of `output\.bias` must be \[1 or 2\] or \[1 or 2, 2\]; got \[5, 2\]"
+    ):
+        make_encoder(ModelFile(built.card, rates), CPU)
     lacking = {name: tensor for name, tensor in built.tensors.items() if name != "rates.output.bias"}
     with pytest.raises(DataFileError, match=r"must hold tensor 'rates\.output\.bias'"):
         make_decoder(ModelFile(built.card, lacking), CPU)

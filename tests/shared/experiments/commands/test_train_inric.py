@@ -49,6 +49,8 @@ def test_what_cannot_be_is_refused_before_anything_is_learned(arguments: list[st
     for words, sentence in (
         (["inric", "--basic", "--outer-steps", "3"], "`outer_steps` must be left out with a random start"),
         (["coin", "--frequencies", "3"], "`frequencies` must be left out with coin, which has none; got 3"),
+        (["inric", "--coinr", "0.25", "--stage", "adaround"], "`stage` must be left out with --coinr"),
+        (["inric", "--adaround-steps", "5"], "`adaround_steps` must be given with a --stage of AdaRound; got rounded"),
         (["inric", "--width", "0"], "`width`: Input should be greater than or equal to 1; got 0"),
         (["inric", "--bits", "17"], "`bits` must be least:most in [1, 16]; got '17'"),
         (["inric", "--coinr", "0.25", "--bits", "1:4"], "`bits` must be a least, 2 or more, and a most; got [1, 4]"),
