@@ -31,7 +31,7 @@ Codec = Annotated[
 Rate = Annotated[
     int | None,
     typer.Option(
-        envvar="CSI_UE_RATE", min=1, help="Information bits of a report, or its symbols; 128, or a codec's only."
+        envvar="CSI_UE_RATE", min=1, help="Information bits of a report, or its symbols; 128, or the codec's most."
     ),
 ]
 LinkLabel = Annotated[

@@ -51,6 +51,10 @@ def csi_inr_section(folder: Path, text: str) -> str:
             _encoding(results),
             "![loss and NMSE over epochs, NMSE over bits](images/csi_inr.png)",
             "",
+            "One network's codewords three ways, 300 reports a point (`csi-lab sweep csi_inr_snr.toml`):",
+            "",
+            "![NMSE and BLER over SNR](images/csi_inr_snr.png)",
+            "",
         ]
     )
 

@@ -21,7 +21,7 @@ def train_csi_inr(
     context: typer.Context,
     data: Annotated[str, typer.Option(help="Training split: a file.")],
     name: Annotated[str, typer.Option(help="Name of the model.")] = "csi-inr",
-    test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "street-3g5",
+    test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "street-3g5-narrow",
     out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
     num_latents: Annotated[int, typer.Option(help="n, codeword size in reals.")] = 32,
     width: Annotated[int, typer.Option(help="d, of a layer.")] = 128,
@@ -39,7 +39,9 @@ def train_csi_inr(
         Literal["uniform", "entropy", "analog"],
         typer.Option(help="Of the codeword: as many bits each report, entropy-coded bits, or symbols."),
     ] = "uniform",
-    start_from: Annotated[str, typer.Option(help="Model to train on, a file: its network stays the size it is.")] = "",
+    start_from: Annotated[
+        str, typer.Option(help="Model to train on, of the zoo or a file: its network stays the size it is.")
+    ] = "",
     epochs: Annotated[
         int, typer.Option(min=0, help="Passes over the training split; 0, with --start-from: its weights stay.")
     ] = 8,
