@@ -206,8 +206,8 @@ What came out, whichever way it points:
 * *It is a little ahead of the linear transform, and far behind `csinet`.* The 1,000 channels below are test in both
   splits: there a KLT of as many reals leaves -2.73 dB at 32 and -0.67 dB at 8, the network -3.63 and -1.35. On the
   first 1,000 of the random test split it is -3.50 and -0.70 against -3.91 and -1.55. `csinet` with 32 latents has
-  -11.9 dB on that split (above, 20 epochs, a training file of another machine). The loss still falls at the end of the 6
-  epochs; the paper's order was not seen.
+  -11.9 dB on that split (above, 20 epochs, a training file of another machine). The loss still falls at the end of the
+  6 epochs; the paper's order was not seen.
 * *Steps*: from two to three gains 0.2 dB, five 0.04 dB more, and a UE may choose. One step, a linear measurement of the
   channel, leaves half of it in dB at 32 reals.
 * *Bits*: 4 an entry cost 0.07 dB at 32 reals, 3 cost 0.24 dB; from 6 on nothing.
