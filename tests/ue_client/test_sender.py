@@ -93,7 +93,7 @@ async def test_a_frame_refused_for_good_is_delivered_with_its_refusal_and_the_st
         session_id = await opened(sender, ue)
         deliveries: dict[int, Delivery] = {d.frame.frame_id: d async for d in sender.send(mixed(), in_flight=1)}
         assert [deliveries[i].ack.code for i in range(3)] == [0, INVALID_ARGUMENT, 0]
-        assert "`length`" in deliveries[1].ack.message
+        assert "`num_bits`" in deliveries[1].ack.message
         await sender.close()
 
 
@@ -125,7 +125,7 @@ async def test_a_refusal_is_the_base_stations_own_error(local: Settings, ue: Pip
         frame = await anext(frames(ue, session_id, 1))
         assert (await sender.report(frame)).code == 0
         with pytest.raises(
-            InvalidArgumentError, match="`length` of a report of 136 bits over digital:bsc must be 136; got 128"
+            InvalidArgumentError, match="`num_bits` of a report of rate 136 of codec klt must be 136; got 128"
         ):
             await sender.report(replace(frame, rate=frame.rate + 8, truth=None))
         with pytest.raises(NotFoundError, match="`session_id` must be an open session"):

@@ -14,7 +14,7 @@ from shared.codecs.csi_inr.network import CsiInr
 from shared.codecs.fitted import make_model
 from shared.codecs.network_files import SHAPE
 from shared.codecs.symbol_contract import SYMBOL_CHECKS
-from shared.codecs.trial import make_trial
+from shared.codecs.trial import Trial, make_trial
 from shared.coding.arithmetic import TOTAL
 from shared.coding.latents import latent_widths
 from shared.errors import CodecError, DataFileError, InvalidArgumentError
@@ -50,7 +50,8 @@ def decoding(count: int, rate: int) -> DecodeContext:
 @pytest.mark.parametrize("coding", ["uniform", "entropy"])
 def test_every_check_of_bits_holds(coding: str, check: str, indoor: ChannelSet) -> None:
     built = small_model(indoor.h[:64], coding)
-    assert CHECKS[check](make_trial(lambda: built, indoor.h[:16])) is None
+    rates = (built.card.min_rate, built.card.min_rate + 1, built.card.max_rate)  # each is another fit of each report
+    assert CHECKS[check](Trial(lambda: built, built.card, indoor.h[:16], rates)) is None
 
 
 @pytest.mark.parametrize("check", SYMBOL_CHECKS)
