@@ -4,7 +4,7 @@ Those of symbols: test_symbol_codec_contract.py.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
@@ -81,12 +81,15 @@ def test_the_model_file_is_what_its_card_says(codec: Codec) -> None:
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_every_check_of_the_contract_holds(codec: Codec, check: str, indoor: ChannelSet) -> None:
-    assert CHECKS[check](make_trial(partial(load_model, codec.card.name), indoor.h[:16])) is None
+    trial = make_trial(partial(load_model, codec.card.name), indoor.h[:16])
+    if codec.card.takes_encode_steps:  # an optimisation, which fits anew at each rate
+        trial = replace(trial, rates=trial.rates[::15])
+    assert CHECKS[check](trial) is None
 
 
 def test_declared_bits_are_real_bits_at_every_budget(codec: Codec, indoor: ChannelSet) -> None:
     model = load_model(codec.card.name)
-    step = 19 if codec.card.takes_encode_steps else 1  # an encoder that is an optimisation fits anew for each
+    step = 19 if codec.card.takes_encode_steps else 1
     rates = tuple(range(codec.card.min_rate, codec.card.max_rate + 1, step))
     trial = Trial(lambda: model, model.card, indoor.h[:3], rates)
     assert CHECKS["declared bits are real bits"](trial) is None
@@ -141,6 +144,8 @@ def test_a_channel_of_another_shape_is_refused(codec: Codec, shape: tuple[int, .
 
 def test_the_nmse_on_the_test_split_is_that_of_the_card_and_falls_as_the_rate_grows(codec: Codec) -> None:
     """At three rates; `csi-lab codecs verify`, and so its test, measures all of them."""
+    if codec.card.takes_encode_steps:
+        pytest.skip("an encoder that is an optimisation takes a minute: the test of `codecs verify` measures it")
     errors = []
     measured, test = codec.card.measured, load_channels(codec.card.test_data.split(",")[0])
     for point in [measured[i] for i in sorted({0, len(measured) // 2, len(measured) - 1})]:
