@@ -26,7 +26,8 @@ from shared.coding.crc import num_crc_bits
 from shared.coding.latents import latent_widths
 from shared.errors import DataFileError
 from shared.metrics import nmse, to_db
-from shared.model_files import CoordinateSettings, ModelFile, load_model
+from shared.model_files import ModelFile, load_model
+from shared.network_settings import CoordinateSettings
 
 INNER_STEPS = (1, 2, 3, 5, 8)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from shared.codecs.jscc.network import JsccDecoderNetwork, JsccEncoderNetwork
-from shared.model_files import JsccSettings
+from shared.network_settings import JsccSettings
 from shared.networks.unet import UNet
 from shared.refinement.diffusion import Diffusion
 from shared.refinement.schedule import abar_of

@@ -17,7 +17,8 @@ from shared.channels import ChannelSet, load_channels
 from shared.channels.card import write_dataset_card
 from shared.channels.writing import write_channels
 from shared.experiments.demo import BaseStationProcess, start_base_station
-from shared.model_files import CodecCard, TrainingRecord, UNetSettings, load_model
+from shared.model_files import CodecCard, TrainingRecord, load_model
+from shared.network_settings import UNetSettings
 from shared.refinement import RefinerCard, RefinerFile, save_refiner
 from shared.refinement.card import MeasuredGain
 from shared.refinement.diffusion import make_unet

@@ -9,17 +9,8 @@ from typing import Literal
 from torch import Tensor
 
 from shared.errors import InvalidArgumentError
-from shared.model_files import (
-    CodecCard,
-    CoordinateSettings,
-    InvertibleSettings,
-    JsccSettings,
-    ModelFile,
-    NetworkSettings,
-    SirenSettings,
-    TrainingRecord,
-    count_parameters,
-)
+from shared.model_files import CodecCard, ModelFile, TrainingRecord, count_parameters
+from shared.network_settings import CoordinateSettings, InvertibleSettings, JsccSettings, NetworkSettings, SirenSettings
 from shared.types import CsiShape
 
 DIGITAL = ("ideal", "digital")

@@ -19,7 +19,7 @@ from torch import Tensor
 from shared.coding.adaptive_integers import AdaptiveIntegers
 from shared.coding.range_coder import RangeDecoder, RangeEncoder, decode_field, encode_field
 from shared.errors import CodecError
-from shared.inr.siren import SirenShape, Weights
+from shared.inr.siren import Weights
 from shared.inr.weight_quantizer import Grid, ScaleFormat, values_of
 
 HALF = 16  # bits of a field at most, and of a float16
@@ -76,16 +76,6 @@ def decode_update(
     scale_format: ScaleFormat = "float32" if decode_field(decoder, 1) else "float16"
     grids = {name: Grid(width, torch.tensor([decode_scale(decoder, scale_format)])) for name in tensors}
     return values_of({name: _indices(decoder, counts, grids[name], size) for name, size in tensors.items()}, grids)
-
-
-def decode_signal_weights(bits: NDArray[np.uint8], shape: SirenShape, start: Weights) -> dict[str, Tensor]:
-    """Return theta_0 and the update that ``bits`` hold (eq. 9): name -> [1, ...] float32.
-
-    Raises:
-        CodecError: If the bits are no update.
-    """
-    update = decode_update(bits, shape.tensors)
-    return {name: start[name] + tensor for name, tensor in update.items()}
 
 
 def encode_scale(encoder: RangeEncoder, scale: float, scale_format: ScaleFormat) -> None:

@@ -50,6 +50,16 @@ class OverfitOptions:
     l1: float = 1e-5
 
 
+def warm_up_of(num_steps: int) -> int:
+    """Return the steps of warm-up from a meta-learned start: INRIC's 100 (section 6.2), or a tenth of all, ours.
+
+    Example:
+        >>> warm_up_of(25_000), warm_up_of(50)
+        (100, 5)
+    """
+    return min(100, num_steps // 10)
+
+
 @dataclass(frozen=True, slots=True)
 class Overfitted:
     """What overfitting found.

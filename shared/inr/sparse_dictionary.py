@@ -10,7 +10,7 @@ layer, has vectors too short for it: there each matrix is one vector. Biases are
 
 Source: CoINR, "Compressed implicit neural representations", section 3. Not in its text, so ours: k_2 = 4 k_1, s (see
 `most_nonzero`), columns of unit length. In place of 16-bit indices and Brotli, gaps and the range coder, which is
-shorter; `brotli_size` tells what the paper's way takes.
+shorter (a test holds them side by side).
 """
 
 import math
@@ -182,20 +182,6 @@ def decode_sparse(bits: NDArray[np.uint8], shape: SirenShape, wanted: SparseOpti
         if indices[name].abs().max() > grids[name].highest:
             raise CodecError(f"`bits` must hold indices of {width} bits; got {indices[name].abs().max()}.")
     return SparseUpdate(options, atoms, indices, grids)
-
-
-def brotli_size(sparse: SparseUpdate) -> int:
-    """Return the bits that the paper's way takes: values and atoms in 16 bits each, a scale a tensor, Brotli over all.
-
-    Raises:
-        ImportError: If `brotli` is not installed.
-    """
-    import brotli  # noqa: PLC0415  (of the extra `lab`)
-
-    scales = np.array([float(grid.scale) for grid in sparse.grids.values()], dtype=np.float32).tobytes()
-    numbers = b"".join(index.numpy().astype("<i2").tobytes() for index in sparse.indices.values())
-    atoms = b"".join(index.numpy().astype("<u2").tobytes() for index in sparse.atoms.values())
-    return 8 * len(brotli.compress(scales + numbers + atoms))
 
 
 def _length(shape: SirenShape, name: str) -> int:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from shared.digests import sha256_of
 from shared.errors import DataFileError
-from shared.model_files import TrainingRecord, UNetSettings, count_parameters
+from shared.model_files import TrainingRecord, count_parameters
+from shared.network_settings import UNetSettings
 from shared.refinement.schedule import ScheduleName
 from shared.types import CsiShape, Domain
 

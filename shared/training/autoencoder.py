@@ -18,7 +18,7 @@ from shared.codecs.network_files import SHAPE
 from shared.coding.latents import MAX_WIDTH, Companding, LatentQuantizer, latent_widths
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
-from shared.model_files import NetworkSettings
+from shared.network_settings import NetworkSettings
 from shared.training.loop import Epoch, Schedule, train_network
 from shared.training.mmd import mmd_of_channels
 from shared.types import CsiShape

@@ -31,7 +31,8 @@ from shared.coding.arithmetic import cumulative_table
 from shared.coding.latents import LatentQuantizer
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
-from shared.model_files import CoordinateSettings, TrainingRecord, load_model
+from shared.model_files import TrainingRecord, load_model
+from shared.network_settings import CoordinateSettings
 from shared.training.autoencoder import design_quantizer
 from shared.training.loop import Epoch, Schedule, train_network
 

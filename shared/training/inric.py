@@ -1,27 +1,22 @@
-"""Learn what INRIC's networks start from, on channels, and make it a codec; COIN and a random start need no training.
+"""Make a codec of networks that are sent themselves: from a meta-learned start (MetaSIREN), or from a random one.
 
-training split -> signals -> MetaSIREN -> theta_0, inner rates -> model file
-
-Every tenth channel of the training split, 100 at most, is held back: the start of the lowest loss on them is kept.
+start file, or none; training split -> its mean channel -> model file
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from shared.codecs import Fitted
 from shared.codecs.inric.codec import architecture_of
 from shared.codecs.network_files import SHAPE
 from shared.errors import InvalidArgumentError
-from shared.inr.csi_signals import grid_of, signals_of
-from shared.inr.meta_siren import MetaOptions, MetaReport, meta_learn
 from shared.inr.retrain import RETRAINING
-from shared.model_files import SirenSettings, TrainingRecord
-from shared.transforms import from_angular_delay
+from shared.inr.start_file import StartFile
+from shared.model_files import TrainingRecord
+from shared.network_settings import SirenSettings
 
-HELD_BACK, MOST_VALIDATION = 10, 100
 Codec = Literal["inric", "coin"]
 
 
@@ -39,44 +34,32 @@ DESCRIBED: dict[Codec, Described] = {
 }
 
 
-def fit_inric(
-    codec: Codec, h: Tensor, settings: SirenSettings, meta: MetaOptions | None, report: MetaReport | None = None
-) -> Fitted:
-    """Learn a start, if the settings want one, and put it into the tensors of a model file.
+def fit_inric(codec: Codec, h: Tensor, settings: SirenSettings, start: StartFile | None = None) -> Fitted:
+    """Put a start into the tensors of a model file.
 
     Args:
         codec: Whose model it will be.
-        h: [num_channels, 1, 32, 32] complex64, training split, angular-delay, unit mean power.
+        h: [num_channels, 1, 32, 32] complex64, training split, angular-delay, unit mean power: its mean is what a lost
+            report becomes.
         settings: Architecture, bits, steps.
-        meta: How to learn; None for a random start.
-        report: Called after every outer step.
+        start: What the networks start from; None for random weights.
 
     Raises:
-        InvalidArgumentError: If settings and ``meta`` do not go together, or there are fewer than two channels.
+        InvalidArgumentError: If the settings are not the start's, or not COIN's.
     """
-    if (settings.inner_steps > 0) != (meta is not None) or (meta and meta.inner_steps != settings.inner_steps):
-        found = f"{settings.inner_steps} and {meta.inner_steps if meta else None}"
-        raise InvalidArgumentError(f"`inner_steps` of settings and of the learning must be one number; got {found}.")
+    inner_steps = start.start.num_steps if start else 0
+    if settings.inner_steps != inner_steps:
+        raise InvalidArgumentError(f"`inner_steps` must be the start's, {inner_steps}; got {settings.inner_steps}.")
     if codec == "coin" and (settings.num_frequencies or settings.inner_steps):
         found = f"{settings.num_frequencies} and {settings.inner_steps}"
         raise InvalidArgumentError(f"`num_frequencies` and `inner_steps` of coin must be 0; got {found}.")
-    if len(h) < 2:
-        raise InvalidArgumentError(f"`data` must hold at least 2 channels; got {len(h)}.")
     tensors, training = {"mean": h.mean(dim=0)}, None
-    if meta is not None:
-        shape, signals = architecture_of(settings), signals_of(from_angular_delay(h))
-        held_back = torch.arange(len(signals)) % HELD_BACK == 0
-        features, validation = shape.features(grid_of(SHAPE)), signals[held_back][:MOST_VALIDATION]
-        start, _ = meta_learn(shape, features, signals[~held_back], validation, meta, report)
-        tensors |= {f"network.{name}": tensor.contiguous() for name, tensor in start.weights.items()}
-        tensors |= {f"rates.{name}": tensor.contiguous() for name, tensor in start.rates.items()}
-        samples = meta.num_steps * min(meta.batch_size, int((~held_back).sum()))
-        order = "first" if meta.first_order else "second"
-        training = TrainingRecord(
-            loss=f"MSE after {meta.inner_steps} inner steps, MetaSIREN of {order} order, {meta.rate_kind} rates",
-            epochs=round(samples / int((~held_back).sum()), 3),
-            samples_seen=samples,
-        )
+    if start is not None:
+        architecture_of(settings).require(start.start.weights, "start")
+        tensors |= {f"network.{name}": tensor.contiguous() for name, tensor in start.start.weights.items()}
+        tensors |= {f"rates.{name}": tensor.contiguous() for name, tensor in start.start.rates.items()}
+        told = f"start of {start.card.trained_on} ({start.card.recipe})"
+        training = TrainingRecord(loss=told, epochs=None, samples_seen=None)
     num_weights, macs = architecture_of(settings).num_weights, base_macs(settings)
     return Fitted(
         tensors,

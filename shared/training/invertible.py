@@ -36,7 +36,8 @@ from shared.codecs.invcsinet.codec import InvCsiNet, from_labels, widths_of
 from shared.codecs.network_files import SHAPE
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
-from shared.model_files import InvertibleSettings, TrainingRecord
+from shared.model_files import TrainingRecord
+from shared.network_settings import InvertibleSettings
 from shared.networks.bit_channel import detect
 from shared.training.autoencoder import GAUSSIAN_CLIP
 from shared.training.feedback import draw_uniform

@@ -24,7 +24,8 @@ from shared.codecs.jscc.network import JsccDecoderNetwork, JsccEncoderNetwork
 from shared.codecs.network_files import SHAPE
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
-from shared.model_files import JsccSettings, TrainingRecord
+from shared.model_files import TrainingRecord
+from shared.network_settings import JsccSettings
 from shared.training.feedback import draw_no_eff, draw_uniform, send_symbols
 from shared.training.loop import Epoch, Schedule, train_network
 from shared.training.macs import count_macs

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.errors import InvalidArgumentError
-from shared.model_files import JsccSettings, UNetSettings
+from shared.network_settings import JsccSettings, UNetSettings
 
 Size = Literal["small", "large"]
 

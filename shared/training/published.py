@@ -24,7 +24,8 @@ from shared.codecs.autoencoder.csinet import NUM_REALS, SIDE
 from shared.coding.latents import Companding
 from shared.digests import sha256_of
 from shared.errors import DataFileError
-from shared.model_files import ModelFile, NetworkSettings, TrainingRecord
+from shared.model_files import ModelFile, TrainingRecord
+from shared.network_settings import NetworkSettings
 from shared.training.autoencoder import require_network_shape, unquantized_nmse_db
 from shared.training.fit import require_splits, save_codec
 from shared.training.train import as_codec

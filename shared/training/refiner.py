@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from shared.channels import ChannelSet
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
-from shared.model_files import ModelFile, UNetSettings
+from shared.model_files import ModelFile
+from shared.network_settings import UNetSettings
 from shared.networks.unet import UNet
 from shared.refinement.card import RefinerKind
 from shared.refinement.diffusion import SHAPE, Diffusion

@@ -29,7 +29,8 @@ from shared.codecs.autoencoder.codec import Autoencoder, correct
 from shared.coding.latents import LatentQuantizer
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse, to_db
-from shared.model_files import ModelFile, NetworkSettings, load_model
+from shared.model_files import ModelFile, load_model
+from shared.network_settings import NetworkSettings
 from shared.networks.bit_channel import detect
 from shared.training.autoencoder import NetworkOptions, fit_latent_quantizer, train_autoencoder
 from shared.training.feedback import draw_uniform

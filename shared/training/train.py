@@ -15,7 +15,8 @@ from shared.codecs.autoencoder.codec import Autoencoder, peak_bits
 from shared.codecs.network_files import SHAPE
 from shared.coding.latents import MAX_WIDTH, LatentQuantizer
 from shared.errors import InvalidArgumentError
-from shared.model_files import ModelFile, NetworkSettings, TrainingRecord
+from shared.model_files import ModelFile, TrainingRecord
+from shared.network_settings import NetworkSettings
 from shared.training.autoencoder import (
     NetworkOptions,
     fit_latent_quantizer,

@@ -22,7 +22,7 @@ LAYERS = (
     ("networks", "coding", "transforms", "model_files", "scenario"),
     ("frame",),
     ("scoring",),
-    ("types", "rng", "digests"),
+    ("types", "rng", "digests", "network_settings"),
     ("errors",),
 )
 

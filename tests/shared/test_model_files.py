@@ -8,15 +8,8 @@ import torch
 from shared.channels import DATASETS
 from shared.codecs import CODECS, make_decoder, make_encoder
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.model_files import (
-    ModelFile,
-    NetworkSettings,
-    TrainingRecord,
-    count_parameters,
-    load_model,
-    save_model,
-    zoo_names,
-)
+from shared.model_files import ModelFile, TrainingRecord, count_parameters, load_model, save_model, zoo_names
+from shared.network_settings import NetworkSettings
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ from shared.codecs.network_files import SHAPE, mean_csi, require_finite
 from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import MAX_WIDTH, LatentQuantizer, latent_widths
 from shared.errors import DataFileError
-from shared.model_files import ModelFile, NetworkSettings
+from shared.model_files import ModelFile
+from shared.network_settings import NetworkSettings
 from shared.networks.loading import load_network
 from shared.types import Payload, Reconstruction
 

@@ -37,7 +37,8 @@ from shared.coding.arithmetic import FrequencyTable, decode_symbols, encode_symb
 from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import LatentQuantizer, latent_widths
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.model_files import CoordinateSettings, ModelFile
+from shared.model_files import ModelFile
+from shared.network_settings import CoordinateSettings
 from shared.networks.loading import load_network
 from shared.transforms import to_planes
 from shared.types import Payload, Received, Reconstruction, Symbols

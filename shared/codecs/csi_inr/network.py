@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.codecs.network_files import SHAPE
-from shared.model_files import CoordinateSettings
+from shared.network_settings import CoordinateSettings
 from shared.networks.coordinates import ModulatedSiren, unit_grid
 from shared.transforms import from_angular_delay, to_angular_delay
 

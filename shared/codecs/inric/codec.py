@@ -27,15 +27,14 @@ from shared.inr.adaround import AdaRoundOptions
 from shared.inr.bitstream import decode_update
 from shared.inr.csi_signals import channels_of, grid_of, signals_of
 from shared.inr.meta_siren import MetaStart, adapted, require_start
-from shared.inr.overfit import OverfitOptions, overfit
+from shared.inr.overfit import OverfitOptions, overfit, warm_up_of
 from shared.inr.pipeline import QuantizingOptions, quantize
 from shared.inr.siren import SirenShape, Weights, of_signal, signal_of
 from shared.inr.sparse_dictionary import SparseOptions, decode_sparse, encode_sparse, from_sparse, to_sparse
-from shared.model_files import ModelFile, SirenSettings
+from shared.model_files import ModelFile
+from shared.network_settings import SirenSettings
 from shared.transforms import from_angular_delay, to_angular_delay, to_planes
 from shared.types import Payload, Reconstruction
-
-WARM_UP = 100  # steps behind a meta-learned start (INRIC section 6.2, of 25,000); a tenth of fewer steps (ours)
 
 
 class _Side:
@@ -90,7 +89,7 @@ class InricEncoder(_Side):
             first = {name: tensor.to(self.device) for name, tensor in first.items()}
         else:
             first, reference = adapted(self.architecture, self.features, target, self.start), self.start.weights
-        warm_up = 0 if self.start is None else min(WARM_UP, num_steps // 10)
+        warm_up = 0 if self.start is None else warm_up_of(num_steps)
         options = OverfitOptions(num_steps=num_steps, warm_up=warm_up, l1=settings.l1)
         return overfit(self.architecture, self.features, target, first, options, reference).weights
 

@@ -26,7 +26,8 @@ from shared.codecs.network_files import SHAPE, mean_csi, reconstruction, require
 from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import latent_widths
 from shared.errors import DataFileError
-from shared.model_files import InvertibleSettings, ModelFile
+from shared.model_files import ModelFile
+from shared.network_settings import InvertibleSettings
 from shared.networks.adaptive_quantizer import AdaptiveQuantizer
 from shared.networks.loading import load_network
 from shared.transforms import to_planes

@@ -22,7 +22,8 @@ from shared.codecs.network_files import SHAPE, mean_csi, reconstruction, require
 from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import MAX_WIDTH, LatentQuantizer
 from shared.errors import DataFileError
-from shared.model_files import JsccSettings, ModelFile
+from shared.model_files import ModelFile
+from shared.network_settings import JsccSettings
 from shared.networks.loading import load_network
 from shared.transforms import to_planes
 from shared.types import Payload, Received, Reconstruction, Symbols

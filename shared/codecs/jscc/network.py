@@ -28,7 +28,7 @@ Source: Ankireddy et al., RD-JSCC, Tables I, II, V, VII; SNR adaptation and tanh
 import torch
 from torch import Tensor, nn
 
-from shared.model_files import JsccSettings
+from shared.network_settings import JsccSettings
 from shared.networks.snr_adaptation import SnrAdaptation
 from shared.networks.unet import UNet
 

@@ -7,9 +7,9 @@ import typer
 from rich.table import Table
 
 from shared.errors import DataFileError, InvalidArgumentError
+from shared.experiments.commands.options import refuse_given
 from shared.experiments.commands.printing import console
 from shared.experiments.commands.step_progress import step_progress
-from shared.experiments.commands.train import is_given
 
 if TYPE_CHECKING:
     from shared.experiments.picture import Picture
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from shared.inr.start_file import StartFile
 
 BASIC = "basic"
-WARM_UP = 100  # steps behind a meta-learned start
 STARTED_BITS, BASIC_BITS = 7, 8  # INRIC table 4
 NUM_FREQUENCIES = 12  # of pictures up to some 200 pixels a side; 16 above (INRIC table 1)
 LARGE = 256 * 256  # pixels
@@ -68,7 +67,7 @@ def inr(
 
     held = None if start == BASIC else _start_file(start)
     if decode is not None:
-        _refuse(context, OF_COMPRESSING, "left out with --decode")
+        refuse_given(context, OF_COMPRESSING, "left out with --decode")
         if picture is not None:
             raise InvalidArgumentError(f"`picture` must be left out with --decode; got '{picture}'.")
         _decode(decode, held, out)
@@ -76,9 +75,9 @@ def inr(
     if picture is None:
         raise InvalidArgumentError("`picture` must be a file, unless --decode gives one.")
     if held:
-        _refuse(context, OF_A_NETWORK, "left out with --start, which brings its own network")
+        refuse_given(context, OF_A_NETWORK, "left out with --start, which brings its own network")
     if not coinr:
-        _refuse(context, ("share",), "given with --coinr")
+        refuse_given(context, ("share",), "given with --coinr")
     pixels = read_picture(picture)
     options = _options(
         pixels, held, (width, hidden, frequencies), (steps, adaround_steps, bits, l1), share if coinr else None, seed
@@ -91,17 +90,6 @@ def inr(
             (out / f"{row.file_name}{row.suffix}").write_bytes(row.data)
     console.print(_table(f"{picture.name}, {pixels.width} x {pixels.height}", pixels, rows))
     typer.echo(f"files {out}")
-
-
-def _refuse(context: typer.Context, names: tuple[str, ...], wanted: str) -> None:
-    """Raise if an option was given that would not be heeded.
-
-    Raises:
-        InvalidArgumentError: Naming the options.
-    """
-    given = ", ".join(f"`{name}`" for name in names if is_given(context, name))
-    if given:
-        raise InvalidArgumentError(f"{given} must be {wanted}.")
 
 
 def _start_file(start: str) -> "StartFile":
@@ -125,7 +113,7 @@ def _options(
     """
     from shared.experiments.picture_compression import CompressionOptions  # noqa: PLC0415
     from shared.inr.adaround import AdaRoundOptions  # noqa: PLC0415
-    from shared.inr.overfit import OverfitOptions  # noqa: PLC0415
+    from shared.inr.overfit import OverfitOptions, warm_up_of  # noqa: PLC0415
     from shared.inr.pipeline import QuantizingOptions  # noqa: PLC0415
     from shared.inr.siren import SirenShape  # noqa: PLC0415
     from shared.inr.sparse_dictionary import SparseOptions  # noqa: PLC0415
@@ -141,7 +129,7 @@ def _options(
         shape = SirenShape(width, hidden, picture.num_colours, several if frequencies is None else frequencies)
     return CompressionOptions(
         shape,
-        OverfitOptions(num_steps=steps, warm_up=WARM_UP if start else 0, l1=l1),
+        OverfitOptions(num_steps=steps, warm_up=warm_up_of(steps) if start else 0, l1=l1),
         QuantizingOptions(
             bits or (STARTED_BITS if start else BASIC_BITS),
             adaround=AdaRoundOptions(num_iterations=adaround_steps, seed=seed),

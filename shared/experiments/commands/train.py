@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from shared.errors import InvalidArgumentError
+from shared.experiments.commands.options import is_given
 from shared.experiments.commands.printing import command_line, print_model
 from shared.experiments.replacing import Overwrite, require_replaceable
 
@@ -237,12 +238,6 @@ def parse_prefixes(text: str) -> tuple[int, ...]:
     if min(lengths, default=1) < 1:
         raise InvalidArgumentError(f"`prefixes` must be whole numbers from 1 on, as 4,8,12,16; got {text!r}.")
     return lengths
-
-
-def is_given(context: typer.Context, name: str) -> bool:
-    """Return whether an option stands on the command line."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
 
 
 def _refuse_options(context: typer.Context, names: tuple[str, ...], wanted: str, found: str) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import ValidationError
 
 from shared.errors import InvalidArgumentError
+from shared.experiments.commands.options import is_given, refuse_given
 from shared.experiments.commands.printing import command_line, print_model
-from shared.experiments.commands.train import is_given
 from shared.experiments.replacing import Overwrite, require_replaceable
-from shared.model_files import CoordinateSettings, load_model
+from shared.model_files import load_model
+from shared.network_settings import CoordinateSettings, make_settings
 
 OF_THE_NETWORK = ("num_latents", "width", "num_layers", "omega_0", "deviation", "inner_rate", "fixed_rates")
 OF_TRAINING = ("inner_steps", "order", "num_points", "batch_size", "learning_rate", "ema_decay", "seed", "device")
@@ -67,15 +67,16 @@ def train_csi_inr(
     require_device(device)
     if not epochs and not start_from:
         raise InvalidArgumentError("`epochs` must be at least 1 without --start-from; got 0.")
-    for options, wanted in ((OF_THE_NETWORK if start_from else (), "--start-from"), (OF_TRAINING, "0 epochs")):
-        if given := [option for option in options if is_given(context, option)]:
-            if wanted == "0 epochs" and epochs:
-                continue
-            raise InvalidArgumentError(f"`{'`, `'.join(given)}` must be left out with {wanted}.")
+    if start_from:
+        refuse_given(context, OF_THE_NETWORK, "left out with --start-from")
+    if not epochs:
+        refuse_given(context, OF_TRAINING, "left out with 0 epochs")
     if start_from:
         settings = _settings_of_start(start_from, coding, inner_steps if is_given(context, "inner_steps") else None)
     else:
-        settings = settings_of(
+        settings = make_settings(
+            CoordinateSettings,
+            "csi-inr",
             num_latents=num_latents,
             width=width,
             num_layers=num_layers,
@@ -104,19 +105,6 @@ def train_csi_inr(
     print_model(model.card, out)
 
 
-def settings_of(**settings: float | str | bool) -> CoordinateSettings:
-    """Return the settings of a network.
-
-    Raises:
-        InvalidArgumentError: If there is no such network.
-    """
-    try:
-        return CoordinateSettings.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidArgumentError(f"`{first['loc'][0]}` of csi-inr: {first['msg']}; got {first['input']}.") from None
-
-
 def _settings_of_start(start_from: str, coding: str, inner_steps: int | None) -> CoordinateSettings:
     """Return the settings of a given model, with another coding, and other inner steps if they are given.
 
@@ -127,4 +115,5 @@ def _settings_of_start(start_from: str, coding: str, inner_steps: int | None) ->
     if card.coordinates is None:
         raise InvalidArgumentError(f"`start_from` must be a model of csi-inr; got {card.name}, {card.codec}.")
     steps = card.coordinates.inner_steps if inner_steps is None else inner_steps
-    return settings_of(**card.coordinates.model_dump() | {"coding": coding, "inner_steps": steps})
+    fields = card.coordinates.model_dump() | {"coding": coding, "inner_steps": steps}
+    return make_settings(CoordinateSettings, "csi-inr", **fields)

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import ValidationError
 
 from shared.errors import InvalidArgumentError
+from shared.experiments.commands.options import is_given, refuse_given
 from shared.experiments.commands.printing import command_line, print_model
-from shared.experiments.commands.train import is_given, parse_bits, parse_range
+from shared.experiments.commands.train import parse_bits, parse_range
 from shared.experiments.replacing import Overwrite, require_replaceable
-from shared.model_files import InvertibleSettings
+from shared.network_settings import InvertibleSettings, make_settings
 
 OF_A_LINK = ("link", "snr_db", "without_daq", "without_d_bcd", "without_ic")  # what an ideal training has not
 
@@ -64,10 +64,7 @@ def train_invertible(
     require_replaceable(out / f"{name}.safetensors", command, overwrite)
     require_device(device)
     if ideal:
-        given = [name for name in OF_A_LINK if is_given(context, name)]
-        if given:
-            names = ", ".join(f"`{name}`" for name in given)
-            raise InvalidArgumentError(f"{names} must be left out with --ideal, which has no link.")
+        refuse_given(context, OF_A_LINK, "left out with --ideal, which has no link")
     if without_d_bcd and is_given(context, "link"):  # noise on the features knows an SNR alone
         raise InvalidArgumentError(f"`link` must be left out with --without-d-bcd; got {link}.")
     schedule = replace(
@@ -103,11 +100,11 @@ def settings_of(num_latents: int, bits: str, labels: str, auxiliary: str = "mean
     Raises:
         InvalidArgumentError: If there is no such network.
     """
-    least, most = parse_bits(bits)
-    try:
-        return InvertibleSettings.model_validate(
-            {"num_latents": num_latents, "bits": (least, most), "labels": labels, "auxiliary": auxiliary}
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidArgumentError(f"`{first['loc'][0]}` of invcsinet: {first['msg']}; got {first['input']}.") from None
+    return make_settings(
+        InvertibleSettings,
+        "invcsinet",
+        num_latents=num_latents,
+        bits=parse_bits(bits),
+        labels=labels,
+        auxiliary=auxiliary,
+    )

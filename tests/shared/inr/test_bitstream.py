@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from shared.errors import CodecError
-from shared.inr.bitstream import decode_signal_weights, decode_update, encode_update
+from shared.inr.bitstream import decode_update, encode_update
 from shared.inr.siren import SirenShape, Weights, of_signal
 from shared.inr.weight_quantizer import Grid, ScaleFormat, grids_of, indices_of, values_of
 
@@ -48,7 +48,7 @@ def test_any_bits_give_an_update_or_an_error_of_ours(bits: list[int]) -> None:
     assert all(tensor.isfinite().all() for tensor in found.values())
 
 
-def test_overfitted_weights_take_fewer_bits_than_their_indices_and_come_back_behind_their_start(
+def test_overfitted_weights_take_fewer_bits_than_their_indices_and_come_back(
     shape: SirenShape, weights: Weights
 ) -> None:
     start = of_signal(weights, 1)
@@ -58,8 +58,8 @@ def test_overfitted_weights_take_fewer_bits_than_their_indices_and_come_back_beh
     bits = encode_update(indices, grids)
     header = 5 + 32 * len(shape.tensors)
     assert header < len(bits) < header + 7 * shape.num_weights
-    found = decode_signal_weights(bits, shape, start)
-    for name, tensor in values_of(indices, grids, start).items():
+    found = decode_update(bits, shape.tensors)
+    for name, tensor in values_of(indices, grids).items():
         assert torch.equal(found[name], tensor)
 
 

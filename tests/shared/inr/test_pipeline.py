@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from shared.inr.adaround import AdaRoundOptions
-from shared.inr.bitstream import decode_signal_weights
+from shared.inr.bitstream import decode_update
 from shared.inr.pipeline import BEST, QuantizingOptions, quantize
 from shared.inr.retrain import RETRAINING
 from shared.inr.siren import SirenShape, Weights, mean_squared_errors, signal_of
@@ -38,7 +38,7 @@ def test_each_stage_helps_and_its_bits_are_all_a_decoder_needs(
     }
     assert error["retrained"] < error["rounded"]
     assert error[BEST] <= error["adaround"] < error["rounded"]
-    decoded = decode_signal_weights(found.bits(BEST, 1), shape, start)
+    decoded = decode_update(found.bits(BEST, 1), shape.tensors)
     for name, tensor in values_of(found.indices[BEST], found.grids).items():
         assert torch.equal(decoded[name][0], tensor[1])
 

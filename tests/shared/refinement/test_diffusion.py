@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.model_files import TrainingRecord, UNetSettings
+from shared.model_files import TrainingRecord
+from shared.network_settings import UNetSettings
 from shared.networks.unet import UNet
 from shared.refinement import RefinerCard, RefinerFile, load_refiner, make_refiner, save_refiner
 from shared.refinement.card import RefinerKind

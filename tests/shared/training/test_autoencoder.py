@@ -12,7 +12,7 @@ from shared.codecs.autoencoder.codec import Autoencoder
 from shared.coding.latents import COMPANDINGS, MAX_WIDTH, Companding, LatentQuantizer, latent_widths
 from shared.errors import InvalidArgumentError
 from shared.metrics import nmse
-from shared.model_files import NetworkSettings
+from shared.network_settings import NetworkSettings
 from shared.training.autoencoder import (
     Loss,
     NetworkOptions,

@@ -11,7 +11,8 @@ from shared.channels import ChannelSet
 from shared.codecs.csi_inr.codec import load_csi_inr
 from shared.codecs.csi_inr.network import CsiInr
 from shared.errors import InvalidArgumentError
-from shared.model_files import CoordinateSettings, load_model
+from shared.model_files import load_model
+from shared.network_settings import CoordinateSettings
 from shared.networks.coordinates import FourierFeatures
 from shared.training.csi_inr import SCHEDULE, CsiInrOptions, base_macs, train_csi_inr, unquantized_nmse_db
 from shared.training.macs import count_macs

@@ -17,7 +17,8 @@ from shared.errors import DataFileError, InvalidArgumentError
 from shared.experiments.commands.train_invertible import settings_of
 from shared.links.transition import transition_probability
 from shared.metrics import nmse
-from shared.model_files import InvertibleSettings, ModelFile, load_model
+from shared.model_files import ModelFile, load_model
+from shared.network_settings import InvertibleSettings
 from shared.rng import Randomness
 from shared.training.invertible import InvertibleOptions, _through_link, _transitions, unquantized
 from shared.training.loop import Epoch, Schedule

@@ -11,7 +11,8 @@ from shared.channels import ChannelSet
 from shared.codecs import make_encoder
 from shared.codecs.jscc.network import JsccDecoderNetwork, JsccEncoderNetwork
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.model_files import JsccSettings, load_model
+from shared.model_files import load_model
+from shared.network_settings import JsccSettings
 from shared.training.jscc import JsccOptions, _reconstructions, require_device, with_estimation_error
 from shared.training.jscc_presets import JSCC_NETWORKS, jscc_settings
 from shared.training.loop import Epoch, Schedule

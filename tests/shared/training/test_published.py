@@ -18,7 +18,8 @@ from shared.codecs.autoencoder.codec import Autoencoder
 from shared.codecs.autoencoder.scaling import network_input
 from shared.coding.latents import Companding
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.model_files import ModelFile, NetworkSettings, load_model
+from shared.model_files import ModelFile, load_model
+from shared.network_settings import NetworkSettings
 from shared.training.autoencoder import unquantized_nmse_db
 from shared.training.fit import measure_nmse_db
 from shared.training.published import import_codec, read_published

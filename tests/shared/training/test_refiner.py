@@ -9,7 +9,8 @@ import torch
 
 from shared.channels import ChannelSet
 from shared.errors import InvalidArgumentError
-from shared.model_files import UNetSettings, load_model
+from shared.model_files import load_model
+from shared.network_settings import UNetSettings
 from shared.refinement import load_refiner, make_refiner, save_refiner
 from shared.rng import Randomness
 from shared.training.frozen_codec import FrozenCodec

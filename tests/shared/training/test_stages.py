@@ -11,7 +11,8 @@ from shared.channels import ChannelSet
 from shared.codecs.autoencoder.codec import Autoencoder
 from shared.coding.latents import LatentQuantizer
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.model_files import ModelFile, NetworkSettings, TrainingRecord, load_model
+from shared.model_files import ModelFile, TrainingRecord, load_model
+from shared.network_settings import NetworkSettings
 from shared.training.autoencoder import GAUSSIAN_CLIP, NetworkOptions, straight_through
 from shared.training.fit import save_codec
 from shared.training.loop import Epoch, Schedule

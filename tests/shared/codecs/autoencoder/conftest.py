@@ -10,7 +10,8 @@ from shared.channels import ChannelSet
 from shared.codecs.autoencoder.codec import Autoencoder
 from shared.codecs.autoencoder.scaling import Scaling
 from shared.coding.latents import Companding
-from shared.model_files import ModelFile, NetworkSettings, TrainingRecord
+from shared.model_files import ModelFile, TrainingRecord
+from shared.network_settings import NetworkSettings
 from shared.training.fit import save_codec
 from shared.training.train import as_codec
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from shared.codecs.autoencoder.codec import CORRECTORS, DECODERS, ENCODERS
 from shared.codecs.autoencoder.transnet import to_tokens
-from shared.model_files import NetworkSettings
+from shared.network_settings import NetworkSettings
 from shared.training.macs import count_macs
 
 TABLE_II = {  # InvCSINet, by codeword size

@@ -19,7 +19,8 @@ from shared.coding.bits import bits_to_fields
 from shared.coding.latents import Companding
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.metrics import nmse
-from shared.model_files import ModelFile, NetworkSettings, count_parameters, load_model
+from shared.model_files import ModelFile, count_parameters, load_model
+from shared.network_settings import NetworkSettings
 from shared.rng import Randomness
 from shared.types import Payload
 

@@ -18,7 +18,8 @@ from shared.codecs.trial import Trial, make_trial
 from shared.coding.arithmetic import TOTAL
 from shared.coding.latents import latent_widths
 from shared.errors import CodecError, DataFileError, InvalidArgumentError
-from shared.model_files import CoordinateSettings, ModelFile, TrainingRecord, load_model
+from shared.model_files import ModelFile, TrainingRecord, load_model
+from shared.network_settings import CoordinateSettings
 from shared.rng import Randomness
 from shared.training.csi_inr import as_csi_inr_codec
 from shared.transmit import make_transmitter

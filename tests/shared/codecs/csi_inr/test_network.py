@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from shared.codecs.csi_inr.network import CsiInr, from_samples, to_samples
-from shared.model_files import CoordinateSettings
+from shared.network_settings import CoordinateSettings
 
 SETTINGS = CoordinateSettings(num_latents=4, width=16, num_layers=2, omega_0=5.0, inner_rate=0.5)
 

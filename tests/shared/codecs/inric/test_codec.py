@@ -14,11 +14,15 @@ from shared.codecs.inric.codec import architecture_of
 from shared.codecs.network_files import SHAPE
 from shared.codecs.trial import Trial
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.inr.meta_siren import MetaOptions
+from shared.inr.csi_signals import grid_of, signals_of
+from shared.inr.meta_siren import MetaOptions, meta_learn
+from shared.inr.start_file import StartFile, card_of
 from shared.metrics import nmse
-from shared.model_files import ModelFile, SirenSettings
+from shared.model_files import ModelFile
+from shared.network_settings import SirenSettings
 from shared.rng import Randomness
 from shared.training.inric import Codec, base_macs, fit_inric, num_passes
+from shared.transforms import from_angular_delay
 from shared.types import Payload
 
 CPU = torch.device("cpu")
@@ -27,8 +31,16 @@ STARTED = BASIC.model_copy(update={"inner_steps": 2})
 META = MetaOptions(num_steps=3, batch_size=4, inner_steps=2, inner_rate=1e-2, validate_every=1)
 
 
+def learned_start(h: torch.Tensor) -> StartFile:
+    shape, signals = architecture_of(STARTED), signals_of(from_angular_delay(h))
+    start, _ = meta_learn(shape, shape.features(grid_of(SHAPE)), signals[4:], signals[:4], META)
+    size = {"num_rows": 32, "num_columns": 32}
+    told = {"name": "mine", "inner_steps": 2, "trained_on": "some", "validation_loss": 1.0, "recipe": "by hand"}
+    return StartFile(card_of(shape, **size, **told), start)
+
+
 def small_model(h: torch.Tensor, settings: SirenSettings = BASIC, codec: Codec = "inric") -> ModelFile:
-    fitted = fit_inric(codec, h, settings, META if settings.inner_steps else None)
+    fitted = fit_inric(codec, h, settings, learned_start(h) if settings.inner_steps else None)
     return make_model("small", SHAPE, fitted, codec)
 
 
@@ -131,11 +143,12 @@ def test_macs_are_those_of_a_pass_and_of_the_steps(indoor: ChannelSet) -> None:
     assert num_passes(rounded.model_copy(update={"sparse_share": 0.5})) == 2 + 5
 
 
-def test_settings_and_learning_must_agree(indoor: ChannelSet) -> None:
-    with pytest.raises(InvalidArgumentError, match="must be one number; got 3 and 2"):
-        fit_inric("inric", indoor.h[:8], BASIC.model_copy(update={"inner_steps": 3}), META)
-    with pytest.raises(InvalidArgumentError, match="`data` must hold at least 2 channels; got 1"):
-        fit_inric("inric", indoor.h[:1], BASIC, None)
+def test_settings_must_be_those_of_the_start(indoor: ChannelSet) -> None:
+    start = learned_start(indoor.h[:8])
+    with pytest.raises(InvalidArgumentError, match="`inner_steps` must be the start's, 2; got 0"):
+        fit_inric("inric", indoor.h[:8], BASIC, start)
+    with pytest.raises(InvalidArgumentError, match="`start` must be the weights"):
+        fit_inric("inric", indoor.h[:8], STARTED.model_copy(update={"width": 5}), start)
 
 
 def test_a_file_that_is_not_what_its_card_says_is_refused(indoor: ChannelSet) -> None:

@@ -19,7 +19,8 @@ from shared.codecs.network_files import SHAPE
 from shared.codecs.trial import make_trial
 from shared.errors import DataFileError
 from shared.metrics import nmse
-from shared.model_files import InvertibleSettings, ModelFile
+from shared.model_files import ModelFile
+from shared.network_settings import InvertibleSettings
 from shared.rng import Randomness
 from shared.transforms import to_planes
 from shared.types import Payload

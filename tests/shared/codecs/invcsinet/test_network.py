@@ -8,7 +8,7 @@ from torch import Tensor
 
 from shared.codecs.invcsinet.codec import InvCsiNet
 from shared.codecs.invcsinet.network import InvertibleNetwork, from_patches, to_patches
-from shared.model_files import InvertibleSettings
+from shared.network_settings import InvertibleSettings
 
 # InvCSINet, Table II: M -> parameters at 1, 2, 3, 4 bits
 PUBLISHED = {

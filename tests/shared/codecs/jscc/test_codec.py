@@ -12,7 +12,8 @@ from shared.codecs.network_files import SHAPE
 from shared.errors import CodecError, DataFileError, InvalidArgumentError
 from shared.links import make_link
 from shared.links.base import SymbolLink
-from shared.model_files import JsccSettings, ModelFile
+from shared.model_files import ModelFile
+from shared.network_settings import JsccSettings
 from shared.rng import Randomness
 from shared.transforms import normalize_power
 from shared.transmit import make_transmitter

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from shared.codecs.jscc.network import JsccDecoderNetwork, JsccEncoderNetwork
-from shared.model_files import JsccSettings
+from shared.network_settings import JsccSettings
 from shared.training.jscc_presets import jscc_settings
 
 

@@ -13,7 +13,8 @@ from shared.codecs.jscc.network import JsccDecoderNetwork, JsccEncoderNetwork
 from shared.codecs.network_files import SHAPE
 from shared.codecs.symbol_contract import SYMBOL_CHECKS
 from shared.codecs.trial import make_trial
-from shared.model_files import JsccSettings, ModelFile, UNetSettings
+from shared.model_files import ModelFile
+from shared.network_settings import JsccSettings, UNetSettings
 from shared.training.jscc_presets import JSCC_NETWORKS
 from shared.types import Received, ReceivedKind
 

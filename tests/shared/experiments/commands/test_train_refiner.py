@@ -11,7 +11,7 @@ from shared.channels import ChannelSet
 from shared.channels.writing import write_channels
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.experiments.__main__ import app
-from shared.model_files import UNetSettings
+from shared.network_settings import UNetSettings
 from shared.refinement import load_refiner, refiner_names
 from shared.training import jscc_presets
 
