@@ -4,8 +4,10 @@ training split -> KLT (real and imaginary parts as one vector of reals, mean rem
 model files    -> networks                                                           -> NMSE of each on the test split
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,10 +16,11 @@ from torch import Tensor
 from shared.channels import ChannelSet
 from shared.codecs import load_codec
 from shared.codecs.autoencoder.codec import Autoencoder
+from shared.codecs.csi_inr.codec import load_csi_inr, without_quantization
 from shared.errors import InvalidArgumentError
 from shared.experiments.published_figures import COST2100_INDOOR_DB
 from shared.metrics import mean_interval, nmse, to_db
-from shared.model_files import CodecCard
+from shared.model_files import CodecCard, ModelFile
 from shared.training.fit import require_splits
 
 CHUNK = 1000
@@ -74,25 +77,22 @@ def measure_networks(train: ChannelSet | None, test: ChannelSet, models: list[st
     reals = 2 * test.shape.num_complex
     if train:
         require_splits(train, test)
-    sizes = [n for n in KLT_REALS if n < reals]
+    networks = [load_codec(name) for name in models]
+    sizes = [n for n in sorted({*KLT_REALS, *map(_num_reals, networks)}, reverse=True) if n < reals]
     for num_reals, ratios in (klt_errors(train.h, test.h, sizes) if train else {}).items():
         rows.append(_row("klt", num_reals, reals, ratios, None, None, None, None, None))
-    for name in models:
-        model = load_codec(name)
-        network, card = Autoencoder.load(model), model.card
-        settings, record = card.network, card.training
-        if settings is None or record is None:
-            raise InvalidArgumentError(f"`models` must be networks; got {card.name}.")
+    for model in networks:
+        card, record, reconstruct = model.card, model.card.training, _unquantized(model)
+        if record is None:
+            raise InvalidArgumentError(f"`models` must be trained; got {card.name}.")
         with torch.no_grad():
-            ratios = torch.cat([nmse(network(chunk), chunk) for chunk in torch.split(test.h, CHUNK)])
-        number = settings.num_latents
-        beside = _published_db(card) if published else None
+            ratios = torch.cat([nmse(reconstruct(chunk), chunk) for chunk in torch.split(test.h, CHUNK)])
         row = _row(
             card.codec,
-            number,
+            _num_reals(model),
             reals,
             ratios,
-            beside,
+            _published_db(card) if published else None,
             record.loss.split(",")[0],
             record.epochs,
             record.samples_seen,
@@ -104,6 +104,26 @@ def measure_networks(train: ChannelSet | None, test: ChannelSet, models: list[st
         "test_data": test.identity,
         "rows": [asdict(row) for row in rows],
     }
+
+
+def _num_reals(model: ModelFile) -> int:
+    """Return the codeword size of a network.
+
+    Raises:
+        InvalidArgumentError: If it is none that has a codeword of reals.
+    """
+    settings = model.card.network or model.card.coordinates
+    if settings is None:
+        raise InvalidArgumentError(f"`models` must be networks with a codeword of reals; got {model.card.name}.")
+    return settings.num_latents
+
+
+def _unquantized(model: ModelFile) -> Callable[[Tensor], Tensor]:
+    """Return what makes h_hat of ``h: [batch, 1, 32, 32]`` complex64, its codeword not quantised."""
+    settings = model.card.coordinates
+    if settings is None:
+        return Autoencoder.load(model)
+    return partial(without_quantization, load_csi_inr(model), num_steps=settings.inner_steps)
 
 
 def _published_db(card: CodecCard) -> float | None:

@@ -28,7 +28,7 @@ def csi_inr_section(folder: Path, text: str) -> str:
     results = read_results(folder)
     if not results:
         raise DataFileError(f"`{folder}` must hold measurements of benchmarks/csi_inr_tables.py; it has none.")
-    head = f"{results[0]['num_channels']} channels of {results[0]['test_data'].rsplit(', sha256 ', 1)[0]}"
+    head = f"{results[0]['num_channels']} channels of {results[0]['test_data'].split(',')[0]}"
     return "\n".join(
         [
             "## CSI-INR",

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.codecs import Fitted
-from shared.codecs.csi_inr.codec import BITS, CHUNK, fit_codewords, load_csi_inr, rate_range
+from shared.codecs.csi_inr.codec import BITS, fit_codewords, load_csi_inr, rate_range, without_quantization
 from shared.codecs.csi_inr.network import CsiInr, to_samples
 from shared.codecs.fitted import DIGITAL
 from shared.coding.arithmetic import cumulative_table
@@ -169,9 +169,7 @@ def _identity(options: CsiInrOptions) -> dict[str, Any]:
 
 def unquantized_nmse_db(network: CsiInr, h: Tensor, num_steps: int) -> float:
     """Return 10 log10 of the mean NMSE of codewords that are not quantised, after ``num_steps`` inner steps."""
-    with torch.no_grad():
-        h_hat = torch.cat([network(part) for part in torch.split(fit_codewords(network, h, num_steps), CHUNK)])
-    value = to_db(float(nmse(h_hat, h).mean()))
+    value = to_db(float(nmse(without_quantization(network, h, num_steps), h).mean()))
     return float("-inf") if value is None else value
 
 

@@ -177,6 +177,12 @@ def fit_codewords(network: CsiInr, h: Tensor, num_steps: int) -> Tensor:
     return torch.cat([network.adapt(to_samples(part), network.grid, num_steps) for part in torch.split(h, CHUNK)])
 
 
+@torch.no_grad()
+def without_quantization(network: CsiInr, h: Tensor, num_steps: int) -> Tensor:
+    """Return what becomes of ``h: [batch, 1, 32, 32]`` complex64 if its codewords arrive as they are."""
+    return torch.cat([network(codewords) for codewords in torch.split(fit_codewords(network, h, num_steps), CHUNK)])
+
+
 def rate_range(settings: CoordinateSettings) -> tuple[int, int]:
     """Return the least and the most bits of a report before entropy coding, or its symbols."""
     if settings.coding == "analog":

@@ -4,7 +4,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from shared.channels import ChannelSet
+from shared.channels import ChannelSet, load_channels
 from shared.errors import InvalidArgumentError
 from shared.experiments.reproduce import klt_errors, measure_networks
 
@@ -39,5 +39,13 @@ def test_a_table_on_the_training_split_is_refused(indoor: ChannelSet) -> None:
 
 def test_a_codec_that_is_no_network_is_refused(indoor: ChannelSet) -> None:
     train = replace(indoor.part(0, 50), sha256="0" * 64)
-    with pytest.raises(Exception, match="model klt must be csinet, csinet-plus"):
+    with pytest.raises(InvalidArgumentError, match="`models` must be networks with a codeword of reals; got klt"):
         measure_networks(train, indoor.part(50, 60), ["klt"], published=False)
+
+
+def test_a_coordinate_network_stands_beside_the_klt_of_its_size() -> None:
+    street = load_channels("street-3g5-narrow")
+    train = replace(street.part(100, 200), sha256="0" * 64)
+    rows = measure_networks(train, street.part(0, 100), ["csi-inr-32-narrow"], published=False)["rows"]
+    assert [(row["method"], row["num_reals"]) for row in rows][-2:] == [("klt", 32), ("csi-inr", 32)]
+    assert -4.2 < rows[-1]["nmse_db"] < -3.0  # -3.63 dB of all 1,000

@@ -53,7 +53,7 @@ def test_every_figure_stands_in_its_row(folder: Path) -> None:
     text = csi_inr_section(folder, "What it says.")
     for line in (
         "What it says.",
-        "not quantised; paper / ours, 10 channels of street-test, 10 channels",
+        "not quantised; paper / ours, 10 channels of street-test (Table IV)",
         "| model | s_in = 2 | s_in = 3 |",
         "| mine | - / -1.00 | - / -1.25 |",
         "| mine | 3 | 24 | 19.2, 25.5 | 18.5 | 21.0 % / 19.8 % | -0.75 |",
