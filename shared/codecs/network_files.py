@@ -1,12 +1,18 @@
 """What every codec that is a network asks of its model file, and says of what its network made."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from shared.errors import DataFileError
 from shared.model_files import ModelFile
 from shared.transforms import from_planes
 from shared.types import CsiShape, Reconstruction
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 SHAPE = CsiShape("angular-delay", 1, 32, 32)  # what the networks take
 DTYPES = (torch.float32, torch.complex64, torch.int64)  # of the tensors in a model file
@@ -34,6 +40,28 @@ def require_rates(model: ModelFile, low: int, high: int) -> None:
     if (card.min_rate, card.max_rate) != (low, high):
         found = f"{card.min_rate} ... {card.max_rate}"
         raise DataFileError(f"rates of model {card.name} must be {low} ... {high}; its card says {found}.")
+
+
+def require_settings(
+    model: ModelFile, settings: Settings | None, rate_range: Callable[[Settings], tuple[int, int]], what: str
+) -> Settings:
+    """Return the settings of a model's card, if shape, rates and tensors are what its network has.
+
+    Args:
+        model: The model.
+        settings: Of its card, those of the kind of network.
+        rate_range: Least and most rate of a network of some settings.
+        what: The model must be, "an invertible network" say.
+
+    Raises:
+        DataFileError: Naming what is wanted and found.
+    """
+    card = model.card
+    if settings is None or card.shape != SHAPE:
+        raise DataFileError(f"model {card.name} must be {what} for {SHAPE}; its card says not.")
+    require_rates(model, *rate_range(settings))
+    require_finite(model)
+    return settings
 
 
 def mean_csi(model: ModelFile, device: torch.device) -> Tensor:

@@ -32,7 +32,7 @@ from shared.codecs.base import (
     require_symbols,
 )
 from shared.codecs.csi_inr.network import CsiInr, to_samples
-from shared.codecs.network_files import SHAPE, mean_csi, reconstruction, require_finite, require_rates
+from shared.codecs.network_files import mean_csi, reconstruction, require_settings
 from shared.coding.arithmetic import FrequencyTable, decode_symbols, encode_symbols, require_cumulative
 from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import LatentQuantizer, latent_widths
@@ -51,12 +51,8 @@ class _Side:
     """What both sides have: card, settings, network, quantiser."""
 
     def __init__(self, model: ModelFile, device: torch.device) -> None:
-        card = model.card
-        if card.coordinates is None or card.shape != SHAPE:
-            raise DataFileError(f"model {card.name} must be a coordinate network for {SHAPE}; its card says not.")
-        self.card, self.settings, self.device = card, card.coordinates, device
-        require_rates(model, *rate_range(self.settings))
-        require_finite(model)
+        self.card, self.device = model.card, device
+        self.settings = require_settings(model, model.card.coordinates, rate_range, "a coordinate network")
         self.network = load_csi_inr(model).to(device)
         self.quantizer = LatentQuantizer.load(
             "uniform", self.settings.num_latents, model.tensors, device, BITS["uniform"][1]

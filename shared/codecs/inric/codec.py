@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.codecs.base import DecodeContext, EncodeContext
-from shared.codecs.network_files import SHAPE, mean_csi, reconstruction, require_finite, require_rates
+from shared.codecs.network_files import SHAPE, mean_csi, reconstruction, require_settings
 from shared.errors import CodecError, DataFileError, InvalidArgumentError
 from shared.inr.adaround import AdaRoundOptions
 from shared.inr.bitstream import decode_update
@@ -41,13 +41,9 @@ class _Side:
     """What both sides have: card, settings, architecture, theta_0."""
 
     def __init__(self, model: ModelFile, device: torch.device) -> None:
-        card = model.card
-        if card.siren is None or card.shape != SHAPE:
-            raise DataFileError(f"model {card.name} must be the weights of a SIREN for {SHAPE}; its card says not.")
-        self.card, self.settings, self.device = card, card.siren, device
+        self.card, self.device = model.card, device
+        self.settings = require_settings(model, model.card.siren, rate_range, "the weights of a SIREN")
         self.architecture = architecture_of(self.settings)
-        require_rates(model, *rate_range(self.settings))
-        require_finite(model)
         self.start = load_start(model, device)
         none = {name: tensor.to(device) for name, tensor in self.architecture.zero_weights().items()}
         self.theta_0: Weights = none if self.start is None else self.start.weights

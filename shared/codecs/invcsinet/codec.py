@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from shared.codecs.base import DecodeContext, EncodeContext, require_length
 from shared.codecs.invcsinet.network import NUM_REALS, AlignmentNetwork, InvertibleNetwork
-from shared.codecs.network_files import SHAPE, mean_csi, reconstruction, require_finite, require_rates
+from shared.codecs.network_files import mean_csi, reconstruction, require_settings
 from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import latent_widths
 from shared.errors import DataFileError
@@ -113,12 +113,8 @@ class _Side:
     """What both sides have: card, settings and the whole network, which is one for encoder and decoder."""
 
     def __init__(self, model: ModelFile, device: torch.device) -> None:
-        card = model.card
-        if card.invertible is None or card.shape != SHAPE:
-            raise DataFileError(f"model {card.name} must be an invertible network for {SHAPE}; its card says not.")
-        self.card, self.settings, self.device = card, card.invertible, device
-        require_rates(model, *rate_range(self.settings))
-        require_finite(model)
+        self.card, self.device = model.card, device
+        self.settings = require_settings(model, model.card.invertible, rate_range, "an invertible network")
         self.network = load_invertible(model).to(device)
 
     def widths(self, rate: int) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from shared.codecs.base import DecodeContext, EncodeContext, Encoder, refuse_bits, require_length, require_symbols
 from shared.codecs.jscc.network import COMBINING_DB, JsccDecoderNetwork, JsccEncoderNetwork
-from shared.codecs.network_files import SHAPE, mean_csi, reconstruction, require_finite, require_rates
+from shared.codecs.network_files import mean_csi, reconstruction, require_settings
 from shared.coding.bits import bits_to_fields, fields_to_bits
 from shared.coding.latents import MAX_WIDTH, LatentQuantizer
 from shared.errors import DataFileError
@@ -64,12 +64,8 @@ class _Half:
     """What both sides have: card, settings, and their half of the network in evaluation mode."""
 
     def __init__(self, model: ModelFile, device: torch.device, half: str) -> None:
-        card = model.card
-        if card.jscc is None or card.shape != SHAPE:
-            raise DataFileError(f"model {card.name} must be a network of joint coding for {SHAPE}; its card says not.")
-        self.card, self.settings, self.device = card, card.jscc, device
-        require_rates(model, *rate_range(self.settings))
-        require_finite(model)
+        self.card, self.device = model.card, device
+        self.settings = require_settings(model, model.card.jscc, rate_range, "a network of joint coding")
         self.network = load_half(model, half).to(device)
 
     def snr_db(self, snr_db: NDArray[np.float32]) -> Tensor:
