@@ -111,6 +111,9 @@ class CoordinateSettings(BaseModel):
     inner_steps: int = Field(default=3, ge=1, le=64, description="s, of the training, and of a UE that asks for none.")
     inner_rate: float = Field(default=1e3, gt=0, description="alpha, where the training started.")
     learned_rates: bool = Field(default=True, description="Whether alpha was learned, for each entry and step.")
+    modulation: Literal["film", "shift"] = Field(
+        default="film", description="csi-inr: scales and shifts, behind Fourier features; coin-plus-plus: shifts alone."
+    )
     coding: Literal["uniform", "entropy", "analog"] = Field(
         default="uniform", description="Of the codeword: bits of equal number, entropy-coded ones, or symbols."
     )
@@ -123,6 +126,11 @@ class CoordinateSettings(BaseModel):
         if coding == "analog" and num_latents % 2:
             raise ValueError(f"analog needs an even `num_latents`, two a symbol, not {num_latents}")
         return coding
+
+    @property
+    def codec(self) -> str:
+        """Name of the codec that has such a network."""
+        return "csi-inr" if self.modulation == "film" else "coin-plus-plus"
 
 
 class SirenSettings(BaseModel):

@@ -74,7 +74,7 @@ EncodeSteps = Annotated[
     typer.Option(
         envvar="CSI_UE_ENCODE_STEPS",
         min=1,
-        help="csi-inr, inric, coin: gradient steps of the encoder; the model's own.",
+        help="csi-inr, coin-plus-plus, inric, coin: gradient steps of the encoder; the model's own.",
     ),
 ]
 CovarianceData = Annotated[

@@ -44,6 +44,7 @@ CODECS: dict[str, CodecEntry] = {
     "csi-inr": CodecEntry(make_csi_inr_encoder, make_csi_inr_decoder),
     "inric": CodecEntry(InricEncoder, InricDecoder),
     "coin": CodecEntry(InricEncoder, InricDecoder),
+    "coin-plus-plus": CodecEntry(make_csi_inr_encoder, make_csi_inr_decoder),
     "rd-jscc": CodecEntry(make_jscc_encoder, make_jscc_decoder),
     "adjscc": CodecEntry(make_jscc_encoder, make_jscc_decoder),
     "djscc-csinet-plus": CodecEntry(make_jscc_encoder, make_jscc_decoder),

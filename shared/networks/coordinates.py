@@ -5,6 +5,7 @@ r"""Coordinate networks: signals as functions of where they are sampled.
     Siren               F_i = sin(omega_0 (W_i F_(i-1) + b_i)); out = W F_L + b
     ModulatedSiren      F_i = sin(omega_0 (gamma_i (W_i F_(i-1) + b_i) + eta_i)), F_0 = Fourier features
                         gamma_i, eta_i = linear maps of the codeword M (FiLM); out = W F_L + b    CSI-INR eqs. 11-16
+                        or F_0 = x, gamma_i = 1: shifts alone                                     COIN++ section 3.1
 
 Weights start as SIREN's: uniform within sqrt(6 / inputs) / omega_0, so that what goes into each sine has unit variance
 at any depth. Fourier features have the power of a sine's output, so a layer behind them starts like the others. FiLM
@@ -12,11 +13,12 @@ starts at gamma = 1, eta = 0 for a codeword of zeros, which so is the base netwo
 changes little at first (ours, as is the larger output: with SIREN's own a meta-learned network learns nothing for long).
 
 Sources: V. Sitzmann et al., "Implicit neural representations with periodic activation functions", NeurIPS 2020; H. Wu
-et al., "MIMO Channel as a Neural Function", section III (CSI-INR); Y. Struempler et al., "Implicit neural
-representations for image compression", ECCV 2022 (INRIC).
+et al., "MIMO Channel as a Neural Function", section III (CSI-INR); E. Dupont et al., "COIN++: neural compression across
+modalities", TMLR 2022; Y. Struempler et al., "Implicit neural representations for image compression", ECCV 2022 (INRIC).
 """  # noqa: E501  (a table)
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +65,14 @@ class FourierFeatures(nn.Module):
         """Return [..., 2 d] of ``x: [..., 2]``."""
         phase = 2 * math.pi * x @ self.frequencies.T
         return torch.cat([phase.cos(), phase.sin()], dim=-1)
+
+
+class CentredCoordinates(nn.Module):
+    """Coordinates as they are, of `unit_grid` moved to [-1, 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [..., 2] of ``x: [..., 2]``."""
+        return 2 * x - 1
 
 
 class PositionalEncoding(nn.Module):
@@ -149,6 +159,7 @@ class ModulatedSiren(nn.Module):
         omega_0: Scale inside the sines.
         deviation: sigma_b of the Fourier features.
         num_outputs: Of a coordinate.
+        modulation: ``film``, or ``shift``, which sees plain coordinates instead of Fourier features.
 
     Example:
         >>> ModulatedSiren(8, width=16, num_layers=2)(torch.zeros(5, 8), unit_grid(4, 4)).shape
@@ -163,21 +174,28 @@ class ModulatedSiren(nn.Module):
         omega_0: float = 50.0,
         deviation: float = 10.0,
         num_outputs: int = 2,
+        modulation: Literal["film", "shift"] = "film",
     ) -> None:
         super().__init__()
         self.omega_0, self.width, self.num_layers = omega_0, width, num_layers
-        self.features = FourierFeatures(width, deviation)
-        sizes = [2 * width] + [width] * (num_layers - 1)
+        film = modulation == "film"
+        self.features = FourierFeatures(width, deviation) if film else CentredCoordinates()
+        sizes = [2 * width if film else 2] + [width] * (num_layers - 1)
         self.layers = nn.ModuleList(nn.Linear(size, width) for size in sizes)
-        self.film = nn.Linear(num_latents, 2 * num_layers * width)
+        self.film = nn.Linear(num_latents, (2 if film else 1) * num_layers * width)
         self.output = nn.Linear(width, num_outputs)
         for layer in (*self.layers, self.output):
             if isinstance(layer, nn.Linear):
                 siren_init_(layer, omega_0)
         with torch.no_grad():
-            self.film.bias.copy_(torch.tensor([1.0, 0.0]).repeat_interleave(num_layers * width))
-            gamma, eta = self.film.weight.chunk(2)
-            nn.init.normal_(gamma, std=FILM_DEVIATION)
+            nn.init.zeros_(self.film.bias)
+            if film:
+                gamma, eta = self.film.weight.chunk(2)
+                nn.init.normal_(gamma, std=FILM_DEVIATION)
+                self.film.bias[: num_layers * width] = 1
+            else:
+                eta = self.film.weight
+                nn.init.uniform_(self.layers[0].get_parameter("weight"), -1 / 2, 1 / 2)  # as SIREN's first layer
             nn.init.normal_(eta, std=FILM_DEVIATION / omega_0)
             self.output.weight.mul_(omega_0 * OUTPUT_DEVIATION)
 
@@ -191,9 +209,11 @@ class ModulatedSiren(nn.Module):
         Returns:
             [batch, num_points, num_outputs] float32.
         """
-        film = self.omega_0 * self.film(codeword).unflatten(1, (2, self.num_layers, 1, self.width))
+        film = self.omega_0 * self.film(codeword).unflatten(1, (-1, self.num_layers, 1, self.width))
+        shifts = film[:, -1].unbind(1)
+        scales = film[:, 0].unbind(1) if film.shape[1] == 2 else [film.new_full((1,), self.omega_0)] * self.num_layers
         f = self.features(x)
-        for gamma, eta, layer in zip(film[:, 0].unbind(1), film[:, 1].unbind(1), self.layers, strict=True):
+        for gamma, eta, layer in zip(scales, shifts, self.layers, strict=True):
             f = torch.sin(torch.addcmul(eta + gamma * layer.bias, gamma, f @ layer.weight.T))
         y: Tensor = self.output(f)
         return y

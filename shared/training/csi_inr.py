@@ -40,6 +40,16 @@ DESIGN_SAMPLES = 4000  # reports of the training split whose codewords quantiser
 MEASURED_BITS = 3, 4, 5, 6, 8, 14  # of an entry, on the card
 MEASURED = 250  # test channels measured after each epoch, at most
 SCHEDULE = Schedule(batch_size=16, learning_rate=6e-5, final_learning_rate=1e-6, precision="float32", clip_norm=1.0)
+DESCRIBED = {
+    "csi-inr": (
+        "CSI-INR: a coordinate network, a codeword found by gradient steps",
+        "Wu et al., MIMO Channel as a Neural Function",
+    ),
+    "coin-plus-plus": (
+        "COIN++: a coordinate network, shifts of it found by gradient steps",
+        "Dupont et al., COIN++: Neural compression across modalities, TMLR 2022",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +145,9 @@ def _start(options: CsiInrOptions) -> CsiInr:
     start = load_model(options.start, option="start_from")
     found, may_differ = start.card.coordinates, {"inner_steps": settings.inner_steps, "coding": settings.coding}
     if found is None or found.model_copy(update=may_differ) != settings:
-        raise InvalidArgumentError(f"`start_from` must be csi-inr of {settings}; got {start.card.name}, {found}.")
+        raise InvalidArgumentError(
+            f"`start_from` must be {settings.codec} of {settings}; got {start.card.name}, {found}."
+        )
     trained = load_csi_inr(start)
     network.base.load_state_dict(trained.base.state_dict())
     with torch.no_grad():
@@ -200,10 +212,11 @@ def as_csi_inr_codec(network: CsiInr, settings: CoordinateSettings, h: Tensor, r
     n = settings.num_latents
     rates = (low,) if low == high else tuple(n * bits for bits in MEASURED_BITS if low <= n * bits <= high)
     base = base_macs(settings)
+    title, source = DESCRIBED[settings.codec]
     return Fitted(
         tensors,
-        "CSI-INR: a coordinate network, a codeword found by gradient steps",
-        "Wu et al., MIMO Channel as a Neural Function",
+        title,
+        source,
         rates,
         links=("analog",) if settings.coding == "analog" else DIGITAL,
         length="variable" if settings.coding == "entropy" else "fixed",
@@ -217,6 +230,8 @@ def as_csi_inr_codec(network: CsiInr, settings: CoordinateSettings, h: Tensor, r
 def base_macs(settings: CoordinateSettings) -> int:
     """Return the multiply-accumulates of the network on a channel; a gradient on the codeword costs as many again.
 
+    COIN++ has no encoding, and a first layer of two inputs.
+
     Table V counts those of the layers and of encoding and output, 1024 (d^2 (L_t - 3) + 4 d); here the maps of the
     codeword are counted too, and L_t is `num_layers` + 4.
 
@@ -224,8 +239,10 @@ def base_macs(settings: CoordinateSettings) -> int:
         >>> base_macs(CoordinateSettings(num_latents=8, width=64, num_layers=6)) - 8 * 2 * 6 * 64
         29622272
     """
-    d, layers = settings.width, settings.num_layers
-    return 1024 * (d**2 * (layers + 1) + 4 * d) + settings.num_latents * 2 * layers * d
+    d, layers, n = settings.width, settings.num_layers, settings.num_latents
+    if settings.modulation == "shift":
+        return 1024 * (d**2 * (layers - 1) + 4 * d) + n * layers * d
+    return 1024 * (d**2 * (layers + 1) + 4 * d) + n * 2 * layers * d
 
 
 def count_tables(quantizer: LatentQuantizer, codewords: Tensor) -> dict[str, Tensor]:

@@ -40,7 +40,12 @@ class CsiInr(nn.Module):
     def __init__(self, settings: CoordinateSettings) -> None:
         super().__init__()
         self.base = ModulatedSiren(
-            settings.num_latents, settings.width, settings.num_layers, settings.omega_0, settings.deviation
+            settings.num_latents,
+            settings.width,
+            settings.num_layers,
+            settings.omega_0,
+            settings.deviation,
+            modulation=settings.modulation,
         )
         shape = (settings.inner_steps, settings.num_latents)
         rates = torch.full(shape, settings.inner_rate).log()

@@ -13,6 +13,7 @@ from shared.experiments.replacing import Overwrite, require_replaceable
 BY_ANOTHER = {
     "invcsinet": "train-invertible",
     "csi-inr": "train-csi-inr",
+    "coin-plus-plus": "train-csi-inr --codec coin-plus-plus",
     "inric": "train-inric",
     "coin": "train-inric",
 }  # commands of codecs that are not here

@@ -13,14 +13,18 @@ from shared.experiments.replacing import Overwrite, require_replaceable
 from shared.model_files import load_model
 from shared.network_settings import CoordinateSettings, make_settings
 
-OF_THE_NETWORK = ("num_latents", "width", "num_layers", "omega_0", "deviation", "inner_rate", "fixed_rates")
+OF_THE_NETWORK = ("codec", "num_latents", "width", "num_layers", "omega_0", "deviation", "inner_rate", "fixed_rates")
 OF_TRAINING = ("inner_steps", "order", "num_points", "batch_size", "learning_rate", "ema_decay", "seed", "device")
 
 
 def train_csi_inr(
     context: typer.Context,
     data: Annotated[str, typer.Option(help="Training split: a file.")],
-    name: Annotated[str, typer.Option(help="Name of the model.")] = "csi-inr",
+    codec: Annotated[
+        Literal["csi-inr", "coin-plus-plus"],
+        typer.Option(help="coin-plus-plus: the codeword shifts phases alone, no Fourier features."),
+    ] = "csi-inr",
+    name: Annotated[str | None, typer.Option(help="Name of the model; the codec's unless given.")] = None,
     test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "street-3g5-narrow",
     out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
     num_latents: Annotated[int, typer.Option(help="n, codeword size in reals.")] = 32,
@@ -52,7 +56,7 @@ def train_csi_inr(
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
     overwrite: Overwrite = False,
 ) -> None:
-    """Train a base network by meta-learning, and measure it on a test split.
+    """Train a base network by meta-learning, CSI-INR's or COIN++'s, and measure it on a test split.
 
     A training that was interrupted goes on after its last whole epoch when the same command runs again.
     """
@@ -62,7 +66,7 @@ def train_csi_inr(
     from shared.training.jscc import require_device  # noqa: PLC0415
     from shared.training.train import train_codec  # noqa: PLC0415
 
-    command = command_line()
+    command, name = command_line(), name or codec
     require_replaceable(out / f"{name}.safetensors", command, overwrite)
     require_device(device)
     if not epochs and not start_from:
@@ -74,9 +78,11 @@ def train_csi_inr(
     if start_from:
         settings = _settings_of_start(start_from, coding, inner_steps if is_given(context, "inner_steps") else None)
     else:
+        if codec == "coin-plus-plus":
+            refuse_given(context, ("deviation",), "left out with coin-plus-plus, which has none")
         settings = make_settings(
             CoordinateSettings,
-            "csi-inr",
+            codec,
             num_latents=num_latents,
             width=width,
             num_layers=num_layers,
@@ -86,6 +92,7 @@ def train_csi_inr(
             inner_rate=inner_rate,
             learned_rates=not fixed_rates,
             coding=coding,
+            modulation="film" if codec == "csi-inr" else "shift",
         )
     schedule = replace(
         SCHEDULE,
@@ -101,7 +108,7 @@ def train_csi_inr(
     )
     with training_progress(epochs, out / f"{name}.checkpoint.pt") as report:
         splits = load_channels(data), load_channels(test, option="test")
-        model = train_codec("csi-inr", *splits, options_of_training, out, command, name, report)
+        model = train_codec(settings.codec, *splits, options_of_training, out, command, name, report)
     print_model(model.card, out)
 
 
@@ -113,7 +120,9 @@ def _settings_of_start(start_from: str, coding: str, inner_steps: int | None) ->
     """
     card = load_model(start_from, option="start_from").card
     if card.coordinates is None:
-        raise InvalidArgumentError(f"`start_from` must be a model of csi-inr; got {card.name}, {card.codec}.")
+        raise InvalidArgumentError(
+            f"`start_from` must be a model of csi-inr or coin-plus-plus; got {card.name}, {card.codec}."
+        )
     steps = card.coordinates.inner_steps if inner_steps is None else inner_steps
     fields = card.coordinates.model_dump() | {"coding": coding, "inner_steps": steps}
-    return make_settings(CoordinateSettings, "csi-inr", **fields)
+    return make_settings(CoordinateSettings, card.codec, **fields)

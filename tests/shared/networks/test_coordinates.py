@@ -93,6 +93,21 @@ def test_modulation_is_equations_14_and_15() -> None:
     torch.testing.assert_close(network(codeword, x), torch.stack(out), atol=1e-4, rtol=0)
 
 
+def test_shifts_alone_are_coin_plus_plus() -> None:
+    torch.manual_seed(1)
+    network = ModulatedSiren(4, width=16, num_layers=2, omega_0=5.0, modulation="shift")
+    codeword, x = torch.randn(3, 4), unit_grid(4, 4)
+    eta = network.film(codeword).view(3, 2, 16)
+    out = []
+    for report in range(3):
+        f = 2 * x - 1
+        for i, layer in enumerate(network.layers):
+            f = torch.sin(5 * (layer(f) + eta[report, i]))
+        out.append(network.output(f))
+    torch.testing.assert_close(network(codeword, x), torch.stack(out), atol=1e-4, rtol=0)
+    assert network.film.bias.abs().max() == 0
+
+
 def test_multiply_accumulates_and_weights_grow_as_in_table_v() -> None:
     counts = [
         sum(p.numel() for name, p in ModulatedSiren(8, 64, num_layers).named_parameters() if "film" not in name)

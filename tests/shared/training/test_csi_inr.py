@@ -58,14 +58,15 @@ def test_training_fits_what_it_sees(indoor: ChannelSet, tmp_path: Path) -> None:
     assert unquantized_nmse_db(network, h, 3) < -3
 
 
-def test_multiply_accumulates_are_those_of_the_layers() -> None:
-    network = CsiInr(SETTINGS)
+@pytest.mark.parametrize("modulation", ["film", "shift"])
+def test_multiply_accumulates_are_those_of_the_layers(modulation: str) -> None:
+    settings = SETTINGS.model_copy(update={"modulation": modulation})
+    network = CsiInr(settings)
     base, x = network.base, network.grid
-    encoded = count_macs(torch.nn.Linear(2, 16), x)
+    encoded = count_macs(torch.nn.Linear(2, 16), x) if isinstance(base.features, FourierFeatures) else 0
     layers = [count_macs(layer, torch.zeros(1024, layer.in_features)) for layer in (*base.layers, base.output)]
     film = count_macs(base.film, torch.zeros(1, 4))
-    assert isinstance(base.features, FourierFeatures)
-    assert base_macs(SETTINGS) == encoded + sum(layers) + film
+    assert base_macs(settings) == encoded + sum(layers) + film
 
 
 def test_a_trained_model_travels_in_other_ways_with_the_same_weights(indoor: ChannelSet, tmp_path: Path) -> None:

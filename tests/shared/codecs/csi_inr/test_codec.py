@@ -29,13 +29,13 @@ CPU = torch.device("cpu")
 SETTINGS = CoordinateSettings(num_latents=6, width=16, num_layers=2, omega_0=5.0)
 
 
-def small_model(h: torch.Tensor, coding: str = "uniform") -> ModelFile:
-    settings = SETTINGS.model_copy(update={"coding": coding})
+def small_model(h: torch.Tensor, coding: str = "uniform", modulation: str = "film") -> ModelFile:
+    settings = SETTINGS.model_copy(update={"coding": coding, "modulation": modulation})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4)
         network = CsiInr(settings).eval()
     record = TrainingRecord(loss="none", epochs=None, samples_seen=None)
-    return make_model("small", SHAPE, as_csi_inr_codec(network, settings, h, record), "csi-inr")
+    return make_model("small", SHAPE, as_csi_inr_codec(network, settings, h, record), settings.codec)
 
 
 def context(count: int, rate: int, encode_steps: int | None = None) -> EncodeContext:
@@ -48,9 +48,9 @@ def decoding(count: int, rate: int) -> DecodeContext:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("coding", ["uniform", "entropy"])
-def test_every_check_of_bits_holds(coding: str, check: str, indoor: ChannelSet) -> None:
-    built = small_model(indoor.h[:64], coding)
+@pytest.mark.parametrize(("coding", "modulation"), [("uniform", "film"), ("entropy", "film"), ("uniform", "shift")])
+def test_every_check_of_bits_holds(coding: str, modulation: str, check: str, indoor: ChannelSet) -> None:
+    built = small_model(indoor.h[:64], coding, modulation)
     rates = (built.card.min_rate, built.card.min_rate + 1, built.card.max_rate)  # each is another fit of each report
     assert CHECKS[check](Trial(lambda: built, built.card, indoor.h[:16], rates)) is None
 

@@ -44,13 +44,23 @@ def test_a_network_is_trained_and_made_to_travel_another_way(
     assert (coded.min_rate, coded.max_rate, coded.training) == (12, 32, card.training)
 
 
+def test_coin_plus_plus_is_trained_likewise(arguments: list[str], tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["train-csi-inr", "--codec", "coin-plus-plus", *SMALL, *SHORT, *arguments])
+    assert result.exit_code == 0, result.output
+    card = load_model(str(tmp_path / "models" / "coin-plus-plus.safetensors")).card
+    assert card.codec == "coin-plus-plus"
+    assert card.coordinates is not None
+    assert card.coordinates.modulation == "shift"
+
+
 def test_what_cannot_be_is_refused_before_anything_is_trained(arguments: list[str], tmp_path: Path) -> None:
     for words, sentence in (
         (["--num-latents", "0"], "`num_latents` of csi-inr: Input should be greater than or equal to 1; got 0"),
         (["--epochs", "0"], "`epochs` must be at least 1 without --start-from; got 0"),
         (["--start-from", "csinet", "--width", "8"], "`width` must be left out with --start-from"),
         (["--start-from", "csinet", "--epochs", "0", "--order", "1"], "`order` must be left out with 0 epochs"),
-        (["--start-from", "csinet"], "`start_from` must be a model of csi-inr; got csinet, csinet"),
+        (["--start-from", "csinet"], "`start_from` must be a model of csi-inr or coin-plus-plus; got csinet, csinet"),
+        (["--codec", "coin-plus-plus", "--deviation", "5"], "`deviation` must be left out with coin-plus-plus"),
         (["--num-latents", "3", "--coding", "analog"], "analog needs an even `num_latents`, two a symbol, not 3"),
     ):
         result = CliRunner().invoke(app, ["train-csi-inr", *words, *arguments])
