@@ -107,9 +107,18 @@ class SirenShape:
         Raises:
             InvalidArgumentError: Naming ``name``, the wanted and the found.
         """
-        found = {key: tuple(tensor.shape) for key, tensor in weights.items()}
-        if found != self.tensors:
-            raise InvalidArgumentError(f"`{name}` must be the weights {self.tensors}; got {found}.")
+        require_tensors(weights, self.tensors, name)
+
+
+def require_tensors(weights: Weights, tensors: Mapping[str, tuple[int, ...]], name: str) -> None:
+    """Raise unless ``weights`` have the names and shapes of ``tensors``.
+
+    Raises:
+        InvalidArgumentError: Naming ``name``, the wanted and the found.
+    """
+    found = {key: tuple(tensor.shape) for key, tensor in weights.items()}
+    if found != tensors:
+        raise InvalidArgumentError(f"`{name}` must be the weights {tensors}; got {found}.")
 
 
 def for_signals(weights: Weights, num_signals: int) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-r"""CoINR: the vectors of an update as a few atoms each of a dictionary that both sides draw.
+r"""CoINR: the vectors of an update, or of codewords, as a few atoms each of a dictionary that both sides draw.
 
     w [k_1] ~ A x,  A [k_1, k_2] Gaussian from a seed,  x of s values, 2 s < k_1   (orthogonal matching pursuit)
     values -> 16-bit grid;  atoms, in increasing order -> gaps;  biases -> 16-bit grid    -> range coder
@@ -6,7 +6,8 @@ r"""CoINR: the vectors of an update as a few atoms each of a dictionary that bot
     seed : 16 | k_2 / k_1 : 8 | a tensor: scale : 32 (and s : 16 if it is a matrix) | numbers, range-coded
 
 A vector is k weights: a column of the first layer, a row of the others. A "tiny" network, of fewer than 50 neurons a
-layer, has vectors too short for it: there each matrix is one vector. Biases are not made sparse.
+layer, has vectors too short for it: there each matrix is one vector. Biases are not made sparse. Codewords of many
+reports (the paper's setting of COIN++) are one matrix, a report a row, and flattened likewise where they are short.
 
 Source: CoINR, "Compressed implicit neural representations", section 3. Not in its text, so ours: k_2 = 4 k_1, s (see
 `most_nonzero`), columns of unit length. In place of 16-bit indices and Brotli, gaps and the range coder, which is
@@ -15,6 +16,7 @@ shorter (a test holds them side by side).
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -26,10 +28,40 @@ from shared.coding.range_coder import RangeDecoder, RangeEncoder, decode_field, 
 from shared.errors import CodecError, require_in_range
 from shared.inr.bitstream import decode_scale, encode_scale
 from shared.inr.matching_pursuit import SparseCodes, from_atoms, gaussian_dictionary, orthogonal_matching_pursuit
-from shared.inr.siren import SirenShape, Weights
+from shared.inr.siren import SirenShape, Weights, require_tensors
 from shared.inr.weight_quantizer import Grid, grids_of
 
 TINY = 50  # neurons of a layer, below which a matrix is one vector
+
+
+@dataclass(frozen=True, slots=True)
+class CodewordShape:
+    """The codewords of several reports, of `csi-inr` say, as the one matrix of an update.
+
+    Attributes:
+        num_reports: Sent together.
+        num_latents: n, of a codeword.
+
+    Example:
+        >>> CodewordShape(num_reports=16, num_latents=32).tensors
+        {'codewords.weight': (16, 32)}
+    """
+
+    num_reports: int
+    num_latents: int
+
+    @property
+    def width(self) -> int:
+        """Length of a row."""
+        return self.num_latents
+
+    @property
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape, as of a `SirenShape`."""
+        return {"codewords.weight": (self.num_reports, self.num_latents)}
+
+
+Shape: TypeAlias = SirenShape | CodewordShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +115,18 @@ def most_nonzero(length: int, share: float = 0.5) -> int:
     return max(1, min(round(share * length), (length - 1) // 2))
 
 
-def to_sparse(shape: SirenShape, update: Weights, options: SparseOptions) -> SparseUpdate:
+def to_sparse(shape: Shape, update: Weights, options: SparseOptions) -> SparseUpdate:
     """Make the update of one signal sparse.
 
     Args:
-        shape: The architecture.
-        update: Name -> [...] float32, weights less their start.
+        shape: The architecture, or how many codewords of which length.
+        update: Name -> [...] float32, weights less their start, or codewords.
         options: How.
 
     Raises:
         InvalidArgumentError: If the weights are not those of the architecture, or not finite.
     """
-    shape.require(update, "update")
+    require_tensors(update, shape.tensors, "update")
     atoms, numbers = {}, {}
     for name, tensor in update.items():
         if name.endswith(".bias"):
@@ -111,7 +143,7 @@ def to_sparse(shape: SirenShape, update: Weights, options: SparseOptions) -> Spa
     return SparseUpdate(options, atoms, indices, grids)
 
 
-def from_sparse(shape: SirenShape, sparse: SparseUpdate) -> dict[str, Tensor]:
+def from_sparse(shape: Shape, sparse: SparseUpdate) -> dict[str, Tensor]:
     """Return the update that is sent: name -> [...] float32."""
     update = {}
     for name, size in shape.tensors.items():
@@ -140,7 +172,7 @@ def encode_sparse(sparse: SparseUpdate) -> NDArray[np.uint8]:
     return encoder.bits()
 
 
-def decode_sparse(bits: NDArray[np.uint8], shape: SirenShape, wanted: SparseOptions | None = None) -> SparseUpdate:
+def decode_sparse(bits: NDArray[np.uint8], shape: Shape, wanted: SparseOptions | None = None) -> SparseUpdate:
     """Invert `encode_sparse`.
 
     Args:
@@ -184,17 +216,17 @@ def decode_sparse(bits: NDArray[np.uint8], shape: SirenShape, wanted: SparseOpti
     return SparseUpdate(options, atoms, indices, grids)
 
 
-def _length(shape: SirenShape, name: str) -> int:
+def _length(shape: Shape, name: str) -> int:
     """Return k_1, the length of a matrix's vectors."""
     return math.prod(shape.tensors[name]) if shape.width < TINY else shape.width
 
 
-def _vectors(shape: SirenShape, name: str, matrix: Tensor) -> Tensor:
+def _vectors(shape: Shape, name: str, matrix: Tensor) -> Tensor:
     """Return the vectors of a matrix, [num_vectors, k_1]."""
     return (matrix.T if name == "first.weight" else matrix).reshape(-1, _length(shape, name))
 
 
-def _from_vectors(shape: SirenShape, name: str, vectors: Tensor) -> Tensor:
+def _from_vectors(shape: Shape, name: str, vectors: Tensor) -> Tensor:
     """Invert `_vectors`."""
     outputs, inputs = shape.tensors[name]
     return vectors.reshape(inputs, outputs).T if name == "first.weight" else vectors.reshape(outputs, inputs)

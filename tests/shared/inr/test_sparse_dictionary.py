@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shared.errors import CodecError, InvalidArgumentError
 from shared.inr.siren import SirenShape
 from shared.inr.sparse_dictionary import (
+    CodewordShape,
     SparseOptions,
     decode_sparse,
     encode_sparse,
@@ -37,6 +38,19 @@ def test_a_sparse_update_comes_back_from_its_bits(shape: SirenShape) -> None:
     for name, tensor in from_sparse(shape, sparse).items():
         assert torch.equal(from_sparse(shape, again)[name], tensor)
         assert tensor.shape == shape.tensors[name]
+
+
+@pytest.mark.parametrize(("num_latents", "vectors"), [(8, (1, 32)), (64, (4, 64))])
+def test_codewords_of_many_reports_come_back_from_their_bits(num_latents: int, vectors: tuple[int, int]) -> None:
+    shape = CodewordShape(num_reports=4, num_latents=num_latents)
+    codewords = torch.randn(4, num_latents, generator=torch.Generator().manual_seed(1))
+    sparse = to_sparse(shape, {"codewords.weight": codewords}, SparseOptions())
+    found = from_sparse(shape, decode_sparse(encode_sparse(sparse), shape, SparseOptions()))["codewords.weight"]
+    assert torch.equal(found, from_sparse(shape, sparse)["codewords.weight"])
+    assert sparse.atoms["codewords.weight"].shape == (vectors[0], most_nonzero(vectors[1]))
+    assert (found - codewords).square().sum() < 0.1 * codewords.square().sum()
+    with pytest.raises(InvalidArgumentError, match="`update` must be the weights"):
+        to_sparse(shape, {"codewords.weight": codewords[:3]}, SparseOptions())
 
 
 @pytest.mark.parametrize("shape", [TINY, LARGE], ids=["tiny", "large"])
