@@ -55,7 +55,7 @@ class Signals:
         self.architecture, self.target = shape, signals_of(self.h)
         self.features = shape.features(grid_of(channels.shape))
 
-    def nmse_db(self, weights: Weights) -> float | None:
+    def nmse_db(self, weights: Weights) -> float:
         """Return the mean NMSE of the signals of some weights."""
         with torch.no_grad():
             h_hat = channels_of(signal_of(self.architecture, weights, self.features), self.csi_shape)
@@ -79,10 +79,10 @@ class Signals:
             ).weights
 
 
-def rounded_db(values: Tensor) -> float | None:
+def rounded_db(values: Tensor) -> float:
     """Return 10 log10 of a mean, to 0.001."""
     value = to_db(float(values.mean()))
-    return None if value is None else round(value, 3)
+    return float("-inf") if value is None else round(value, 3)
 
 
 def by_steps(signals: Signals, starts: dict[str, StartFile], name: str) -> list[dict[str, Any]]:
