@@ -81,7 +81,7 @@ def bits_at(nmse_db: float, grid: list[dict[str, Any]]) -> float | None:
         110.0
     """
     for worse, better in itertools.pairwise(grid):
-        if better["nmse_db"] <= nmse_db <= worse["nmse_db"]:
+        if better["nmse_db"] <= nmse_db <= worse["nmse_db"] != better["nmse_db"]:
             share = (worse["nmse_db"] - nmse_db) / (worse["nmse_db"] - better["nmse_db"])
             return float(worse["mean_bits"] + share * (better["mean_bits"] - worse["mean_bits"]))
     return None
