@@ -11,7 +11,6 @@ same NMSE, interpolated between the two next to it; none where the grids do not 
 import argparse
 import itertools
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from torch import Tensor
 from benchmarks.inric_channels import Signals, rounded_db
 from shared.channels import ChannelSet, load_channels
 from shared.codecs.csi_inr.codec import fit_codewords, load_csi_inr
+from shared.experiments.commands.printing import command_line
 from shared.inr.bitstream import encode_update
 from shared.inr.siren import SirenShape, Weights, of_signal
 from shared.inr.sparse_dictionary import CodewordShape, Shape, SparseOptions, encode_sparse, from_sparse, to_sparse
@@ -157,7 +157,7 @@ def main() -> None:
         parser.error(f"--num-reports must be a multiple of {GROUP}")
     test, codeword_test = load_channels(arguments.test), load_channels(arguments.codeword_test)
     result = {
-        "command": f"python -m {__spec__.name} {' '.join(sys.argv[1:])}" if __spec__ else "",
+        "command": command_line("python -m benchmarks.coinr_tables"),
         "test": test.identity,
         "codeword_test": codeword_test.identity,
         "num_channels": arguments.num_channels,

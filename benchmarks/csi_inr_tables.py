@@ -10,7 +10,6 @@ ones (`--coding entropy`). The encode time of a report is the shortest of `REPET
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from shared.coding.arithmetic import TOTAL, encode_symbols
 from shared.coding.crc import num_crc_bits
 from shared.coding.latents import latent_widths
 from shared.errors import DataFileError
+from shared.experiments.commands.printing import command_line
 from shared.metrics import nmse, to_db
 from shared.model_files import ModelFile, load_model
 from shared.network_settings import CoordinateSettings
@@ -49,7 +49,7 @@ def main() -> None:
     for name in arguments.models:
         model = load_model(name)
         result = {
-            "command": f"python -m {__spec__.name} {' '.join(sys.argv[1:])}" if __spec__ else "",
+            "command": command_line("python -m benchmarks.csi_inr_tables"),
             "card": model.card.model_dump(mode="json"),
             "test_data": test.identity,
             "num_channels": min(arguments.num_channels, len(test.h)),

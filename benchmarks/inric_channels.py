@@ -10,7 +10,6 @@ lambda changes. Bits are whole reports: scales as float16, indices through the r
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from shared.channels import ChannelSet, load_channels
+from shared.experiments.commands.printing import command_line
 from shared.experiments.commands.step_progress import step_progress
 from shared.inr.csi_signals import channels_of, grid_of, signals_of
 from shared.inr.meta_siren import MetaStart, adapted
@@ -175,7 +175,7 @@ def main() -> None:
     starts = {file.card.name: file for file in files}
     signals = [Signals(test, arguments.num_channels, shape) for test in tests]
     result = {
-        "command": f"python -m {__spec__.name} {' '.join(sys.argv[1:])}" if __spec__ else "",
+        "command": command_line("python -m benchmarks.inric_channels"),
         "starts": [file.card.model_dump(mode="json") for file in files],
         "tests": [test.identity for test in tests],
         "num_channels": len(signals[0].h),

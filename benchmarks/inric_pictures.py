@@ -10,13 +10,13 @@ Sizes are those of whole files.
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from shared.experiments.commands.printing import command_line
 from shared.experiments.commands.step_progress import step_progress
 from shared.experiments.picture import Picture, read_picture
 from shared.experiments.picture_compression import (
@@ -78,7 +78,7 @@ def main() -> None:
     pictures = [(path.stem, read_picture(path)) for path in chosen]
     files = [read_start(path) for path in arguments.starts]
     result = {
-        "command": f"python -m {__spec__.name} {' '.join(sys.argv[1:])}" if __spec__ else "",
+        "command": command_line("python -m benchmarks.inric_pictures"),
         "starts": [file.card.model_dump(mode="json") for file in files],
         "pictures": [name for name, _ in pictures],
         "rows": [row for file in files for row in measure(pictures, file)],

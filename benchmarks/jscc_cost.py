@@ -8,7 +8,6 @@ machine's; the ratios to the encoder are what carries over.
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +19,7 @@ import torch
 from torch import nn
 
 from shared.codecs.jscc.network import JsccDecoderNetwork, JsccEncoderNetwork
+from shared.experiments.commands.printing import command_line
 from shared.network_settings import JsccSettings
 from shared.networks.unet import UNet
 from shared.refinement.diffusion import Diffusion
@@ -41,7 +41,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     rows = list(measure())
     result = {
-        "command": f"python -m {__spec__.name} {' '.join(sys.argv[1:])}" if __spec__ else "",
+        "command": command_line("python -m benchmarks.jscc_cost"),
         "threads": arguments.threads,
         "batch": BATCH,
         "rows": rows,

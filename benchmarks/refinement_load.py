@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from shared.experiments.commands.printing import command_line
 from shared.experiments.demo import start_base_station
 
 POLICIES = (
@@ -47,7 +48,7 @@ def main() -> None:
         {"refine": label, "refine_queue_reports": limit, "loads": of_policy}
         for of_policy, (label, limit) in zip(loads, POLICIES, strict=True)
     ]
-    command = f"python -m {__spec__.name} {' '.join(sys.argv[1:])}" if __spec__ else ""
+    command = command_line("python -m benchmarks.refinement_load")
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "refinement_load.json"
     path.write_text(json.dumps({"command": command, "rows": rows}, indent=2) + "\n")

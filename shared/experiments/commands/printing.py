@@ -57,13 +57,14 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def command_line() -> str:
+def command_line(program: str = "csi-lab") -> str:
     """Return the command as typed, with file names in the place of paths and no --overwrite, for cards and manifests.
 
     Cards are passed on; where somebody keeps their files is not. In ``--option=path`` only the path is shortened, and
     what a shell would split is quoted: beside its files, the command runs again.
     """
-    return shlex.join(["csi-lab", *(_without_folders(word) for word in sys.argv[1:] if word != "--overwrite")])
+    words = [_without_folders(word) for word in sys.argv[1:] if word != "--overwrite"]
+    return f"{program} {shlex.join(words)}".rstrip()
 
 
 def _without_folders(word: str) -> str:
