@@ -1,6 +1,7 @@
-"""The section of `docs/reproduction.md` on CSI-INR: read from what `benchmarks/csi_inr_tables.py` measured.
+"""The section of `docs/reproduction.md` on CSI-INR: read from `benchmarks/csi_inr_tables.py` and a sweep.
 
 benchmarks/results/csi_inr: <model>-entropy.json, <model>.manifest.json of the training whose weights it has
+                            quantized.csv, of csi_inr_quantized.toml
 """
 
 import json
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 
 from shared.errors import DataFileError
 from shared.experiments.published_figures import CSI_INR_CODING_GAIN, CSI_INR_INNER_STEPS_DB, CSI_INR_SIZES_DB
-from shared.experiments.reproduction_sweeps import training_table
+from shared.experiments.reproduction_sweeps import read_rows, training_table
 from shared.experiments.reproduction_tables import markdown_table
 
 Result = dict[str, Any]
@@ -39,6 +40,10 @@ def csi_inr_section(folder: Path, text: str) -> str:
             f"NMSE in dB by inner steps s_in at the UE, not quantised; paper / ours, {head} (Table IV):",
             "",
             _inner_steps(results),
+            "All quantised, at equal bits of a report, no entropy coding; NMSE in dB",
+            "(`csi-lab sweep csi_inr_quantized.toml`, in a folder with the models):",
+            "",
+            _quantized(folder),
             "Entropy coding by tables counted on the training split: mean bits of a report, without and with CRC,",
             "beside the cross-entropy; what coding saves of b bits an entry, paper / ours (Table III):",
             "",
@@ -129,6 +134,17 @@ def _inner_steps(results: Sequence[Result]) -> str:
         ]
         rows.append((result["card"]["name"], *cells))
     return markdown_table(("model", *(f"s_in = {count}" for count in steps)), rows)
+
+
+def _quantized(folder: Path) -> str:
+    """Return the table of the sweep: a row a codec, a column a number of bits."""
+    rows = read_rows(folder, "quantized")
+    rates = sorted({int(row["rate"]) for row in rows})
+    found: dict[str, dict[int, str]] = {}
+    for row in rows:
+        found.setdefault(row["codec"], {})[int(row["rate"])] = f"{float(row['nmse_mean_db']):.2f}"
+    body = [(codec, *(cells.get(rate, "") for rate in rates)) for codec, cells in found.items()]
+    return markdown_table(("model", *(f"{rate} bits" for rate in rates)), body)
 
 
 def _coding(results: Sequence[Result]) -> str:

@@ -46,6 +46,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "mine.json").write_text(json.dumps(result))
     epochs = [{"epoch": 1, "loss": 0.9, "nmse_db": -0.5}, {"epoch": 2, "loss": 0.8, "nmse_db": -1.25}]
     (tmp_path / "mine.manifest.json").write_text(json.dumps({"epochs": epochs, "command": "csi-lab train-csi-inr"}))
+    (tmp_path / "quantized.csv").write_text("codec,rate,nmse_mean_db\nmine,96,-3.375\nother,24,-1.5\nmine,24,-1.25\n")
     return tmp_path
 
 
@@ -56,6 +57,9 @@ def test_every_figure_stands_in_its_row(folder: Path) -> None:
         "not quantised; paper / ours, 10 channels of street-test (Table IV)",
         "| model | s_in = 2 | s_in = 3 |",
         "| mine | - / -1.00 | - / -1.25 |",
+        "| model | 24 bits | 96 bits |",
+        "| mine | -1.25 | -3.38 |",
+        "| other | -1.50 |  |",
         "| mine | 3 | 24 | 19.2, 25.5 | 18.5 | 21.0 % / 19.8 % | -0.75 |",
         "| mine | 8, 64, 8 | 27,470 | 127.4M | 21.2M | -6.17 | -1.25 |",
         "| mine | 20.0 (1.00) | 5.0 (0.25) |",
