@@ -1,10 +1,10 @@
 """`csi-ue`: a UE that reports its channels to a base station."""
 
 import asyncio
-import dataclasses
 import json
 import secrets
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +13,7 @@ from shared.errors import CsiError
 from shared.scoring import Scoring
 from shared.types import Fallback
 from ue_client.config import DOWNLINK_SNR_DB, Settings, parse_downlink_snr_db, parse_snr_db
-from ue_client.printing import Row, print_fields, print_repeats, print_tallies, progress_bar
+from ue_client.printing import Row, print_repeats, print_tallies, progress_bar
 
 if TYPE_CHECKING:
     from ue_client.results import Tally
@@ -299,14 +299,54 @@ def fleet(
 def load(
     bs: Bs = _default.bs,
     codec: Codec = _CODECS,
-    rate: Rate = None,
+    rate: Annotated[
+        list[int] | None,
+        typer.Option(
+            envvar="CSI_UE_RATE",
+            min=1,
+            help="Information bits of a report, or its symbols; repeatable: sessions differ.",
+        ),
+    ] = None,
     snr_db: Annotated[
-        float, typer.Option(envvar="CSI_UE_SNR_DB", min=-40, max=80, help="Es/N0 of the link, which `ideal` ignores.")
-    ] = 10.0,
+        str,
+        typer.Option(envvar="CSI_UE_SNR_DB", help="Es/N0 of the link, which `ideal` ignores; 0,10: sessions differ."),
+    ] = "10",
     num_sessions: Annotated[int, typer.Option(envvar="CSI_UE_NUM_SESSIONS", min=1, max=1000, help="Sessions.")] = 4,
+    weights: Annotated[
+        str,
+        typer.Option(
+            envvar="CSI_UE_WEIGHTS",
+            help="10,1,1: of ten frames in twelve the first session's; open loop; empty: equal.",
+        ),
+    ] = "",
+    processes: Annotated[
+        int, typer.Option(envvar="CSI_UE_PROCESSES", min=1, max=256, help="Processes that share the sessions.")
+    ] = 1,
+    arrivals: Annotated[
+        str,
+        typer.Option(
+            envvar="CSI_UE_ARRIVALS",
+            help="closed; reports/s: constant:2000, poisson:500..4000, burst:2000:256, trace:FILE: docs/load.md.",
+        ),
+    ] = "closed",
     duration_s: Annotated[
         float, typer.Option(envvar="CSI_UE_DURATION_S", min=0.1, max=86400, help="Time in which frames are sent.")
     ] = 10.0,
+    warm_up_s: Annotated[
+        float, typer.Option(envvar="CSI_UE_WARM_UP_S", min=0, max=3600, help="Time before, which does not count.")
+    ] = 0.0,
+    find_capacity: Annotated[
+        bool, typer.Option("--find-capacity", help="Search the largest load that is carried, --duration-s each.")
+    ] = False,
+    p99_ms: Annotated[
+        float, typer.Option(envvar="CSI_UE_P99_MS", min=0.1, help="--find-capacity: bound on the latency.")
+    ] = 50.0,
+    retries: Annotated[
+        bool | None,
+        typer.Option(
+            "--retries/--no-retries", help="Send again what is refused for overload; unless told, in closed loop alone."
+        ),
+    ] = None,
     link: LinkLabel = _default.link,
     data: Data = _default.data,
     estimator: EstimatorName = _default.estimator,
@@ -322,15 +362,18 @@ def load(
     in_flight: InFlight = 4,
     connect_s: ConnectS = _default.connect_s,
     deadline_ms: DeadlineMs = _default.deadline_ms,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for load.json and pictures (wants Matplotlib: extra `lab`).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Keep the base station busy from several sessions, closed loop; close with throughput and latency."""
-    from ue_client.load import load as run_load  # noqa: PLC0415
+    """Keep the base station busy, closed loop or at times that do not wait for it; close with goodput and latency."""
+    from ue_client.load.command import parse_weights, run_load, sessions_of  # noqa: PLC0415  (keeps `--help` quick)
+    from ue_client.load.run import LoadOptions  # noqa: PLC0415
 
     settings = Settings(
         bs=bs,
         codecs=tuple(codec),
-        rate=rate,
         link=link,
         data=data,
         estimator=estimator,
@@ -347,16 +390,10 @@ def load(
         connect_s=connect_s,
         deadline_ms=deadline_ms,
     )
-    with progress_bar() as bar:
-        task = bar.add_task("reports", total=None)
-        result = asyncio.run(run_load(settings, num_sessions, duration_s, snr_db, lambda n: bar.advance(task, n)))
-    if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(result), indent=2))
-    else:
-        fields = dataclasses.asdict(result) | {"codecs": ", ".join(result.codecs)}
-        print_fields("Load, closed loop", fields)
-    if result.num_refused:
-        raise CsiError(f"{result.num_refused} reports were refused for good.")
+    sessions = sessions_of(settings.codecs, rate, parse_snr_db(snr_db), parse_weights(weights, num_sessions))
+    closed = arrivals == "closed" and not find_capacity
+    options = LoadOptions(sessions, processes, duration_s, warm_up_s, closed if retries is None else retries)
+    run_load(settings, options, arrivals, p99_ms if find_capacity else None, out, as_json)
 
 
 def _require_none_refused(tallies: "list[Tally]") -> None:

@@ -128,8 +128,15 @@ class Sender:
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
 
-    async def send(self, frames: AsyncIterator[Frame], in_flight: int) -> AsyncIterator[Delivery]:
+    async def send(
+        self, frames: AsyncIterator[Frame], in_flight: int, max_attempts: int = MAX_ATTEMPTS
+    ) -> AsyncIterator[Delivery]:
         """Stream frames, at most ``in_flight`` of them unacknowledged, and yield each when it is done.
+
+        Args:
+            frames: What to send.
+            in_flight: Most frames that may wait for their acknowledgement.
+            max_attempts: Times that a frame is sent while it is refused for overload.
 
         Raises:
             UnavailableError: If the base station shuts down, says nothing any more, or the stream breaks; the frames
@@ -141,7 +148,7 @@ class Sender:
         try:
             while (ack := await stream.next_ack(writer)) is not None:
                 frame, first_s, attempts = stream.pending[ack.frame_id]
-                if ack.code == RESOURCE_EXHAUSTED and attempts < MAX_ATTEMPTS:
+                if ack.code == RESOURCE_EXHAUSTED and attempts < max_attempts:
                     stream.pending[ack.frame_id] = (frame, first_s, attempts + 1)
                     task = asyncio.create_task(stream.write_again(frame, self._backoff_s(ack.retry_delay_ms, attempts)))
                     again.add(task)

@@ -1,0 +1,144 @@
+"""What `csi-ue load` does with its options: runs, shows, writes."""
+
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from shared.errors import CsiError, InvalidArgumentError
+from ue_client.config import Settings
+from ue_client.load.arrivals import parse_arrivals
+from ue_client.load.run import LoadOptions, LoadResult, LoadTest, find_capacity
+from ue_client.load.tally import Tally
+from ue_client.load.worker import SessionSpec
+from ue_client.printing import print_fields, progress_bar
+
+MAX_WEIGHT = 1000
+LISTS = ("sessions", "seconds", "latency_ms", "batch_sizes")  # of a result; in JSON and pictures, not in the table
+
+
+def sessions_of(
+    codecs: tuple[str, ...], rates: list[int] | None, snrs_db: tuple[float, ...], weights: tuple[int, ...]
+) -> tuple[SessionSpec, ...]:
+    """Return the sessions: they take codecs, then rates, then SNRs in turn.
+
+    Example:
+        >>> [(s.codec, s.rate, s.snr_db) for s in sessions_of(("klt", "csinet"), [128], (0.0, 10.0), (1, 1, 1))]
+        [('klt', 128, 0.0), ('csinet', 128, 0.0), ('klt', 128, 10.0)]
+    """
+    kinds = [(codec, rate, snr) for snr, rate, codec in itertools.product(snrs_db, rates or (None,), codecs)]
+    return tuple(SessionSpec(*kinds[number % len(kinds)], weight) for number, weight in enumerate(weights))
+
+
+def parse_weights(text: str, num_sessions: int) -> tuple[int, ...]:
+    """Return a weight a session; the last of ``10,1`` stands for all others.
+
+    Raises:
+        InvalidArgumentError: If they are no weights, or too many.
+
+    Example:
+        >>> parse_weights("10,1", 4)
+        (10, 1, 1, 1)
+    """
+    parts = text.split(",") if text else ["1"]
+    if not all(part.isdecimal() and 1 <= int(part) <= MAX_WEIGHT for part in parts) or len(parts) > num_sessions:
+        wanted = f"whole numbers from 1 to {MAX_WEIGHT}, at most `num_sessions`, {num_sessions}, of them"
+        raise InvalidArgumentError(f"`weights` must be {wanted}; got {text!r}.")
+    return tuple(int(part) for part in parts + parts[-1:] * (num_sessions - len(parts)))
+
+
+def run_load(
+    settings: Settings, options: LoadOptions, arrivals: str, p99_ms: float | None, out: Path | None, as_json: bool
+) -> None:
+    """Run a load test, or search a capacity; print and write what came of it.
+
+    Args:
+        settings: What all sessions share.
+        options: Sessions, processes, times.
+        arrivals: Label.
+        p99_ms: Bound of the search; None for one load test.
+        out: Folder; None to write nothing.
+        as_json: Print JSON instead of a table.
+
+    Raises:
+        CsiError: If the options do not go together, the base station goes away, or it refused reports that were to be
+            sent again.
+    """
+    asked = parse_arrivals("poisson:1" if p99_ms is not None and arrivals == "closed" else arrivals)
+    if p99_ms is not None and asked.kind not in ("constant", "poisson"):
+        raise InvalidArgumentError(f"`arrivals` must be constant or poisson with --find-capacity; got {arrivals!r}.")
+    if len({spec.weight for spec in options.sessions}) > 1 and not asked.is_open:
+        raise InvalidArgumentError("`weights` must be left out with closed arrivals: each session sends as it can.")
+    with LoadTest(settings, options) as test:
+        if p99_ms is not None:
+            _capacity(test, asked.kind, p99_ms, out, as_json)
+            return
+        with progress_bar() as bar:
+            task = bar.add_task("reports", total=None)
+
+            def progress(count: int, tally: Tally) -> None:
+                told = f"{tally.stored / max(tally.last_s, 1e-9):,.0f} reports/s, p99 {tally.latency.ms(99.0)} ms"
+                bar.update(task, advance=count, description=told)
+
+            result = test.run(asked, progress)
+    _write(out, dataclasses.asdict(result))
+    if out is not None:
+        from ue_client.load.picture import draw_over_time  # noqa: PLC0415  (Matplotlib is an extra)
+
+        draw_over_time(result, out / "over_time.png")
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(result), indent=2))
+    else:
+        _print(result)
+    if options.retries and result.num_refused:
+        raise CsiError(f"{result.num_refused} reports were refused for good.")
+
+
+def _capacity(test: LoadTest, kind: str, p99_ms: float, out: Path | None, as_json: bool) -> None:
+    """Search, with a line a trial."""
+
+    def told(result: LoadResult, carried: bool) -> None:
+        verdict = "carried" if carried else "not carried"
+        of = f"{result.num_refused} refused, p99 {result.p99_ms} ms, late by {result.lateness_p99_ms} ms"
+        typer.echo(f"{result.arrivals}: {result.reports_per_s:,.0f} reports/s stored, {of}: {verdict}", err=True)
+
+    capacity = find_capacity(test, kind, p99_ms, told)
+    _write(out, dataclasses.asdict(capacity))
+    if out is not None:
+        from ue_client.load.picture import draw_over_rate  # noqa: PLC0415
+
+        draw_over_rate(capacity, out / "over_rate.png")
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(capacity), indent=2))
+        return
+    found = "none" if capacity.reports_per_s is None else f"{capacity.reports_per_s:,.0f} reports/s"
+    print_fields("Capacity", {"reports/s": found, "p99 at most, ms": f"{p99_ms:g}", "trials": len(capacity.trials)})
+
+
+def _write(out: Path | None, result: dict[str, Any]) -> None:
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "load.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _print(result: LoadResult) -> None:
+    """Print the figures, and a line a kind of session where they differ."""
+    fields = {name: value for name, value in dataclasses.asdict(result).items() if name not in LISTS}
+    fields["codecs"] = ", ".join(result.codecs)
+    fields["refusals"] = ", ".join(f"{reason} {count:,}" for reason, count in result.refusals.items()) or "none"
+    print_fields("Load", {name: value for name, value in fields.items() if value is not None})
+    if len({(one["codec"], one["rate"], one["snr_db"], one["weight"]) for one in result.sessions}) == 1:
+        return
+    table = Table(title="Sessions", box=SIMPLE, padding=0)
+    names = ("codec", "rate", "snr_db", "weight", "offered", "stored", "p50_ms", "p99_ms")
+    for name in names:
+        table.add_column(name, justify="left" if name == "codec" else "right", no_wrap=True)
+    for one in result.sessions:
+        table.add_row(*("-" if one[name] is None else str(one[name]) for name in names))
+    Console().print(table)

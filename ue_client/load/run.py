@@ -1,0 +1,295 @@
+"""`csi-ue load`: keep a base station busy from several sessions of several processes, and measure it.
+
+    LoadTest: processes (worker.py) --rows--> Tally (tally.py) --> LoadResult
+
+Latency is counted from when a frame was due, not from when it could be sent.
+"""
+
+import dataclasses
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from shared.errors import CsiError, InvalidArgumentError, UnavailableError
+from ue_client.config import Settings
+from ue_client.load.arrivals import Arrivals, Rate
+from ue_client.load.tally import Tally
+from ue_client.load.worker import Done, Job, Plan, Ready, SessionSpec, serve
+
+LEAD_S = 0.1  # between telling the processes and the start
+LEAST_GOODPUT = 0.99  # of what is offered, for a rate to be carried
+PRECISION = 1.05  # of a capacity
+FIRST_RATE = 100.0  # reports/s, of the search
+PERCENTILES = {"p50_ms": 50.0, "p90_ms": 90.0, "p95_ms": 95.0, "p99_ms": 99.0, "p99_9_ms": 99.9, "max_ms": 100.0}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How to load.
+
+    Attributes:
+        sessions: Sessions, in the order of their numbers.
+        num_processes: Processes that share them.
+        duration_s: Time in which frames are sent, after the warm-up.
+        warm_up_s: Time before, in which nothing is counted.
+        retries: Whether a frame refused for overload is sent again, after the base station's delay.
+    """
+
+    sessions: tuple[SessionSpec, ...]
+    num_processes: int = 1
+    duration_s: float = 10.0
+    warm_up_s: float = 0.0
+    retries: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse processes without a session."""
+        if not 1 <= self.num_processes <= len(self.sessions):
+            raise InvalidArgumentError(
+                f"`processes` must be at most `num_sessions`, {len(self.sessions)}; got {self.num_processes}."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What a load test measured.
+
+    Attributes:
+        arrivals: Label of the arrivals.
+        codecs: Names of the models.
+        num_processes: Processes.
+        num_sessions: Sessions.
+        in_flight: Frames in flight a session, closed loop; None where arrivals do not wait.
+        reports_per_frame: Reports a frame.
+        duration_s: From the end of the warm-up to the last acknowledgement.
+        offered_reports_per_s: Reports that were due, over the time in which they were.
+        num_reports: Reports stored.
+        num_refined: Of those, reports that were refined: a busy base station refines none.
+        num_refused: Reports refused for good.
+        refusals: Of those, how many for which reason, a gRPC status.
+        num_retries: Frames sent again after a refusal for overload.
+        reports_per_s: Goodput: stored reports over duration.
+        p50_ms: Median time from when a frame was due to its acknowledgement; p90_ms ... max_ms likewise.
+        lateness_p99_ms: From when a frame was due to its first sending: large where this machine cannot send that fast.
+        queue_p50_ms: In the base station's queue.
+        queue_p99_ms: Likewise.
+        mean_batch_size: Reports decoded together, mean over frames.
+        batch_sizes: How many frames were decoded in batches of which size.
+        sessions: Of each session what it is, what it got, its latency.
+        seconds: Of each second what was offered, stored, refused, its latency.
+        latency_ms: (percentile, ms) along the distribution.
+    """
+
+    arrivals: str
+    codecs: tuple[str, ...]
+    num_processes: int
+    num_sessions: int
+    in_flight: int | None
+    reports_per_frame: int
+    duration_s: float
+    offered_reports_per_s: float
+    num_reports: int
+    num_refined: int
+    num_refused: int
+    refusals: dict[str, int]
+    num_retries: int
+    reports_per_s: float
+    p50_ms: float | None
+    p90_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    p99_9_ms: float | None
+    max_ms: float | None
+    lateness_p99_ms: float | None
+    queue_p50_ms: float | None
+    queue_p99_ms: float | None
+    mean_batch_size: float | None
+    batch_sizes: dict[int, int]
+    sessions: list[dict[str, Any]]
+    seconds: list[dict[str, Any]]
+    latency_ms: list[tuple[float, float]]
+
+
+class LoadTest:
+    """The processes of a load test, their sessions open; a context manager.
+
+    Args:
+        settings: What all sessions share.
+        options: Sessions, processes, times.
+
+    Raises:
+        CsiError: On entering, if the settings do not go together, the base station is not there, or refuses a session.
+    """
+
+    def __init__(self, settings: Settings, options: LoadOptions) -> None:
+        self._settings, self._options = settings, options
+        self._workers: list[tuple[multiprocessing.process.BaseProcess, Connection]] = []
+        self._reports_per_frame = 0
+
+    def __enter__(self) -> "LoadTest":
+        context, count = multiprocessing.get_context("spawn"), self._options.num_processes
+        try:
+            for number in range(count):
+                ours, theirs = context.Pipe()
+                plan = Plan(self._settings, self._options.sessions, (number, count))
+                process = context.Process(target=serve, args=(theirs, plan), daemon=True)
+                process.start()
+                theirs.close()
+                self._workers.append((process, ours))
+            for message in self._messages(until=Ready):
+                self._reports_per_frame = message.reports_per_frame
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        if kind is None:
+            for process, connection in self._workers:
+                connection.send(None)
+                process.join(self._settings.connect_s)
+        self._stop()
+
+    def run(self, arrivals: Arrivals, progress: Callable[[int, Tally], None] = lambda _, __: None) -> LoadResult:
+        """Send, and wait for the last acknowledgement.
+
+        Args:
+            arrivals: When.
+            progress: Called with the number of reports just stored, and the sums so far.
+
+        Raises:
+            CsiError: If the base station goes away, or stores nothing.
+        """
+        options, tally = self._options, Tally(self._options.sessions, self._options.warm_up_s)
+        start_s = time.monotonic() + LEAD_S
+        job = Job(arrivals, options.warm_up_s + options.duration_s, start_s, options.retries)
+        for _, connection in self._workers:
+            connection.send(job)
+        for message in self._messages(until=Done):
+            if isinstance(message, np.ndarray):
+                progress(tally.add(message), tally)
+        return self._result(arrivals, tally)
+
+    def _messages(self, until: type) -> Iterator[Any]:
+        """Yield what the processes say until each has said that it is done.
+
+        Raises:
+            CsiError: What went wrong in one of them.
+        """
+        waiting = {connection for _, connection in self._workers}
+        while waiting:
+            for connection in wait(waiting):
+                if not isinstance(connection, Connection):
+                    raise TypeError(f"wait must return connections; got {type(connection).__name__}.")
+                try:
+                    message = connection.recv()
+                except EOFError:
+                    raise UnavailableError("A process of the load test ended unexpectedly.") from None
+                if isinstance(message, CsiError):
+                    raise message
+                if isinstance(message, until):
+                    waiting.discard(connection)
+                yield message
+
+    def _stop(self) -> None:
+        for process, connection in self._workers:
+            connection.close()
+            process.terminate()
+            process.join()
+        self._workers.clear()
+
+    def _result(self, arrivals: Arrivals, tally: Tally) -> LoadResult:
+        options = self._options
+        if not tally.stored:
+            reasons = ", ".join(f"{count} reports {reason}" for reason, count in tally.refused.items())
+            raise UnavailableError(f"The base station stored no report; refused: {reasons or 'none, none was due'}.")
+        num_frames = tally.batch_sizes.total()
+        of_batches = sum(size * count for size, count in tally.batch_sizes.items())
+        return LoadResult(
+            arrivals=arrivals.label,
+            codecs=tuple(dict.fromkeys(spec.codec for spec in options.sessions)),
+            num_processes=options.num_processes,
+            num_sessions=len(options.sessions),
+            in_flight=None if arrivals.is_open else self._settings.in_flight,
+            reports_per_frame=self._reports_per_frame,
+            duration_s=round(tally.last_s, 3),
+            offered_reports_per_s=round(tally.offered / options.duration_s, 1),
+            num_reports=tally.stored,
+            num_refined=tally.refined,
+            num_refused=tally.refused.total(),
+            refusals=dict(tally.refused),
+            num_retries=tally.retries,
+            reports_per_s=round(tally.stored / tally.last_s, 1),
+            **{name: tally.latency.ms(percentile) for name, percentile in PERCENTILES.items()},
+            lateness_p99_ms=tally.lateness.ms(99.0),
+            queue_p50_ms=tally.queue.ms(50.0),
+            queue_p99_ms=tally.queue.ms(99.0),
+            mean_batch_size=round(of_batches / num_frames, 2),
+            batch_sizes=dict(sorted(tally.batch_sizes.items())),
+            sessions=[
+                dataclasses.asdict(one.spec)
+                | {"offered": one.offered, "stored": one.stored}
+                | {"p50_ms": one.latency.ms(50.0), "p99_ms": one.latency.ms(99.0)}
+                for one in tally.sessions
+            ],
+            seconds=[dataclasses.asdict(second) for second in tally.seconds()],
+            latency_ms=tally.latency.percentiles(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """The largest load that a base station carries.
+
+    Attributes:
+        reports_per_s: That rate, to 5 %; None if it does not carry the first.
+        p99_ms: Its bound on the 99th percentile of the latency.
+        trials: Every load that was tried, in that order.
+    """
+
+    reports_per_s: float | None
+    p99_ms: float
+    trials: list[LoadResult]
+
+
+def find_capacity(
+    test: LoadTest, kind: str, p99_ms: float, told: Callable[[LoadResult, bool], None] = lambda _, __: None
+) -> Capacity:
+    """Search the largest offered load that is carried: 99 % of it stored, p99 within a bound.
+
+    Args:
+        test: The load test, entered.
+        kind: Of the arrivals, ``constant`` or ``poisson``.
+        p99_ms: The bound.
+        told: Called after each trial with its result and whether the load is carried.
+
+    Raises:
+        CsiError: As `LoadTest.run`.
+    """
+    trials: list[LoadResult] = []
+
+    def carried(rate: float) -> bool:
+        arrivals = Arrivals("poisson" if kind == "poisson" else "constant", Rate((rate,)), label=f"{kind}:{rate:.0f}")
+        result = test.run(arrivals)
+        good = _is_carried(result, p99_ms)
+        trials.append(result)
+        told(result, good)
+        return good
+
+    low, high = 0.0, FIRST_RATE
+    while carried(high):
+        low, high = high, 2 * high
+    while low and high / low > PRECISION:
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if carried(middle) else (low, middle)
+    return Capacity(round(low, 1) or None, p99_ms, trials)
+
+
+def _is_carried(result: LoadResult, p99_ms: float) -> bool:
+    enough = result.num_reports >= LEAST_GOODPUT * (result.num_reports + result.num_refused)
+    return enough and result.p99_ms is not None and result.p99_ms <= p99_ms
