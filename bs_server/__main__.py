@@ -110,6 +110,22 @@ def serve(
     drain_s: Annotated[
         float, typer.Option(envvar="CSI_BS_DRAIN_S", min=0, max=3600, help="Time to finish after SIGTERM.")
     ] = _default.drain_s,
+    token_file: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CSI_BS_TOKEN_FILE", help="Bearer tokens, one a line, that open gRPC and REST; open without."
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        str | None, typer.Option(envvar="CSI_BS_TLS_CERT", help="Certificate of gRPC and REST, PEM; plaintext without.")
+    ] = None,
+    tls_key: Annotated[str | None, typer.Option(envvar="CSI_BS_TLS_KEY", help="Its key, PEM.")] = None,
+    tls_client_ca: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CSI_BS_TLS_CLIENT_CA", help="PEM: gRPC takes only clients with a certificate signed by it."
+        ),
+    ] = None,
     log_level: Annotated[LogLevel, typer.Option(envvar="CSI_BS_LOG_LEVEL", help="What is logged.")] = LogLevel.INFO,
 ) -> None:
     """Serve gRPC and REST until SIGTERM."""
@@ -135,6 +151,10 @@ def serve(
         keep_every=keep_every,
         keep_reconstructions=keep_reconstructions,
         drain_s=drain_s,
+        token_file=token_file,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
         log_level=log_level.value,
     )
     configure(settings.log_level)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 
+import grpc
 import uvicorn
 
 from bs_server.api.app import make_app
@@ -25,6 +26,7 @@ from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
 from bs_server.rpc.server import RpcServer
 from bs_server.rpc.service import CsiFeedbackService
+from bs_server.security import Tokens, read_tokens, server_credentials
 from bs_server.store import GroupWriter, Store, make_store
 from bs_server.worker import Worker, make_device, make_worker
 from shared.channels import load_channels
@@ -35,6 +37,8 @@ from shared.refinement import RefinerFile
 from shared.refinement.held import load_refiners
 
 log = logging.getLogger(__name__)
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     Raises:
         CsiError: If the service cannot start.
     """
+    tokens, credentials = read_tokens(settings.token_file), server_credentials(settings)
+    if not tokens and settings.host not in LOOPBACK:
+        log.warning("everybody who reaches this address may call; give --token-file", extra={"host": settings.host})
     store = make_store(settings.database_url, settings.keep_reconstructions)
     metrics = Observability()
     _listen("gRPC", settings.host, settings.grpc_port).close()  # gRPC binds later, and tells a taken port by noise
@@ -97,7 +104,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await store.open()
         try:
             threads = channel_thread, device_thread
-            async with _serving(settings, worker, models, store, metrics, threads, rest_socket) as service:
+            access = tokens, credentials
+            async with _serving(settings, access, worker, models, store, metrics, threads, rest_socket) as service:
                 yield service
         finally:
             await store.close()
@@ -106,6 +114,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 @contextlib.asynccontextmanager
 async def _serving(
     settings: Settings,
+    access: tuple[Tokens, grpc.ServerCredentials | None],
     worker: Worker,
     models: list[ModelFile],
     store: Store,
@@ -133,10 +142,20 @@ async def _serving(
         device=settings.device,
         version=version("csilink"),
         feed=feed,
+        tokens=access[0],
     )
-    rest = _RestServer(uvicorn.Config(make_app(context), log_config=None, access_log=False, lifespan="off"))
+    rest = _RestServer(
+        uvicorn.Config(
+            make_app(context),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+        )
+    )
     feedback = CsiFeedbackService(station, metrics)
-    rpc = RpcServer(settings, feedback)
+    rpc = RpcServer(settings, feedback, *access)
     batches = run_batches(lanes, worker.decode_channel, worker.reconstruct, *threads, _observer(metrics))
     tasks = (
         asyncio.create_task(writer.run(), name="writer"),

@@ -33,6 +33,10 @@ class Settings:
         keep_every: Keep the reconstruction of every n-th report of a UE; 0 keeps none.
         keep_reconstructions: Reconstructions kept in all, newest first.
         drain_s: Time for accepted reports to finish after SIGTERM.
+        token_file: File of the bearer tokens that open both APIs; None: they are open.
+        tls_cert: Certificate of gRPC and REST, PEM; None for plaintext.
+        tls_key: Its key, PEM.
+        tls_client_ca: Certificates of who signs the clients' of gRPC, PEM; None: clients need none.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
     """
 
@@ -54,12 +58,20 @@ class Settings:
     keep_every: int = 20
     keep_reconstructions: int = 500
     drain_s: float = 20.0
+    token_file: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
     log_level: str = "info"
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
         if self.grpc_port == self.rest_port != 0:
             raise InvalidArgumentError(f"`rest_port` must differ from `grpc_port`; got {self.rest_port} for both.")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise InvalidArgumentError("`tls_cert` and `tls_key` must be given together; got one of them.")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise InvalidArgumentError("`tls_client_ca` must be given with `tls_cert`; got it alone.")
         if self.max_reports_per_frame > self.queue_reports:
             raise InvalidArgumentError(
                 f"`max_reports_per_frame` must be at most `queue_reports`, {self.queue_reports}; "

@@ -6,6 +6,7 @@ Mapped once to a gRPC status (`bs_server.rpc.status`) and once to HTTP (`bs_serv
     ├── InvalidArgumentError   a value is wrong whatever the state of the system; also a ValueError
     ├── DataFileError          a data, card or model file is missing, foreign, truncated or altered
     ├── ModelMismatchError     the two sides do not hold the same model, protocol, extras or session parameters
+    ├── UnauthenticatedError   a call without a token that is known
     ├── NotFoundError          a session, report, codec or reconstruction that does not exist
     ├── OverloadedError        the queue is full; carries the delay after which to try again
     ├── DeadlineError          the deadline of a report passed before it reached the device
@@ -30,6 +31,10 @@ class DataFileError(CsiError):
 
 class ModelMismatchError(CsiError):
     """The two sides do not hold the same model, protocol, extras or session parameters."""
+
+
+class UnauthenticatedError(CsiError):
+    """A call without a token that is known."""
 
 
 class NotFoundError(CsiError):

@@ -12,7 +12,7 @@ import typer
 from shared.errors import CsiError
 from shared.scoring import Scoring
 from shared.types import Fallback
-from ue_client.config import DOWNLINK_SNR_DB, Settings, parse_downlink_snr_db, parse_snr_db
+from ue_client.config import DOWNLINK_SNR_DB, Access, Settings, parse_downlink_snr_db, parse_snr_db
 from ue_client.printing import Row, print_repeats, print_tallies, progress_bar
 
 if TYPE_CHECKING:
@@ -116,6 +116,17 @@ ConnectS = Annotated[float, typer.Option(envvar="CSI_UE_CONNECT_S", min=0, help=
 DeadlineMs = Annotated[
     int, typer.Option(envvar="CSI_UE_DEADLINE_MS", min=0, max=2**31 - 1, help="To reach the device; 0: none.")
 ]
+TlsCa = Annotated[
+    str | None,
+    typer.Option(envvar="CSI_UE_TLS_CA", help="PEM file of who signs the base station's certificate, or system: TLS."),
+]
+TlsCert = Annotated[
+    str | None, typer.Option(envvar="CSI_UE_TLS_CERT", help="Certificate of the UE, PEM, where it is asked for.")
+]
+TlsKey = Annotated[str | None, typer.Option(envvar="CSI_UE_TLS_KEY", help="Its key, PEM.")]
+TokenFile = Annotated[
+    str | None, typer.Option(envvar="CSI_UE_TOKEN_FILE", help="File of the bearer token, where one is asked for.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -150,6 +161,10 @@ def run(
     in_flight: InFlight = _default.in_flight,
     connect_s: ConnectS = _default.connect_s,
     deadline_ms: DeadlineMs = _default.deadline_ms,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Send reports for each codec and SNR; close with a table."""
@@ -178,6 +193,7 @@ def run(
         in_flight=in_flight,
         connect_s=connect_s,
         deadline_ms=deadline_ms,
+        access=Access(tls_ca, tls_cert, tls_key, token_file),
     )
     points = parse_snr_db(snr_db)
     settings.scoring.require_groups(num_reports, "num_reports")
@@ -241,6 +257,10 @@ def fleet(
     in_flight: InFlight = _default.in_flight,
     connect_s: ConnectS = _default.connect_s,
     deadline_ms: DeadlineMs = _default.deadline_ms,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Send reports of many UEs, packed into frames, in one session for each codec; close with a table."""
@@ -269,6 +289,7 @@ def fleet(
         in_flight=in_flight,
         connect_s=connect_s,
         deadline_ms=deadline_ms,
+        access=Access(tls_ca, tls_cert, tls_key, token_file),
     )
     ues = ManyUes(ue_id, num_ues, first_channel, parse_snr_db(snr_db), num_reports, downlink_num_ue)
     with progress_bar() as bar:
@@ -362,6 +383,10 @@ def load(
     in_flight: InFlight = 4,
     connect_s: ConnectS = _default.connect_s,
     deadline_ms: DeadlineMs = _default.deadline_ms,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    token_file: TokenFile = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for load.json and pictures (wants Matplotlib: extra `lab`).")
     ] = None,
@@ -389,6 +414,7 @@ def load(
         in_flight=in_flight,
         connect_s=connect_s,
         deadline_ms=deadline_ms,
+        access=Access(tls_ca, tls_cert, tls_key, token_file),
     )
     sessions = sessions_of(settings.codecs, rate, parse_snr_db(snr_db), parse_weights(weights, num_sessions))
     closed = arrivals == "closed" and not find_capacity

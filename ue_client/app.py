@@ -47,7 +47,7 @@ async def send(
             f"got {reports.first_channel}."
         )
     pipelines = make_pipelines(settings, channels)
-    sender = Sender(settings.bs, settings.seed)
+    sender = Sender(settings.bs, settings.seed, settings.access)
     try:
         await sender.connect(settings.connect_s)
         return [await _run_session(settings, sender, pipeline, reports, progress) for pipeline in pipelines]

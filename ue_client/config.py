@@ -13,6 +13,37 @@ from shared.types import Fallback
 DOWNLINK_SNR_DB = "0"
 
 
+SYSTEM = "system"
+LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a UE shows who it is, and knows the base station.
+
+    Attributes:
+        tls_ca: Certificates of who signs the base station's, a PEM file, or ``system``; None for plaintext.
+        tls_cert: Certificate of the UE, a PEM file, where the base station asks for one.
+        tls_key: Its key, a PEM file.
+        token_file: File whose first line is the bearer token; None where none is needed.
+    """
+
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    token_file: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse halves."""
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise InvalidArgumentError("`tls_cert` and `tls_key` must be given together; got one of them.")
+        if self.tls_cert is not None and self.tls_ca is None:
+            raise InvalidArgumentError("`tls_cert` must be given with `tls_ca`; got it alone.")
+
+
+OPEN = Access()
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Settings that every UE command has.
@@ -38,6 +69,7 @@ class Settings:
         in_flight: Frames sent and not yet acknowledged.
         connect_s: Time to wait for the base station.
         deadline_ms: Milliseconds after arrival in which a report must reach the device; 0 for none.
+        access: TLS and token.
     """
 
     bs: str = "localhost:50051"
@@ -60,12 +92,17 @@ class Settings:
     in_flight: int = 8
     connect_s: float = 10.0
     deadline_ms: int = 0
+    access: Access = OPEN
 
     def __post_init__(self) -> None:
-        """Refuse an address that is none, and frames of broken groups."""
+        """Refuse an address that is none, a token that anybody could read on its way, and frames of broken groups."""
         host, _, port = self.bs.rpartition(":")
         if not host or "/" in host or not port.isdecimal():
             raise InvalidArgumentError(f"`bs` must be host:port; got {self.bs!r}.")
+        if self.access.token_file is not None and self.access.tls_ca is None and host not in LOOPBACK:
+            raise InvalidArgumentError(
+                f"`tls_ca` must be given with `token_file` where `bs` is another machine, {host}."
+            )
         self.scoring.require_groups(self.reports_per_frame, "reports_per_frame")
 
     @property

@@ -19,11 +19,19 @@ from typing import Any, TypeAlias
 import grpc
 
 from protos.csi.v1 import feedback_pb2, feedback_pb2_grpc
-from shared.errors import CsiError, InvalidArgumentError, ModelMismatchError, NotFoundError, UnavailableError
+from shared.errors import (
+    CsiError,
+    InvalidArgumentError,
+    ModelMismatchError,
+    NotFoundError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from shared.frame import Frame, FrameAck, SessionGrant, SessionRequest
 from shared.wire import serde
+from ue_client.channel import make_channel, metadata_of
+from ue_client.config import OPEN, Access
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_ATTEMPTS = 50
 MAX_BACKOFF_S = 10.0
 CALL_TIMEOUT_S = 30.0  # of opening and closing a session
@@ -37,6 +45,7 @@ _ERRORS: dict[grpc.StatusCode, type[CsiError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidArgumentError,
     grpc.StatusCode.FAILED_PRECONDITION: ModelMismatchError,
     grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.UNAUTHENTICATED: UnauthenticatedError,
 }
 
 
@@ -63,18 +72,17 @@ class Sender:
     Args:
         address: ``host:port``.
         seed: Seed of the jitter.
+        access: TLS and token.
+
+    Raises:
+        DataFileError: If a file of TLS or token is not there, or not what it should be.
     """
 
-    def __init__(self, address: str, seed: int = 0) -> None:
+    def __init__(self, address: str, seed: int = 0, access: Access = OPEN) -> None:
         self._address = address
+        self._metadata = metadata_of(access)
         self._random = random.Random(seed)  # noqa: S311  (jitter, no secret)
-        self._channel = grpc.aio.insecure_channel(
-            address,
-            options=[
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ],
-        )
+        self._channel = make_channel(address, access)
         self._stub = feedback_pb2_grpc.CsiFeedbackStub(self._channel)  # type: ignore[no-untyped-call]  # generated
 
     async def connect(self, timeout_s: float) -> None:
@@ -99,7 +107,9 @@ class Sender:
         """
         try:
             return serde.session_grant_from_proto(
-                await self._stub.OpenSession(serde.session_request_to_proto(request), timeout=CALL_TIMEOUT_S)
+                await self._stub.OpenSession(
+                    serde.session_request_to_proto(request), timeout=CALL_TIMEOUT_S, metadata=self._metadata
+                )
             )
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
@@ -112,7 +122,7 @@ class Sender:
         """
         try:
             request = feedback_pb2.CloseSessionRequest(session_id=session_id)
-            answer = await self._stub.CloseSession(request, timeout=CALL_TIMEOUT_S)
+            answer = await self._stub.CloseSession(request, timeout=CALL_TIMEOUT_S, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
         return int(answer.num_reports)
@@ -124,7 +134,9 @@ class Sender:
             CsiError: If the base station refuses it.
         """
         try:
-            return serde.frame_ack_from_proto(await self._stub.Report(serde.frame_to_proto(frame), timeout=timeout_s))
+            message = serde.frame_to_proto(frame)
+            answer = await self._stub.Report(message, timeout=timeout_s, metadata=self._metadata)
+            return serde.frame_ack_from_proto(answer)
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
 
@@ -142,7 +154,7 @@ class Sender:
             UnavailableError: If the base station shuts down, says nothing any more, or the stream breaks; the frames
                 that were not yielded may or may not be stored.
         """
-        stream = _Stream(self._stub.StreamReports(), in_flight)
+        stream = _Stream(self._stub.StreamReports(metadata=self._metadata), in_flight)
         writer = asyncio.create_task(stream.write_all(frames))
         again: set[asyncio.Task[None]] = set()
         try:

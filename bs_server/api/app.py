@@ -3,7 +3,7 @@
 from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 
-from bs_server.api.deps import Context, only_known_parameters
+from bs_server.api.deps import Context, only_known_parameters, require_token
 from bs_server.api.problems import add_problem_handlers
 from bs_server.api.routes import codecs, exports, health, metrics, refiners, reports, sessions
 from bs_server.api.schemas import Problem
@@ -22,8 +22,9 @@ def make_app(context: Context) -> FastAPI:
     )
     app.state.context = context
     add_problem_handlers(app)
-    for routes in (health, codecs, refiners, sessions, metrics, reports, exports):
-        app.include_router(routes.router, dependencies=[Depends(only_known_parameters)])
+    app.include_router(health.router, dependencies=[Depends(only_known_parameters)])
+    for routes in (codecs, refiners, sessions, metrics, reports, exports):
+        app.include_router(routes.router, dependencies=[Depends(require_token), Depends(only_known_parameters)])
 
     @app.get("/", include_in_schema=False)
     async def index() -> RedirectResponse:

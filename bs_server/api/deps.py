@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from bs_server.api.feed import SummaryFeed
 from bs_server.observability import Observability
+from bs_server.security import Tokens
 from bs_server.store import ReportFilter, Store
 from shared.errors import InvalidArgumentError
 from shared.model_files import CodecCard
@@ -30,6 +32,7 @@ class Context:
         device: Name of the device.
         version: csilink version.
         feed: Summaries told again when they change.
+        tokens: That open everything but the health checks.
     """
 
     store: Store
@@ -41,6 +44,7 @@ class Context:
     device: str
     version: str
     feed: SummaryFeed
+    tokens: Tokens
 
 
 def _context(request: Request) -> Context:
@@ -92,6 +96,18 @@ def only_known_parameters(request: Request) -> None:
         values = request.query_params.getlist(name)
         if len(values) > 1 and known[name].get("type") != "array":
             raise InvalidArgumentError(f"`{name}` must be given once; got {', '.join(values)}.")
+
+
+_bearer = HTTPBearer(auto_error=False, description="Where the base station was started with a token file.")
+
+
+def require_token(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None) -> None:
+    """Refuse a call without a token, where one is needed.
+
+    Raises:
+        UnauthenticatedError: If it carries none that is known.
+    """
+    _context(request).tokens.require(request.headers.get("authorization"))
 
 
 UsesContext = Annotated[Context, Depends(_context)]

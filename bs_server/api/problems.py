@@ -18,6 +18,7 @@ from shared.errors import (
     ModelMismatchError,
     NotFoundError,
     OverloadedError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
@@ -29,6 +30,7 @@ STATUS: dict[type[CsiError], HTTPStatus] = {
     CodecError: HTTPStatus.UNPROCESSABLE_ENTITY,
     ModelMismatchError: HTTPStatus.CONFLICT,
     DataFileError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
     NotFoundError: HTTPStatus.NOT_FOUND,
     OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
     DeadlineError: HTTPStatus.GATEWAY_TIMEOUT,
@@ -42,7 +44,10 @@ def add_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(CsiError)
     async def ours(request: Request, error: CsiError) -> JSONResponse:
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), INTERNAL)
-        return _problem(request, status, str(error))
+        answer = _problem(request, status, str(error))
+        if status is HTTPStatus.UNAUTHORIZED:
+            answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

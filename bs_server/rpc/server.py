@@ -6,6 +6,7 @@ from grpc_reflection.v1alpha import reflection
 
 from bs_server.config import Settings
 from bs_server.rpc.service import SERVICE, CsiFeedbackService
+from bs_server.security import TokenInterceptor, Tokens
 from shared.errors import UnavailableError
 
 
@@ -15,22 +16,30 @@ class RpcServer:
     Args:
         settings: Address, port, message size.
         service: What it serves.
+        tokens: That open it.
+        credentials: To listen with; None for plaintext.
     """
 
-    def __init__(self, settings: Settings, service: CsiFeedbackService) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        service: CsiFeedbackService,
+        tokens: Tokens,
+        credentials: grpc.ServerCredentials | None,
+    ) -> None:
         options = [
             ("grpc.max_receive_message_length", settings.max_frame_bytes),
             ("grpc.max_send_message_length", settings.max_frame_bytes),
             ("grpc.so_reuseport", 0),  # two services on one port would each get some of the UEs
         ]
-        self._server = grpc.aio.server(options=options)
+        self._server = grpc.aio.server(interceptors=[TokenInterceptor(tokens)] if tokens else [], options=options)
         self._server.add_generic_rpc_handlers((service.handler(),))
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(names, self._server)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self._address = f"{host}:{settings.grpc_port}"
+        self._address, self._credentials = f"{host}:{settings.grpc_port}", credentials
 
     async def start(self) -> int:
         """Listen and serve; return the port.
@@ -39,7 +48,11 @@ class RpcServer:
             UnavailableError: If the address cannot be had.
         """
         try:
-            port: int = self._server.add_insecure_port(self._address)
+            port: int = (
+                self._server.add_insecure_port(self._address)
+                if self._credentials is None
+                else self._server.add_secure_port(self._address, self._credentials)
+            )
         except RuntimeError as error:
             raise UnavailableError(f"gRPC cannot listen on {self._address}: {error}") from error
         await self._server.start()

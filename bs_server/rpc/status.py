@@ -15,6 +15,7 @@ from shared.errors import (
     ModelMismatchError,
     NotFoundError,
     OverloadedError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
@@ -23,6 +24,7 @@ STATUS: dict[type[CsiError], grpc.StatusCode] = {
     CodecError: grpc.StatusCode.INVALID_ARGUMENT,
     ModelMismatchError: grpc.StatusCode.FAILED_PRECONDITION,
     DataFileError: grpc.StatusCode.FAILED_PRECONDITION,
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
     OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,

@@ -149,7 +149,7 @@ def serve(connection: Connection, plan: Plan) -> None:
 
 async def _serve(connection: Connection, plan: Plan) -> None:
     settings, pipelines = plan.settings, _pipelines(plan)
-    sender = Sender(settings.bs, settings.seed + plan.share[0])
+    sender = Sender(settings.bs, settings.seed + plan.share[0], settings.access)
     try:
         await sender.connect(settings.connect_s)
         sessions = [

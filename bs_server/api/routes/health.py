@@ -1,9 +1,9 @@
 """Whether the service lives, whether it takes reports, and its Prometheus metrics."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from bs_server.api.deps import Context, UsesContext
+from bs_server.api.deps import Context, UsesContext, require_token
 from bs_server.api.schemas import Health
 from shared.errors import UnavailableError
 
@@ -28,7 +28,12 @@ async def ready(context: UsesContext) -> Health:
     return _health(context)
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics",
+    dependencies=[Depends(require_token)],
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
 async def metrics(context: UsesContext) -> Response:
     """Prometheus metrics."""
     return Response(generate_latest(context.metrics.registry), media_type=CONTENT_TYPE_LATEST)
