@@ -136,6 +136,7 @@ def cut(
                 result=loop.create_future(),
                 reports=_identities(frame, chosen) if session.fallback == "last" else None,
                 randomness=_randomness(frame, session, chosen),
+                session_id=frame.session_id,
             )
             parts.append(Part(chosen, entry))
     return parts

@@ -101,6 +101,7 @@ class Entry:
         result: Where the result goes; cancelled when nobody waits for it any more.
         reports: [n] whose they are, where a lost one takes its UE's last good CSI; None: the mean channel.
         randomness: [n] what the refiner draws from; None where nothing is refined.
+        session_id: Whose they are: sessions share the device.
     """
 
     key: BatchKey
@@ -115,6 +116,7 @@ class Entry:
     reports: list[ReportIdentity] | None = None
     crop_loss: NDArray[np.float64] | None = None
     randomness: Randomness | None = None
+    session_id: str = ""
 
     @property
     def num_reports(self) -> int:

@@ -19,13 +19,29 @@ FOREVER_S = 3600.0
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
-def entry(key: BatchKey = A, num_reports: int = 1, age_s: float = 0.0, time_left_s: float = math.inf) -> Entry:
+def entry(
+    key: BatchKey = A,
+    num_reports: int = 1,
+    age_s: float = 0.0,
+    time_left_s: float = math.inf,
+    session_id: str = "one",
+) -> Entry:
     loop = asyncio.get_running_loop()
     received = Received(key.kind, np.zeros((num_reports, 8), dtype=np.uint8), np.full(num_reports, 8))
     snr_db = np.zeros(num_reports, dtype=np.float32)
     now_s = loop.time()
+    deadline_s, result = now_s + time_left_s, loop.create_future()
     return Entry(
-        key, received, received.length, snr_db, None, None, now_s - age_s, now_s + time_left_s, loop.create_future()
+        key,
+        received,
+        received.length,
+        snr_db,
+        None,
+        None,
+        now_s - age_s,
+        deadline_s,
+        result,
+        session_id=session_id,
     )
 
 
@@ -34,13 +50,67 @@ async def next_batch(queue: BatchQueue) -> list[Entry]:
         return await queue.next_batch()
 
 
-async def test_a_batch_holds_one_key_and_the_oldest_head_goes_first() -> None:
+async def test_a_batch_holds_one_key_and_a_lone_session_is_served_in_order() -> None:
     queue = BatchQueue(max_reports=100, max_batch=8, max_wait_s=0)
-    young, old, older = entry(A, age_s=1), entry(B, age_s=2), entry(B, age_s=3)
-    queue.append([young])
-    queue.append([older, old])
-    assert await next_batch(queue) == [older, old]
-    assert await next_batch(queue) == [young]
+    first, second, third = entry(B), entry(B), entry(A)
+    queue.append([first, third])
+    queue.append([second])
+    assert await next_batch(queue) == [first, second]
+    assert await next_batch(queue) == [third]
+
+
+async def test_few_reports_of_a_session_go_before_the_backlog_of_another() -> None:
+    queue = BatchQueue(max_reports=1000, max_batch=8, max_wait_s=0)
+    backlog = [entry(session_id="many") for _ in range(100)]
+    for one in backlog:
+        queue.append([one])
+    assert await next_batch(queue) == backlog[:8]
+    few, other_key = entry(session_id="few"), entry(B, session_id="others")
+    queue.append([few])
+    queue.append([other_key])
+    assert await next_batch(queue) == [few, *backlog[8:15]]
+    assert await next_batch(queue) == [other_key]
+    assert await next_batch(queue) == backlog[15:23]
+
+
+async def test_two_sessions_share_what_is_served_by_reports_and_not_by_frames() -> None:
+    queue = BatchQueue(max_reports=1000, max_batch=8, max_wait_s=0)
+    for _ in range(40):
+        queue.append([entry(session_id="small")])
+    for _ in range(10):
+        queue.append([entry(num_reports=4, session_id="large")])
+    served = [e for _ in range(5) for e in await next_batch(queue)]
+    of_large = sum(e.num_reports for e in served if e.session_id == "large")
+    assert abs(2 * of_large - sum(e.num_reports for e in served)) <= 8
+
+
+async def test_a_full_batch_of_a_later_key_does_not_wait_for_one_that_wants_company() -> None:
+    queue = BatchQueue(max_reports=100, max_batch=2, max_wait_s=FOREVER_S)
+    alone, first, second = entry(A), entry(B), entry(B)
+    queue.append([alone])
+    queue.append([first, second])
+    assert await next_batch(queue) == [first, second]
+
+
+async def test_a_full_queue_pushes_out_the_newest_of_whoever_fills_it() -> None:
+    queue = BatchQueue(max_reports=10, max_batch=4, max_wait_s=0)
+    filling = [entry(num_reports=2, session_id="many") for _ in range(5)]
+    for one in filling:
+        queue.append([one])
+    few = entry(num_reports=3, session_id="few")
+    queue.append([few])
+    assert queue.num_reports == 9
+    for pushed in filling[3:]:
+        with pytest.raises(OverloadedError, match="more do not fit") as refusal:
+            pushed.result.result()
+        assert refusal.value.retry_delay_ms >= 5
+    with pytest.raises(OverloadedError):  # it would then have more than who was here
+        queue.append([entry(num_reports=4, session_id="few")])
+    with pytest.raises(OverloadedError):
+        queue.append([entry(num_reports=2, session_id="many")])
+    assert queue.num_reports == 9
+    assert [await next_batch(queue) for _ in range(3)] == [[filling[0]], [few], filling[1:3]]
+    assert queue.num_reports == 0
 
 
 @pytest.mark.parametrize(
@@ -178,28 +248,40 @@ async def test_an_entry_that_expires_while_a_batch_is_taken_makes_no_empty_batch
 
 @given(
     frames=st.lists(
-        st.lists(st.tuples(st.sampled_from([A, B]), st.integers(1, 7)), min_size=1, max_size=4), max_size=8
+        st.tuples(
+            st.sampled_from(["one", "two", "three"]),
+            st.lists(st.tuples(st.sampled_from([A, B]), st.integers(1, 7)), min_size=1, max_size=4),
+        ),
+        max_size=16,
     ),
-    cancelled=st.sets(st.integers(0, 31)),
+    cancelled=st.sets(st.integers(0, 63)),
 )
 async def test_every_live_entry_comes_out_once_in_a_batch_that_keeps_the_rules(
-    frames: list[list[tuple[BatchKey, int]]], cancelled: set[int]
+    frames: list[tuple[str, list[tuple[BatchKey, int]]]], cancelled: set[int]
 ) -> None:
     queue = BatchQueue(max_reports=60, max_batch=5, max_wait_s=0)
     accepted: list[Entry] = []
-    for frame in frames:
-        entries = [entry(key, size) for key, size in frame]
-        fits = sum(e.num_reports for e in accepted + entries) <= 60
+    for session_id, frame in frames:
+        entries = [entry(key, size, session_id=session_id) for key, size in frame]
+        before = [e for e in accepted if not e.result.done()]
+        fits = sum(e.num_reports for e in before + entries) <= 60
         try:
             queue.append(entries)
         except OverloadedError:
             assert not fits
+            assert not any(e.result.done() for e in before)
         else:
-            assert fits
             accepted += entries
+            pushed = [e for e in before if e.result.done()]
+            assert bool(pushed) != fits
+            held = sum(e.num_reports for e in accepted if e.session_id == session_id and not e.result.done())
+            for other in {e.session_id for e in pushed}:
+                left = sum(e.num_reports for e in before if e.session_id == other and not e.result.done())
+                assert left >= held
+        assert queue.num_reports == sum(e.num_reports for e in accepted if not e.result.done()) <= 60
     for number in cancelled & set(range(len(accepted))):
         accepted[number].result.cancel()
-    live = {id(e) for e in accepted if not e.result.cancelled()}
+    live = {id(e) for e in accepted if not e.result.done()}
     while live:
         batch = await next_batch(queue)
         assert len({e.key for e in batch}) == 1
