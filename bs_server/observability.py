@@ -26,6 +26,9 @@ class Observability:
         self.refined = Counter("csi_refined", "Reports that were refined.", ["codec"], registry=self.registry)
         self.refused = Counter("csi_refused_frames", "Frames not accepted.", ["reason"], registry=self.registry)
         self.queued = Gauge("csi_queued_reports", "Reports waiting in both lanes.", registry=self.registry)
+        self.store_fails = Gauge(
+            "csi_store_fails", "1 while the last reports could not be stored.", registry=self.registry
+        )
         self.sessions = Gauge("csi_open_sessions", "Sessions in memory.", registry=self.registry)
         self.listeners = Gauge(
             "csi_summary_listeners", "Clients that a summary is streamed to.", registry=self.registry

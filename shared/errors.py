@@ -10,6 +10,7 @@ Mapped once to a gRPC status (`bs_server.rpc.status`) and once to HTTP (`bs_serv
     ├── NotFoundError          a session, report, codec or reconstruction that does not exist
     ├── OverloadedError        the queue is full; carries the delay after which to try again
     ├── DeadlineError          the deadline of a report passed before it reached the device
+    ├── StoreError             reports were decoded, and the database did not take them
     ├── CodecError             a payload that cannot be decoded
     └── UnavailableError       the other side is not there, or is shutting down
 
@@ -55,6 +56,10 @@ class OverloadedError(CsiError):
 
 class DeadlineError(CsiError):
     """The deadline of a report passed before it reached the device."""
+
+
+class StoreError(CsiError):
+    """Reports were decoded, and the database did not take them."""
 
 
 class CodecError(CsiError):

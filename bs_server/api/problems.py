@@ -18,6 +18,7 @@ from shared.errors import (
     ModelMismatchError,
     NotFoundError,
     OverloadedError,
+    StoreError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -34,6 +35,7 @@ STATUS: dict[type[CsiError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
     DeadlineError: HTTPStatus.GATEWAY_TIMEOUT,
+    StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 

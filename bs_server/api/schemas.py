@@ -42,6 +42,9 @@ class Health(Answer):
     version: str = Field(examples=["0.1.0"])
     device: str = Field(examples=["cpu"])
     queued_reports: int = Field(examples=[0])
+    store: str = Field(
+        examples=["ok"], description="ok, or why the last reports could not be stored; decoding goes on."
+    )
 
 
 class Session(Answer):

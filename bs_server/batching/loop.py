@@ -4,12 +4,13 @@
     coded: next_batch -> channel thread: decode_channel -> device thread: reconstruct -> results
 
 Each lane has one batch under way: for the device, a batch waits no longer than one of the other lane takes. Whether a
-batch is refined is decided here, on the event loop, when it leaves its queue: the threads never look at the queues.
+batch is refined is decided here, on the event loop, when it leaves its queue: the threads never look at the queues. A
+batch that fails is decoded again in halves, until the entry that fails is alone.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 
 from bs_server.batching.entry import ChannelDecoded, Decoded, Entry
@@ -62,20 +63,38 @@ async def _run_lane(
     while True:
         batch = await queue.next_batch()
         start_s = loop.time()
-        try:
-            results = await decode(batch)
-        except Exception as error:  # whatever one batch does, the next one is served
-            log.exception("decoding failed", extra={"batch_key": str(batch[0].key), "num_entries": len(batch)})
-            _fail(batch, error)
-            continue
+        async for part, results in _decoded(batch, decode):
+            for entry, result in zip(part, results, strict=True):
+                if not entry.result.done():
+                    entry.result.set_result(result)
+            observe(part, results)
         queue.observe_rate(sum(entry.num_reports for entry in batch), loop.time() - start_s)
-        for entry, result in zip(batch, results, strict=True):
-            if not entry.result.done():
-                entry.result.set_result(result)
-        observe(batch, results)
 
 
-def _fail(batch: list[Entry], error: Exception) -> None:
-    for entry in batch:
-        if not entry.result.done():
-            entry.result.set_exception(error)
+async def _decoded(
+    batch: list[Entry], decode: Callable[[list[Entry]], Awaitable[list[Decoded]]]
+) -> AsyncIterator[tuple[list[Entry], list[Decoded]]]:
+    """Decode a batch, in halves where it fails as a whole.
+
+    So an entry that cannot be decoded fails alone and is told why, and those that are too much for the device's memory
+    together are decoded one after the other.
+
+    Yields:
+        What was decoded together, and the results.
+    """
+    try:
+        results = await decode(batch)
+    except Exception as error:  # whatever one batch does, the next one is served
+        told = {"batch_key": str(batch[0].key), "num_entries": len(batch)}
+        if len(batch) == 1:
+            log.exception("decoding failed", extra=told)
+            if not batch[0].result.done():
+                batch[0].result.set_exception(error)
+            return
+        log.warning("decoding failed; once more in halves: %s", error, extra=told)
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            async for part in _decoded(half, decode):
+                yield part
+    else:
+        yield batch, results

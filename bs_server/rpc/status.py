@@ -15,6 +15,7 @@ from shared.errors import (
     ModelMismatchError,
     NotFoundError,
     OverloadedError,
+    StoreError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -28,6 +29,7 @@ STATUS: dict[type[CsiError], grpc.StatusCode] = {
     NotFoundError: grpc.StatusCode.NOT_FOUND,
     OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    StoreError: grpc.StatusCode.INTERNAL,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,
 }
 

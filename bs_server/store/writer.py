@@ -8,8 +8,11 @@ import logging
 from collections.abc import Sequence
 
 from bs_server.store.base import ReconstructionRow, ReportRow, Store
+from shared.errors import StoreError
 
 log = logging.getLogger(__name__)
+
+MAX_CAUSE = 200
 _Waiting = tuple[Sequence[ReportRow], Sequence[ReconstructionRow], "asyncio.Future[None]"]
 
 
@@ -18,6 +21,7 @@ class GroupWriter:
 
     Attributes:
         num_commits: Groups committed.
+        failure: Why the last group was not; None when it was.
     """
 
     def __init__(self, store: Store) -> None:
@@ -26,12 +30,13 @@ class GroupWriter:
         self._arrived = asyncio.Event()
         self._committed = asyncio.Event()
         self.num_commits = 0
+        self.failure: str | None = None
 
     async def write(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
         """Return when the rows are committed.
 
         Raises:
-            Exception: Whatever the store raised; then none of the rows is in the store.
+            StoreError: If the store did not take the group; then none of the rows is in the store.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((reports, reconstructions, done))
@@ -53,14 +58,16 @@ class GroupWriter:
                 continue
             reports = [row for rows, _, _ in group for row in rows]
             reconstructions = [row for _, rows, _ in group for row in rows]
-            error: Exception | None = None
+            error: StoreError | None = None
             try:
                 await self._store.append(reports, reconstructions)
             except Exception as failure:  # a full disk, a lost connection: the next group may succeed
                 log.exception("storing failed", extra={"num_reports": len(reports)})
-                error = failure
+                self.failure = _cause(failure)
+                error = StoreError(f"The reports were decoded, and the store did not take them: {self.failure}.")
+                error.__cause__ = failure
             else:
-                self.num_commits += 1
+                self.num_commits, self.failure = self.num_commits + 1, None
                 committed, self._committed = self._committed, asyncio.Event()
                 committed.set()
             for _, _, done in group:
@@ -70,3 +77,9 @@ class GroupWriter:
                     done.set_result(None)
                 else:
                     done.set_exception(error)
+
+
+def _cause(error: Exception) -> str:
+    """Return what went wrong, in the database's own words, without the statement and its parameters."""
+    cause = getattr(error, "orig", None) or error
+    return str(cause).splitlines()[0].rstrip(".")[:MAX_CAUSE] if str(cause) else type(cause).__name__

@@ -26,6 +26,7 @@ from shared.errors import (
     ModelMismatchError,
     NotFoundError,
     OverloadedError,
+    StoreError,
     UnavailableError,
 )
 from shared.frame import Frame, SessionRequest, SimTruth
@@ -855,7 +856,7 @@ class TestFailures:
         ue, store = make_ue(), FailingStore(local.database_url, 10)
         async with start_station(store=store) as station:
             session_id = await opened(station, ue)
-            with pytest.raises(OSError, match="no space left"):
+            with pytest.raises(StoreError, match="did not take them: no space left on device"):
                 await station.report(frame(ue, session_id, [0]))
             store.fails = False
             ack = await station.report(frame(ue, session_id, [0]))

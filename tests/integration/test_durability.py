@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import random
+import resource
 import shutil
 import signal
 import sqlite3
@@ -20,7 +21,7 @@ import pytest
 from shared.channels import ChannelSet
 from shared.errors import UnavailableError
 from shared.experiments.demo import BaseStationProcess, start_base_station
-from shared.frame import Frame
+from shared.frame import Frame, FrameAck
 from shared.model_files import load_model
 from ue_client.pipeline import Pipeline, make_pipeline
 from ue_client.sender import Sender
@@ -161,3 +162,36 @@ async def test_a_base_station_told_to_end_under_load_finishes_what_it_took(
     assert len(rows) == len(set(rows))
     assert set().union(*(fleet.acknowledged for fleet in fleets)) == set(rows)
     assert not set().union(*(fleet.refused for fleet in fleets)) & set(rows)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits the files of another process")
+async def test_a_full_disk_loses_no_acknowledged_report_and_is_told(ue: Pipeline, tmp_path: Path) -> None:
+    station = start_base_station(tmp_path, ["--keep-every", "0"])
+    fleet, sender = Fleet(ue, 0), Sender(f"127.0.0.1:{station.grpc_port}")
+    try:
+        await sender.open_session(ue.session_request(fleet.session_id))
+        largest = await asyncio.to_thread(lambda: max(path.stat().st_size for path in tmp_path.glob("csilink.db*")))
+        unlimited = resource.prlimit(station.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(station.process.pid, resource.RLIMIT_FSIZE, (largest + 65_536, unlimited[1]))
+        acks: list[FrameAck] = []
+
+        async def fill() -> None:
+            for number in range(1000):
+                acks.append(await sender.report(fleet.frame(number), 20))
+
+        with pytest.raises(UnavailableError, match="the store did not take them"):
+            await fill()
+        stored = PER_FRAME * len(acks)
+        assert stored > 0
+        health = station.get("/v1/health/ready")
+        assert health["status"] == "ok"
+        assert health["store"] != "ok"
+        assert station.get(f"/v1/sessions/{fleet.session_id}")["num_reports"] == stored
+        resource.prlimit(station.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        again = await sender.report(fleet.frame(len(acks)), 20)  # the one that was refused, now new
+        assert not again.duplicate.any()
+        assert station.get("/v1/health/ready")["store"] == "ok"
+        assert await sender.close_session(fleet.session_id) == stored + len(again.duplicate)
+    finally:
+        await sender.close()
+        station.stop()

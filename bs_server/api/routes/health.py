@@ -11,7 +11,13 @@ router = APIRouter(tags=["health"])
 
 
 def _health(context: Context) -> Health:
-    return Health(status="ok", version=context.version, device=context.device, queued_reports=context.queued_reports())
+    return Health(
+        status="ok",
+        version=context.version,
+        device=context.device,
+        queued_reports=context.queued_reports(),
+        store=context.store_failure() or "ok",
+    )
 
 
 @router.get("/v1/health/live")

@@ -97,6 +97,32 @@ async def test_a_failing_batch_fails_its_own_entries_and_the_next_is_served(code
 
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("half", ["channel", "device"])
+@pytest.mark.parametrize("poison", [0, 3, 6])
+async def test_an_entry_that_cannot_be_decoded_fails_alone(code: str, half: str, poison: int) -> None:
+    def refuse(batch: list[Entry], where: str) -> None:
+        if half == where and any(e.snr_db[0] == poison for e in batch):
+            raise RuntimeError("out of memory")
+
+    def channel(batch: list[Entry]) -> ChannelDecoded:
+        refuse(batch, "channel")
+        return decode_channel(batch)
+
+    def device(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+        refuse(batch, "device")
+        return reconstruct(batch, decided, refine)
+
+    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0, refine_queue_reports=3)
+    entries = [entry(GOOD, snr_db, code) for snr_db in range(7)]
+    async with running(lanes, channel, device) as observed:
+        lanes.append(entries)
+        results = await asyncio.gather(*(e.result for e in entries), return_exceptions=True)
+    assert [isinstance(result, RuntimeError) for result in results] == [n == poison for n in range(7)]
+    assert [r.h_hat.item() for r in results if isinstance(r, Decoded)] == [n for n in range(7) if n != poison]
+    assert sum(len(batch) for batch, _ in observed) == 6
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("half", ["channel", "device"])
 async def test_who_left_while_a_thread_was_at_work_gets_nothing_and_disturbs_nobody(
     code: str, half: str, eventually: Eventually
 ) -> None:

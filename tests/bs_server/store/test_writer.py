@@ -6,6 +6,7 @@ import pytest
 from bs_server.config import Settings
 from bs_server.store import GroupWriter, ReconstructionRow, ReportFilter, ReportRow, SessionRow
 from bs_server.store.sql import SqlStore
+from shared.errors import StoreError
 from shared.types import CsiShape
 
 SESSION = SessionRow("s", "klt", "a" * 64, CsiShape("angular-delay", 1, 2, 3), "ideal", "", 1.0)
@@ -79,12 +80,14 @@ async def test_a_failure_reaches_every_writer_of_the_group_and_the_next_group_su
         outcomes = await asyncio.gather(
             *(writer.write([report_row(sequence)], []) for sequence in range(3)), return_exceptions=True
         )
-        assert [type(outcome) for outcome in outcomes] == [OSError] * 3
+        assert [type(outcome) for outcome in outcomes] == [StoreError] * 3
         assert await stored(store) == []
+        assert writer.failure == "no space left on device"
         store.fails = False
         await asyncio.gather(*(writer.write([report_row(sequence)], []) for sequence in range(3)))
     assert sorted(await stored(store)) == [0, 1, 2]
     assert store.num_commits == 2
+    assert writer.failure is None
 
 
 async def test_a_writer_that_gives_up_disturbs_nobody(store: CountingStore, writer: GroupWriter) -> None:
@@ -104,7 +107,7 @@ async def test_who_waits_for_a_commit_is_told_of_the_next_and_not_of_a_failure(
     waiting = asyncio.create_task(writer.wait_for_commit(after=0))
     async with asyncio.timeout(20):
         store.fails = True
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(StoreError, match="did not take them: no space left on device"):
             await writer.write([report_row(0)], [])
         assert (writer.num_commits, waiting.done()) == (0, False)
         store.fails = False

@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 @pytest.mark.parametrize("path", ["live", "ready"])
 def test_a_running_station_lives_and_is_ready(rest: httpx.Client, path: str) -> None:
     health = rest.get(f"/v1/health/{path}").json()
-    assert health == {"status": "ok", "version": version("csilink"), "device": "cpu", "queued_reports": 0}
+    told = {"version": version("csilink"), "device": "cpu", "queued_reports": 0, "store": "ok"}
+    assert health == {"status": "ok", **told}
 
 
 def test_the_prometheus_metrics_count_what_the_store_holds(rest: httpx.Client) -> None:
