@@ -88,12 +88,13 @@ class Worker:
         reports: list[ReportIdentity | None] = []
         for entry in batch:
             reports += entry.reports or [None] * entry.num_reports
-        reception = self.last_good.hold(reception, reports)
+        reception, good = self.last_good.held(reception, reports)
         h_hat = reception.h_hat.cpu().numpy()
         decode_ms = 1000 * (decided.seconds + time.monotonic() - start_s)
         sizes = [entry.num_reports for entry in batch]
         rows = np.split(np.arange(len(snr_db)), np.cumsum(sizes)[:-1])
         scores = self._scores(batch, rows, reception, decoder)
+        self.last_good.remember(good)  # last: a batch that fails comes again
         return [
             Decoded(
                 h_hat=h_hat[row],

@@ -21,6 +21,7 @@ from shared.types import Fallback
 
 MAX_UES = 4096  # in memory: 32 MiB of 32 x 32 channels
 ReportIdentity = tuple[str, int, int]  # session, UE, sequence
+Newest = dict[tuple[str, int], tuple[int, Tensor]]  # session, UE -> sequence, h_hat
 
 
 def require_fallback(fallback: Fallback, channels: ChannelSet) -> None:
@@ -70,21 +71,32 @@ class LastGood:
             The batch with ``h_hat`` and ``held`` as they are now. A report keeps the mean channel where no good one of
             a smaller sequence number is remembered: of a UE that is only the newest.
         """
+        reception, good = self.held(reception, reports)
+        self.remember(good)
+        return reception
+
+    def held(self, reception: Reception, reports: Sequence[ReportIdentity | None]) -> tuple[Reception, Newest]:
+        """Do what `hold` does, and leave to `remember` what is good: where a batch may fail yet, and come again."""
         asked = [(row, report) for row, report in enumerate(reports) if report is not None]
         if not asked:
-            return reception
+            return reception, {}
+        good: Newest = {}
         h_hat, held = reception.h_hat.clone(), reception.held.copy()
         for row, (session_id, ue_id, sequence) in sorted(asked, key=lambda item: item[1][2]):
-            newest = self._newest.get((session_id, ue_id))
+            ue = session_id, ue_id
+            newest = good.get(ue) or self._newest.get(ue)
             if not reception.fallback[row]:
                 if newest is None or newest[0] < sequence:
-                    self._remember((session_id, ue_id), sequence, h_hat[row].clone())
+                    good.pop(ue, None)  # the order is that of the last good ones
+                    good[ue] = sequence, h_hat[row].clone()
             elif newest is not None and newest[0] < sequence:
                 h_hat[row], held[row] = newest[1], True
-        return replace(reception, h_hat=h_hat, held=held)
+        return replace(reception, h_hat=h_hat, held=held), good
 
-    def _remember(self, ue: tuple[str, int], sequence: int, h_hat: Tensor) -> None:
-        self._newest[ue] = (sequence, h_hat)
-        self._newest.move_to_end(ue)
-        if len(self._newest) > self._max_ues:
-            self._newest.popitem(last=False)
+    def remember(self, good: Newest) -> None:
+        """Remember what `held` found good."""
+        for ue, newest in good.items():
+            self._newest[ue] = newest
+            self._newest.move_to_end(ue)
+            if len(self._newest) > self._max_ues:
+                self._newest.popitem(last=False)

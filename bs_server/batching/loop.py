@@ -12,12 +12,20 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
+from functools import partial
+from typing import Protocol
 
 from bs_server.batching.entry import ChannelDecoded, Decoded, Entry
 from bs_server.batching.lanes import Lanes
 from bs_server.batching.queue import BatchQueue
 
 log = logging.getLogger(__name__)
+
+MAX_FAILURES = 16  # of parts of a batch, without any success; one entry in 64 is found after 7
+
+
+class _Decode(Protocol):
+    async def __call__(self, batch: list[Entry], refine: bool) -> list[Decoded]: ...
 
 
 async def run_batches(
@@ -40,30 +48,29 @@ async def run_batches(
     """
     loop = asyncio.get_running_loop()
 
-    async def plain(batch: list[Entry]) -> list[Decoded]:
-        refine = lanes.has_time_to_refine
+    async def plain(batch: list[Entry], refine: bool) -> list[Decoded]:
         return await loop.run_in_executor(device_thread, lambda: reconstruct(batch, decode_channel(batch), refine))
 
-    async def coded(batch: list[Entry]) -> list[Decoded]:
-        refine = lanes.has_time_to_refine
+    async def coded(batch: list[Entry], refine: bool) -> list[Decoded]:
         decided = await loop.run_in_executor(channel_thread, decode_channel, batch)
         return await loop.run_in_executor(device_thread, reconstruct, batch, decided, refine)
 
     async with asyncio.TaskGroup() as both:
-        both.create_task(_run_lane(lanes.plain, plain, observe))
-        both.create_task(_run_lane(lanes.coded, coded, observe))
+        both.create_task(_run_lane(lanes, lanes.plain, plain, observe))
+        both.create_task(_run_lane(lanes, lanes.coded, coded, observe))
 
 
 async def _run_lane(
+    lanes: Lanes,
     queue: BatchQueue,
-    decode: Callable[[list[Entry]], Awaitable[list[Decoded]]],
+    decode: _Decode,
     observe: Callable[[list[Entry], list[Decoded]], None],
 ) -> None:
     loop = asyncio.get_running_loop()
     while True:
         batch = await queue.next_batch()
-        start_s = loop.time()
-        async for part, results in _decoded(batch, decode):
+        start_s, refine = loop.time(), lanes.has_time_to_refine
+        async for part, results in _decoded(batch, partial(decode, refine=refine)):
             for entry, result in zip(part, results, strict=True):
                 if not entry.result.done():
                     entry.result.set_result(result)
@@ -74,7 +81,7 @@ async def _run_lane(
 async def _decoded(
     batch: list[Entry], decode: Callable[[list[Entry]], Awaitable[list[Decoded]]]
 ) -> AsyncIterator[tuple[list[Entry], list[Decoded]]]:
-    """Decode a batch, in halves where it fails as a whole.
+    """Decode a batch, in halves where it fails as a whole, until it has failed too often to be worth more.
 
     So an entry that cannot be decoded fails alone and is told why, and those that are too much for the device's memory
     together are decoded one after the other.
@@ -82,19 +89,32 @@ async def _decoded(
     Yields:
         What was decoded together, and the results.
     """
+    parts, num_failures, any_decoded = [batch], 0, False
+    while parts:
+        part = parts.pop()
+        results, error = await _attempt(part, decode)
+        if error is None:
+            any_decoded = True
+            yield part, results
+            continue
+        num_failures += 1
+        if num_failures > MAX_FAILURES and not any_decoded:
+            part, parts = [entry for other in (part, *parts) for entry in other], []
+        elif len(part) > 1:
+            middle = len(part) // 2
+            parts += [part[middle:], part[:middle]]
+            continue
+        for entry in part:
+            if not entry.result.done():
+                entry.result.set_exception(error)
+
+
+async def _attempt(
+    part: list[Entry], decode: Callable[[list[Entry]], Awaitable[list[Decoded]]]
+) -> tuple[list[Decoded], Exception | None]:
+    """Return the results, or none and what went wrong, without the frames that would keep the device's memory."""
     try:
-        results = await decode(batch)
+        return await decode(part), None
     except Exception as error:  # whatever one batch does, the next one is served
-        told = {"batch_key": str(batch[0].key), "num_entries": len(batch)}
-        if len(batch) == 1:
-            log.exception("decoding failed", extra=told)
-            if not batch[0].result.done():
-                batch[0].result.set_exception(error)
-            return
-        log.warning("decoding failed; once more in halves: %s", error, extra=told)
-        middle = len(batch) // 2
-        for half in (batch[:middle], batch[middle:]):
-            async for part in _decoded(half, decode):
-                yield part
-    else:
-        yield batch, results
+        log.exception("decoding failed", extra={"batch_key": str(part[0].key), "num_entries": len(part)})
+        return [], error.with_traceback(None)

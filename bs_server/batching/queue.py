@@ -1,16 +1,17 @@
 """A bounded queue of entries that hands them out in batches of one key, fairly between sessions.
 
-    append --> [key A: e e e | key B: e e] --next_batch--> of the keys that are ready, the one whose head is next
+    append --> [key A: session e e e, session e | key B: session e] --next_batch--> a batch of one key that is ready
 
-A key is ready when it has `max_batch` reports or one of its entries has waited `max_wait_s`. Which head is next, and
-which entries of a key go into a batch, is start-time fair queueing: an entry's start tag is the larger of the tag that
-is being served and of the tag at which its session's entry before ends; it ends by its number of reports later. So a
-session with few reports goes before the backlog of one with many, and a lone session is served in order.
+A key is ready when it has `max_batch` reports or one of its entries has waited `max_wait_s`. Sessions are served by
+their virtual time, the reports that they were served so far: the least goes first, which says both the key and what
+goes into the batch; within a session and key, entries keep their order. A session that had nothing waiting starts at
+the time of those that had. So one with few reports goes before the backlog of one with many.
 
-Where a frame does not fit, the newest entries of the session with the most waiting make room, as long as that has more
-than the newcomer would then (longest-queue drop): a full queue refuses whoever fills it.
+Where a frame does not fit, the newest frames of the session with the most waiting make room, as long as that then still
+has as much as the newcomer would (longest-queue drop): a full queue refuses whoever fills it. A frame is pushed out
+whole, and not once a part of it has left.
 
-Cancelled and expired entries are dropped on the way out and never reach a thread.
+Cancelled and expired entries are dropped on the way out and never reach a thread; they are not counted as served.
 
 Sources: P. Goyal, H. Vin, H. Cheng, "Start-time fair queueing", SIGCOMM 1996; B. Suter et al., "Design considerations
 for supporting TCP with per-flow queueing", INFOCOM 1998.
@@ -19,16 +20,36 @@ for supporting TCP with per-flow queueing", INFOCOM 1998.
 import asyncio
 import heapq
 import math
-from collections import Counter
+from collections import Counter, deque
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from bs_server.batching.entry import BatchKey, Entry
 from shared.errors import DeadlineError, OverloadedError
 
 MIN_RETRY_MS, MAX_RETRY_MS = 5, 5000
-MANY_SESSIONS = 10_000  # above which those with nothing ahead are forgotten
+SWEEP_S = 0.005  # between two searches of a full queue for entries that nobody waits for
+MANY_SESSIONS = 10_000  # above which those with nothing ahead of the others are forgotten
 
-_Waiting: TypeAlias = tuple[float, int, Entry]  # start tag, number of arrival, entry
+
+@dataclass(slots=True, eq=False)
+class _Frame:
+    """The entries that came together.
+
+    Attributes:
+        num_reports: Of all of them.
+        num_entries: Of all of them.
+        num_left: Those that have not left yet.
+        pushed_out: Whether they made room for others: then they count no more, wherever they still stand.
+    """
+
+    num_reports: int
+    num_entries: int
+    num_left: int
+    pushed_out: bool = False
+
+
+_Waiting: TypeAlias = deque[tuple[int, Entry, _Frame]]  # of one key and session: number of arrival first
 
 
 class BatchQueue:
@@ -49,35 +70,47 @@ class BatchQueue:
         self._max_reports = max_reports
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
-        self._waiting: dict[BatchKey, list[_Waiting]] = {}  # heaps
+        self._waiting: dict[BatchKey, dict[str, _Waiting]] = {}
+        self._of_key: Counter[BatchKey] = Counter()  # reports
+        self._held: Counter[str] = Counter()  # reports, of the sessions that have some
+        self._frames: dict[str, deque[_Frame]] = {}  # of the same sessions, oldest first
+        self._served: dict[str, float] = {}  # virtual times
+        self._virtual = 0.0  # of whoever was served last
         self._arrived = asyncio.Event()
-        self._reports_per_s = 1000.0
         self._num_arrived = 0
-        self._tag = 0.0  # of what is served
-        self._ends: dict[str, float] = {}  # session -> where its last entry ends
+        self._swept_s = -math.inf
+        self._reports_per_s = 1000.0
 
     def append(self, entries: list[Entry]) -> None:
-        """Add all entries of a frame, or none.
+        """Add all entries of a frame, which are of one session, or none.
 
         Raises:
             OverloadedError: If they do not fit; carries the delay after which they probably do.
         """
-        num_reports = sum(entry.num_reports for entry in entries)
-        if self.num_reports + num_reports > self._max_reports:
-            self._drop_dead()
-        if self.num_reports + num_reports > self._max_reports and not self._make_room(entries, num_reports):
-            raise self._overloaded(num_reports)
+        if not entries:
+            return
+        frame = _Frame(sum(entry.num_reports for entry in entries), len(entries), len(entries))
+        session_id = entries[0].session_id
+        if self.num_reports + frame.num_reports > self._max_reports:
+            self._sweep()
+            if not self._make_room(session_id, frame.num_reports):
+                what = f"{self.num_reports} of {self._max_reports} reports; {frame.num_reports} more do not fit"
+                raise self._overloaded(f"The queue holds {what}.")
         if not self.num_reports:
-            self._tag = 0.0
-            self._ends.clear()
-        if len(self._ends) > MANY_SESSIONS:
-            self._ends = {session_id: end for session_id, end in self._ends.items() if end > self._tag}
+            self._virtual = 0.0
+            self._served.clear()
+        if len(self._served) > MANY_SESSIONS:
+            self._served = {one: at for one, at in self._served.items() if at > self._virtual or one in self._held}
+        if session_id not in self._held:
+            self._served[session_id] = max(self._served.get(session_id, 0.0), self._virtual)
         for entry in entries:
-            tag = max(self._tag, self._ends.get(entry.session_id, 0.0))
-            self._ends[entry.session_id] = tag + entry.num_reports
-            heapq.heappush(self._waiting.setdefault(entry.key, []), (tag, self._num_arrived, entry))
+            of_key = self._waiting.setdefault(entry.key, {})
+            of_key.setdefault(session_id, deque()).append((self._num_arrived, entry, frame))
+            self._of_key[entry.key] += entry.num_reports
             self._num_arrived += 1
-        self.num_reports += num_reports
+        self._frames.setdefault(session_id, deque()).append(frame)
+        self._held[session_id] += frame.num_reports
+        self.num_reports += frame.num_reports
         self._arrived.set()
 
     async def next_batch(self) -> list[Entry]:
@@ -102,106 +135,136 @@ class BatchQueue:
     def _ready(self, now_s: float) -> tuple[BatchKey | None, float]:
         """Return the key to serve, dropping dead heads; or None, and when the first will be ready."""
         ready, until_s = None, math.inf
-        for key, heap in list(self._waiting.items()):
-            while heap and not self._is_live(heap[0][2], now_s):
-                self.num_reports -= heapq.heappop(heap)[2].num_reports
-            if not heap:
-                del self._waiting[key]
-            elif (at_s := self._ready_s(heap)) > now_s:
-                until_s = min(until_s, at_s)
-            elif ready is None or heap[0][:2] < self._waiting[ready][0][:2]:
-                ready = key
+        first = math.inf, 0
+        for key in list(self._waiting):
+            for session_id in list(self._waiting[key]):
+                self._drop_dead_heads(key, session_id, now_s)
+            if key not in self._waiting:
+                continue
+            of_key = self._waiting[key]
+            full = self._of_key[key] >= self._max_batch
+            oldest_s = min(waiting[0][1].arrival_s for waiting in of_key.values())
+            if not full and oldest_s + self._max_wait_s > now_s:
+                until_s = min(until_s, oldest_s + self._max_wait_s)
+                continue
+            head = min((self._served[session_id], waiting[0][0]) for session_id, waiting in of_key.items())
+            if head < first:
+                ready, first = key, head
         return ready, until_s
 
-    def _ready_s(self, heap: list[_Waiting]) -> float:
-        """Return when a key is ready: at once with a full batch, else when its oldest entry has waited enough."""
-        size, oldest_s = 0, math.inf
-        for _, _, entry in heap:
-            size += entry.num_reports
-            if size >= self._max_batch:
-                return -math.inf
-            oldest_s = min(oldest_s, entry.arrival_s)
-        return oldest_s + self._max_wait_s
-
     def _take(self, key: BatchKey, now_s: float) -> list[Entry]:
-        """Remove and return a batch, whose first entry is known to be live."""
-        heap = self._waiting[key]
+        """Remove and return a batch of a key whose heads are known to be live."""
+        of_key = self._waiting[key]
+        order = [(self._served[session_id], waiting[0][0], session_id) for session_id, waiting in of_key.items()]
+        heapq.heapify(order)
         batch: list[Entry] = []
         size = 0
-        while heap and (not batch or size + heap[0][2].num_reports <= self._max_batch):
-            tag, _, entry = heapq.heappop(heap)
-            self._tag = max(self._tag, tag)
-            self.num_reports -= entry.num_reports
-            if self._is_live(entry, now_s):
-                batch.append(entry)
-                size += entry.num_reports
-        if not heap:
-            del self._waiting[key]
+        while order:
+            served, _, session_id = heapq.heappop(order)
+            _, entry, frame = of_key[session_id][0]
+            if batch and size + entry.num_reports > self._max_batch:
+                break
+            of_key[session_id].popleft()
+            batch.append(entry)
+            size += entry.num_reports
+            self._virtual = max(self._virtual, served)
+            self._served[session_id] = served + entry.num_reports
+            self._left(entry, frame)
+            self._drop_dead_heads(key, session_id, now_s)
+            if session_id in of_key:
+                heapq.heappush(order, (self._served[session_id], of_key[session_id][0][0], session_id))
         return batch
 
-    def _make_room(self, entries: list[Entry], num_reports: int) -> bool:
-        """Push out what others have too much of, all that is needed or nothing; return whether there is room now.
+    def _drop_dead_heads(self, key: BatchKey, session_id: str, now_s: float) -> None:
+        """Drop what nobody waits for at the head of a key's session, and what is empty then."""
+        waiting = self._waiting[key][session_id]
+        while waiting and not self._is_live(waiting[0][1], now_s):
+            _, entry, frame = waiting.popleft()
+            self._left(entry, frame)
+        if not waiting:
+            del self._waiting[key][session_id]
+            if not self._waiting[key]:
+                del self._waiting[key]
+                del self._of_key[key]
+
+    def _left(self, entry: Entry, frame: _Frame) -> None:
+        """Count an entry that has left."""
+        if frame.pushed_out:
+            return
+        frame.num_left -= 1
+        frames = self._frames[entry.session_id]
+        while frames and not frames[0].num_left:
+            frames.popleft()
+        self._of_key[entry.key] -= entry.num_reports
+        self._release(entry.session_id, entry.num_reports)
+
+    def _release(self, session_id: str, num_reports: int) -> None:
+        self.num_reports -= num_reports
+        self._held[session_id] -= num_reports
+        if not self._held[session_id]:
+            del self._held[session_id]
+            del self._frames[session_id]
+
+    def _make_room(self, session_id: str, num_reports: int) -> bool:
+        """Push out frames of who has the most, all that is needed or none; return whether there is room now.
 
         Args:
-            entries: Of the newcomer, one session.
-            num_reports: Theirs.
+            session_id: Of the newcomer.
+            num_reports: Its.
         """
-        session_id = entries[0].session_id
-        held: Counter[str] = Counter()
-        of_session: dict[str, list[tuple[int, Entry]]] = {}
-        for heap in self._waiting.values():
-            for _, number, entry in heap:
-                held[entry.session_id] += entry.num_reports
-                of_session.setdefault(entry.session_id, []).append((number, entry))
-        wanted, needed = held[session_id] + num_reports, self.num_reports + num_reports - self._max_reports
-        for waiting in of_session.values():
-            waiting.sort(key=lambda one: one[0])
-        pushed: set[int] = set()
+        needed = self.num_reports + num_reports - self._max_reports
+        wanted = self._held[session_id] + num_reports
+        held, whole = dict(self._held), dict[str, list[_Frame]]()
+        chosen: list[tuple[str, _Frame]] = []
         while needed > 0:
-            victim = max(held, key=lambda one: held[one], default=session_id)
-            if victim == session_id or not of_session[victim]:
+            victim = max(held, key=held.__getitem__, default=session_id)
+            if victim == session_id:
                 return False
-            number, entry = of_session[victim].pop()
-            held[victim] -= entry.num_reports
+            if victim not in whole:
+                whole[victim] = [frame for frame in self._frames[victim] if frame.num_left == frame.num_entries]
+            if not whole[victim]:
+                return False
+            frame = whole[victim].pop()
+            held[victim] -= frame.num_reports
             if held[victim] < wanted:
                 return False
-            needed -= entry.num_reports
-            pushed.add(number)
-        self._push_out(pushed)
+            needed -= frame.num_reports
+            chosen.append((victim, frame))
+        for victim, frame in chosen:
+            frame.pushed_out = True
+            self._frames[victim].remove(frame)
+            self._release(victim, frame.num_reports)
+        told = "The queue is full, and another session has fewer reports in it: these made room."
+        out = {frame for _, frame in chosen}
+        for of_key in self._waiting.values():
+            for victim in whole.keys() & of_key.keys():
+                for _, entry, frame in of_key[victim]:
+                    if frame in out:
+                        self._of_key[entry.key] -= entry.num_reports
+                        if not entry.result.done():
+                            entry.result.set_exception(self._overloaded(told))
         return True
 
-    def _push_out(self, numbers: set[int]) -> None:
-        for key, heap in list(self._waiting.items()):
-            kept = [one for one in heap if one[1] not in numbers]
-            for _, number, entry in heap:
-                if number in numbers:
-                    self.num_reports -= entry.num_reports
-                    entry.result.set_exception(self._overloaded(entry.num_reports))
-            if not kept:
-                del self._waiting[key]
-            elif len(kept) < len(heap):
-                heapq.heapify(kept)
-                self._waiting[key] = kept
-
-    def _overloaded(self, num_reports: int) -> OverloadedError:
+    def _overloaded(self, sentence: str) -> OverloadedError:
         delay_ms = 1000 * self.num_reports / self._reports_per_s
-        return OverloadedError(
-            f"The queue holds {self.num_reports} of {self._max_reports} reports; {num_reports} more do not fit.",
-            retry_delay_ms=int(min(max(delay_ms, MIN_RETRY_MS), MAX_RETRY_MS)),
-        )
+        return OverloadedError(sentence, retry_delay_ms=int(min(max(delay_ms, MIN_RETRY_MS), MAX_RETRY_MS)))
 
-    def _drop_dead(self) -> None:
+    def _sweep(self) -> None:
         """Make room: drop every entry that nobody waits for or that is too late, wherever it stands."""
         now_s = asyncio.get_running_loop().time()
-        for key, heap in list(self._waiting.items()):
-            live = [one for one in heap if self._is_live(one[2], now_s)]
-            if len(live) == len(heap):
-                continue
-            self.num_reports -= sum(one[2].num_reports for one in heap) - sum(one[2].num_reports for one in live)
-            heapq.heapify(live)
-            self._waiting[key] = live
-            if not live:
-                del self._waiting[key]
+        if now_s - self._swept_s < SWEEP_S:
+            return
+        self._swept_s = now_s
+        for key in list(self._waiting):
+            for session_id, waiting in list(self._waiting[key].items()):
+                live: _Waiting = deque()
+                for item in waiting:
+                    if self._is_live(item[1], now_s):
+                        live.append(item)
+                    else:
+                        self._left(item[1], item[2])
+                self._waiting[key][session_id] = live
+                self._drop_dead_heads(key, session_id, now_s)
 
     @staticmethod
     def _is_live(entry: Entry, now_s: float) -> bool:

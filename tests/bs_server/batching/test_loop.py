@@ -1,5 +1,7 @@
 import asyncio
+import logging
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -119,6 +121,31 @@ async def test_an_entry_that_cannot_be_decoded_fails_alone(code: str, half: str,
     assert [isinstance(result, RuntimeError) for result in results] == [n == poison for n in range(7)]
     assert [r.h_hat.item() for r in results if isinstance(r, Decoded)] == [n for n in range(7) if n != poison]
     assert sum(len(batch) for batch, _ in observed) == 6
+
+
+async def test_a_batch_that_fails_altogether_is_given_up_and_holds_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("bs_server.batching.loop"), "disabled", True)  # pytest keeps what is logged
+
+    class Tensors:
+        pass
+
+    alive: list[weakref.ref[Tensors]] = []
+    most_alive: list[int] = []
+
+    def device(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+        most_alive.append(sum(one() is not None for one in alive))
+        tensors = Tensors()
+        alive.append(weakref.ref(tensors))
+        raise MemoryError("out of memory")
+
+    lanes = Lanes(max_reports=100, max_batch=64, max_wait_s=0, refine_queue_reports=3)
+    entries = [entry(GOOD, snr_db) for snr_db in range(64)]
+    async with running(lanes, reconstruct=device):
+        lanes.append(entries)
+        results = await asyncio.gather(*(e.result for e in entries), return_exceptions=True)
+    assert all(isinstance(result, MemoryError) for result in results)
+    assert len(alive) == 17
+    assert max(most_alive) == 0
 
 
 @pytest.mark.parametrize("code", CODES)

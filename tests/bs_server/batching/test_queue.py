@@ -1,8 +1,11 @@
 import asyncio
+import contextlib
 import itertools
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,6 +95,55 @@ async def test_a_full_batch_of_a_later_key_does_not_wait_for_one_that_wants_comp
     assert await next_batch(queue) == [first, second]
 
 
+async def served_by_session(queue: BatchQueue, offered: dict[str, int], rounds: int, **fields: Any) -> Counter[str]:
+    """Offer reports, one a frame, and take a batch, round after round; return the reports served of each session."""
+    served: Counter[str] = Counter()
+    for _ in range(rounds):
+        for session_id, count in offered.items():
+            for _ in range(count):
+                with contextlib.suppress(OverloadedError):
+                    queue.append([entry(session_id=session_id, **(fields if session_id == "many" else {}))])
+        for one in await next_batch(queue):
+            served[one.session_id] += one.num_reports
+            one.result.set_result(None)  # type: ignore[arg-type]
+    return served
+
+
+async def test_who_fills_the_queue_keeps_its_share_and_takes_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = BatchQueue(max_reports=64, max_batch=8, max_wait_s=0)
+    served = await served_by_session(queue, {"many": 16, **{f"few {n}": 1 for n in range(8)}}, rounds=400)
+    assert served["many"] == pytest.approx(400 * 8 / 9, rel=0.1)
+    assert min(served.values()) >= 0.9 * 400 * 8 / 9
+
+
+async def test_reports_that_were_never_served_do_not_count_as_service() -> None:
+    queue = BatchQueue(max_reports=2000, max_batch=8, max_wait_s=0)
+    for lost in [entry(session_id="many") for _ in range(1000)]:
+        queue.append([lost])
+        lost.result.cancel()
+    served = await served_by_session(queue, {"many": 8, "other": 8}, rounds=20)
+    assert served["many"] == pytest.approx(80, abs=8)
+    late = BatchQueue(max_reports=2000, max_batch=8, max_wait_s=0)
+    served = await served_by_session(late, {"many": 8, "other": 8}, rounds=20, time_left_s=0.002)
+    assert served["many"] >= 40  # those of its reports that are in time go first as often as the other's
+
+
+async def test_a_frame_is_pushed_out_whole_and_not_once_a_part_of_it_has_left() -> None:
+    queue = BatchQueue(max_reports=24, max_batch=4, max_wait_s=0)
+    old, new = ([entry(num_reports=4, session_id="fleet") for _ in range(3)] for _ in range(2))
+    queue.append(old)
+    queue.append(new)
+    queue.append([entry(num_reports=2, session_id="ue")])
+    assert [one.result.done() for one in (*old, *new)] == [False] * 3 + [True] * 3
+    assert queue.num_reports == 14
+    assert await next_batch(queue) == [old[0]]
+    with pytest.raises(OverloadedError, match="10 of 24 reports; 16 more do not fit"):
+        queue.append([entry(num_reports=16, session_id="late")])
+    assert not old[1].result.done()
+    assert sum([len(await next_batch(queue)) for _ in range(3)]) == 3
+    assert queue.num_reports == 0
+
+
 async def test_a_full_queue_pushes_out_the_newest_of_whoever_fills_it() -> None:
     queue = BatchQueue(max_reports=10, max_batch=4, max_wait_s=0)
     filling = [entry(num_reports=2, session_id="many") for _ in range(5)]
@@ -101,7 +153,7 @@ async def test_a_full_queue_pushes_out_the_newest_of_whoever_fills_it() -> None:
     queue.append([few])
     assert queue.num_reports == 9
     for pushed in filling[3:]:
-        with pytest.raises(OverloadedError, match="more do not fit") as refusal:
+        with pytest.raises(OverloadedError, match="another session has fewer reports in it: these made") as refusal:
             pushed.result.result()
         assert refusal.value.retry_delay_ms >= 5
     with pytest.raises(OverloadedError):  # it would then have more than who was here
