@@ -126,7 +126,7 @@ async def _serving(
     lanes = Lanes(settings.queue_reports, settings.max_batch, wait_s, settings.refine_queue_reports)
     metrics.queued.set_function(lambda: lanes.num_reports)
     writer = GroupWriter(store)
-    metrics.store_fails.set_function(lambda: writer.failure is not None)
+    metrics.store_fails.set_function(lambda: writer.failing)
     datasets = {channels.sha256: channels for channels in map(load_channels, settings.data)}
     cards = {model.card.sha256: model.card for model in models}
     refiners = [refiner.card for refiner in worker.refiners.values()]
@@ -140,7 +140,7 @@ async def _serving(
         metrics,
         is_ready=lambda: not station.draining,
         queued_reports=lambda: lanes.num_reports,
-        store_failure=lambda: writer.failure,
+        store_failing=lambda: writer.failing,
         device=settings.device,
         version=version("csilink"),
         feed=feed,

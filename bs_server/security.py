@@ -8,16 +8,14 @@ Tokens are kept as digests, compared in constant time, and written nowhere.
 
 import hashlib
 import hmac
-import ssl
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import grpc
 
 from bs_server.config import Settings
+from shared.credentials import is_token, read_certificates, read_file, read_pair
 from shared.errors import DataFileError, UnauthenticatedError
-from shared.tokens import is_token
 
 OPEN_SERVICES = ("/grpc.health.v1.Health/",)
 
@@ -73,7 +71,7 @@ def read_tokens(path: str | None) -> Tokens:
     """
     if path is None:
         return Tokens()
-    lines = [line.strip() for line in _read("token_file", path).decode(errors="replace").splitlines()]
+    lines = [line.strip() for line in read_file("token_file", path).decode(errors="replace").splitlines()]
     tokens = tuple(line for line in lines if line and not line.startswith("#"))
     if not tokens or not all(is_token(token) for token in tokens):
         raise DataFileError(
@@ -107,12 +105,18 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grp
 def _refusing(handler: _Handler, sentence: str) -> _Handler:
     """Return a handler of the same kind that refuses."""
 
-    async def refuse(_: Any, context: Any) -> None:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, sentence)
+    def tell(context: Any) -> None:  # not by `abort`, whose exception keeps the request until a garbage collection
+        context.set_code(grpc.StatusCode.UNAUTHENTICATED)
+        context.set_details(sentence)
+
+    async def refuse(_: Any, context: Any) -> bytes:
+        tell(context)
+        return b""
 
     async def refuse_stream(_: Any, context: Any) -> Any:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, sentence)
-        yield  # never: makes it a stream
+        tell(context)
+        return
+        yield  # makes it a stream
 
     if handler.request_streaming:
         if handler.response_streaming:
@@ -131,34 +135,7 @@ def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
     """
     if settings.tls_cert is None or settings.tls_key is None:
         return None
-    _require_pair(settings.tls_cert, settings.tls_key)
-    pair = _read("tls_key", settings.tls_key), _read("tls_cert", settings.tls_cert)
-    clients = None
-    if settings.tls_client_ca is not None:
-        clients = _read("tls_client_ca", settings.tls_client_ca)
-        try:
-            ssl.create_default_context(cadata=clients.decode())
-        except (ssl.SSLError, ValueError):
-            found = settings.tls_client_ca
-            raise DataFileError(f"`tls_client_ca` must be certificates in PEM; '{found}' is not.") from None
-    return grpc.ssl_server_credentials([pair], clients, clients is not None)
-
-
-def _require_pair(cert: str, key: str) -> None:
-    _read("tls_cert", cert)
-    _read("tls_key", key)
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
-    except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or "no PEM"
-        found = f"'{cert}' and '{key}'"
-        raise DataFileError(
-            f"`tls_cert` and `tls_key` must be a certificate and its key in PEM, without password; {found}: {reason}."
-        ) from None
-
-
-def _read(option: str, path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise DataFileError(f"`{option}` must be a file that can be read; '{path}': {error.strerror}.") from None
+    cert, key = read_pair(settings.tls_cert, settings.tls_key)
+    ca = settings.tls_client_ca
+    clients = None if ca is None else read_certificates("tls_client_ca", ca)
+    return grpc.ssl_server_credentials([(key, cert)], clients, clients is not None)

@@ -79,7 +79,7 @@ class Sender:
     """
 
     def __init__(self, address: str, seed: int = 0, access: Access = OPEN) -> None:
-        self._address = address
+        self._address, self._tls = address, access.tls_ca is not None
         self._metadata = metadata_of(access)
         self._random = random.Random(seed)  # noqa: S311  (jitter, no secret)
         self._channel = make_channel(address, access)
@@ -95,8 +95,10 @@ class Sender:
             async with asyncio.timeout(timeout_s):
                 await self._channel.channel_ready()
         except TimeoutError:
+            or_else = ", or its certificate is not signed by `tls_ca`, or it asks for one" if self._tls else ""
             raise UnavailableError(
-                f"No base station answers at {self._address} within {timeout_s:g} s; start one with `csi-bs serve`."
+                f"No base station answers at {self._address} within {timeout_s:g} s; "
+                f"start one with `csi-bs serve`{or_else}."
             ) from None
 
     async def open_session(self, request: SessionRequest) -> SessionGrant:
@@ -159,6 +161,8 @@ class Sender:
         again: set[asyncio.Task[None]] = set()
         try:
             while (ack := await stream.next_ack(writer)) is not None:
+                if ack.frame_id not in stream.pending:
+                    raise UnavailableError(f"The base station acknowledged frame {ack.frame_id}, which does not wait.")
                 frame, first_s, attempts = stream.pending[ack.frame_id]
                 if ack.code == RESOURCE_EXHAUSTED and attempts < max_attempts:
                     stream.pending[ack.frame_id] = (frame, first_s, attempts + 1)

@@ -16,6 +16,7 @@ def make_app(context: Context) -> FastAPI:
     """Build the application."""
     app = FastAPI(
         title="csilink base station",
+        redoc_url=None,
         version=context.version,
         description="Reconstruction metrics of the CSI feedback link.",
         responses={"4XX": _PROBLEM, "5XX": _PROBLEM},

@@ -29,7 +29,7 @@ class Context:
         metrics: Prometheus metrics.
         is_ready: Whether the service takes reports.
         queued_reports: Reports waiting for the device.
-        store_failure: Why the last reports could not be stored; None when they were.
+        store_failing: Whether the last reports could not be stored.
         device: Name of the device.
         version: csilink version.
         feed: Summaries told again when they change.
@@ -42,7 +42,7 @@ class Context:
     metrics: Observability
     is_ready: Callable[[], bool]
     queued_reports: Callable[[], int]
-    store_failure: Callable[[], str | None]
+    store_failing: Callable[[], bool]
     device: str
     version: str
     feed: SummaryFeed

@@ -42,9 +42,7 @@ class Health(Answer):
     version: str = Field(examples=["0.1.0"])
     device: str = Field(examples=["cpu"])
     queued_reports: int = Field(examples=[0])
-    store: str = Field(
-        examples=["ok"], description="ok, or why the last reports could not be stored; decoding goes on."
-    )
+    store: str = Field(examples=["ok"], description="ok, or failing while reports cannot be stored: decoding goes on.")
 
 
 class Session(Answer):

@@ -11,8 +11,6 @@ from bs_server.store.base import ReconstructionRow, ReportRow, Store
 from shared.errors import StoreError
 
 log = logging.getLogger(__name__)
-
-MAX_CAUSE = 200
 _Waiting = tuple[Sequence[ReportRow], Sequence[ReconstructionRow], "asyncio.Future[None]"]
 
 
@@ -21,7 +19,7 @@ class GroupWriter:
 
     Attributes:
         num_commits: Groups committed.
-        failure: Why the last group was not; None when it was.
+        failing: Whether the last group was not; the log says why.
     """
 
     def __init__(self, store: Store) -> None:
@@ -30,7 +28,7 @@ class GroupWriter:
         self._arrived = asyncio.Event()
         self._committed = asyncio.Event()
         self.num_commits = 0
-        self.failure: str | None = None
+        self.failing = False
 
     async def write(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
         """Return when the rows are committed.
@@ -63,13 +61,13 @@ class GroupWriter:
                 await self._store.append(reports, reconstructions)
             except Exception as failure:  # a full disk, a lost connection: the next group may succeed
                 log.exception("storing failed", extra={"num_reports": len(reports)})
-                self.failure = _cause(failure)
-                error = StoreError(f"The reports were decoded, and the store did not take them: {self.failure}.")
+                error = StoreError("The reports were decoded, and the store did not take them; the log says why.")
                 error.__cause__ = failure
             else:
-                self.num_commits, self.failure = self.num_commits + 1, None
+                self.num_commits += 1
                 committed, self._committed = self._committed, asyncio.Event()
                 committed.set()
+            self.failing = error is not None
             for _, _, done in group:
                 if done.done():
                     continue
@@ -77,9 +75,3 @@ class GroupWriter:
                     done.set_result(None)
                 else:
                     done.set_exception(error)
-
-
-def _cause(error: Exception) -> str:
-    """Return what went wrong, in the database's own words, without the statement and its parameters."""
-    cause = getattr(error, "orig", None) or error
-    return str(cause).splitlines()[0].rstrip(".")[:MAX_CAUSE] if str(cause) else type(cause).__name__

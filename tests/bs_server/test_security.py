@@ -127,7 +127,9 @@ async def test_streams_and_reflection_want_a_token_and_health_does_not(local: Se
 async def test_tls_carries_reports_and_rest(local: Settings, files: Files, ue: Pipeline) -> None:
     async with running(replace(local, tls_cert=files.cert, tls_key=files.key)) as service:
         assert await reported(service.grpc_port, ue, Access(tls_ca=files.ca)) == 8
-        with pytest.raises(UnavailableError, match="No base station answers"):
+        with pytest.raises(
+            UnavailableError, match=r"No base station answers .* or its certificate is not signed by `tls_ca`"
+        ):
             await asyncio.wait_for(_connect(service.grpc_port, Access(tls_ca=files.foreign_cert)), 20)
         context = ssl.create_default_context(cafile=files.ca)
         async with httpx.AsyncClient(verify=context) as rest:
@@ -153,7 +155,7 @@ async def test_mutual_tls_takes_only_clients_of_its_ca(local: Settings, files: F
                 await reported(service.grpc_port, ue, access)
 
 
-def test_no_token_is_in_the_log_of_a_base_station(files: Files, tmp_path: Path) -> None:
+def test_no_token_is_in_the_log_of_a_base_station(files: Files, ue: Pipeline, tmp_path: Path) -> None:
     station = start_base_station(
         tmp_path, ["--token-file", files.tokens, "--host", "127.0.0.1", "--log-level", "debug"]
     )
@@ -161,6 +163,7 @@ def test_no_token_is_in_the_log_of_a_base_station(files: Files, tmp_path: Path) 
         header = {"Authorization": f"Bearer {TOKEN}"}
         url = f"http://127.0.0.1:{station.rest_port}/v1/sessions"
         assert [httpx.get(url, headers=one).status_code for one in (header, {})] == [200, 401]
+        assert asyncio.run(reported(station.grpc_port, ue, Access(token_file=files.ue_token))) == 8
     finally:
         station.stop()
     assert TOKEN not in (tmp_path / "bs.log").read_text()
@@ -196,6 +199,13 @@ async def test_files_that_are_none_are_named(local: Settings, files: Files, tmp_
         with pytest.raises(DataFileError, match=sentence):
             async with running(replace(local, **change)):  # type: ignore[arg-type]
                 pass
+
+
+def test_certificates_of_a_ue_that_are_none_are_named(files: Files) -> None:
+    with pytest.raises(DataFileError, match="`tls_ca` must be certificates in PEM"):
+        Sender("localhost:1", 1, Access(tls_ca=files.tokens))
+    with pytest.raises(DataFileError, match="`tls_cert` and `tls_key` must be a certificate and its key"):
+        Sender("localhost:1", 1, Access(tls_ca=files.ca, tls_cert=files.cert, tls_key=files.client_key))
 
 
 def test_halves_are_refused() -> None:

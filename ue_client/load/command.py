@@ -1,6 +1,7 @@
 """What `csi-ue load` does with its options: runs, shows, writes."""
 
 import dataclasses
+import importlib.util
 import itertools
 import json
 from pathlib import Path
@@ -13,8 +14,8 @@ from rich.table import Table
 
 from shared.errors import CsiError, InvalidArgumentError
 from ue_client.config import Settings
-from ue_client.load.arrivals import parse_arrivals
-from ue_client.load.run import LoadOptions, LoadResult, LoadTest, find_capacity
+from ue_client.load.arrivals import Arrivals, parse_arrivals
+from ue_client.load.run import TRIAL_OVER_BOUND, LoadOptions, LoadResult, LoadTest, find_capacity
 from ue_client.load.tally import Tally
 from ue_client.load.worker import SessionSpec
 from ue_client.printing import print_fields, progress_bar
@@ -29,10 +30,16 @@ def sessions_of(
     """Return the sessions: they take codecs, then rates, then SNRs in turn.
 
     Example:
-        >>> [(s.codec, s.rate, s.snr_db) for s in sessions_of(("klt", "csinet"), [128], (0.0, 10.0), (1, 1, 1))]
-        [('klt', 128, 0.0), ('csinet', 128, 0.0), ('klt', 128, 10.0)]
+        >>> [(s.codec, s.rate, s.snr_db) for s in sessions_of(("klt", "csinet"), [128], (0.0,), (1, 1, 1))]
+        [('klt', 128, 0.0), ('csinet', 128, 0.0), ('klt', 128, 0.0)]
+
+    Raises:
+        InvalidArgumentError: If there are fewer sessions than kinds of them.
     """
     kinds = [(codec, rate, snr) for snr, rate, codec in itertools.product(snrs_db, rates or (None,), codecs)]
+    if len(weights) < len(kinds):
+        found = f"{len(codecs)} x {len(rates or (None,))} x {len(snrs_db)}, and {len(weights)} sessions"
+        raise InvalidArgumentError(f"`num_sessions` must be at least codecs x rates x SNRs; got {found}.")
     return tuple(SessionSpec(*kinds[number % len(kinds)], weight) for number, weight in enumerate(weights))
 
 
@@ -70,14 +77,16 @@ def run_load(
         CsiError: If the options do not go together, the base station goes away, or it refused reports that were to be
             sent again.
     """
-    asked = parse_arrivals("poisson:1" if p99_ms is not None and arrivals == "closed" else arrivals)
-    if p99_ms is not None and asked.kind not in ("constant", "poisson"):
-        raise InvalidArgumentError(f"`arrivals` must be constant or poisson with --find-capacity; got {arrivals!r}.")
-    if len({spec.weight for spec in options.sessions}) > 1 and not asked.is_open:
+    asked = parse_arrivals(arrivals)
+    if p99_ms is not None:
+        _require_search(asked, p99_ms, options)
+    if len({spec.weight for spec in options.sessions}) > 1 and not asked.is_open and p99_ms is None:
         raise InvalidArgumentError("`weights` must be left out with closed arrivals: each session sends as it can.")
+    if out is not None:
+        _require_matplotlib()
     with LoadTest(settings, options) as test:
         if p99_ms is not None:
-            _capacity(test, asked.kind, p99_ms, out, as_json)
+            _capacity(test, asked, p99_ms, out, as_json)
             return
         with progress_bar() as bar:
             task = bar.add_task("reports", total=None)
@@ -100,7 +109,24 @@ def run_load(
         raise CsiError(f"{result.num_refused} reports were refused for good.")
 
 
-def _capacity(test: LoadTest, kind: str, p99_ms: float, out: Path | None, as_json: bool) -> None:
+def _require_search(asked: Arrivals, p99_ms: float, options: LoadOptions) -> None:
+    """Refuse arrivals without one rate, and trials too short to see a load that is too much."""
+    if asked.is_open and (
+        asked.kind not in ("constant", "poisson") or asked.rate is None or len(asked.rate.values) > 1
+    ):
+        raise InvalidArgumentError(f"`arrivals` must be constant or poisson of one rate here; got {asked.label!r}.")
+    least_s = TRIAL_OVER_BOUND * p99_ms / 1000
+    if options.duration_s < least_s:
+        wanted = f"at least {TRIAL_OVER_BOUND} times `p99_ms`, {least_s:g} s"
+        raise InvalidArgumentError(f"`duration_s` of --find-capacity must be {wanted}; got {options.duration_s:g}.")
+
+
+def _require_matplotlib() -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        raise InvalidArgumentError("`out` must be left out without Matplotlib: pip install 'csilink[lab]'.")
+
+
+def _capacity(test: LoadTest, asked: Arrivals, p99_ms: float, out: Path | None, as_json: bool) -> None:
     """Search, with a line a trial."""
 
     def told(result: LoadResult, carried: bool) -> None:
@@ -108,7 +134,8 @@ def _capacity(test: LoadTest, kind: str, p99_ms: float, out: Path | None, as_jso
         of = f"{result.num_refused} refused, p99 {result.p99_ms} ms, late by {result.lateness_p99_ms} ms"
         typer.echo(f"{result.arrivals}: {result.reports_per_s:,.0f} reports/s stored, {of}: {verdict}", err=True)
 
-    capacity = find_capacity(test, kind, p99_ms, told)
+    first = asked if asked.is_open else parse_arrivals(f"poisson:{test.first_rate:g}")
+    capacity = find_capacity(test, first, p99_ms, told)
     _write(out, dataclasses.asdict(capacity))
     if out is not None:
         from ue_client.load.picture import draw_over_rate  # noqa: PLC0415
@@ -119,6 +146,8 @@ def _capacity(test: LoadTest, kind: str, p99_ms: float, out: Path | None, as_jso
         return
     found = "none" if capacity.reports_per_s is None else f"{capacity.reports_per_s:,.0f} reports/s"
     print_fields("Capacity", {"reports/s": found, "p99 at most, ms": f"{p99_ms:g}", "trials": len(capacity.trials)})
+    if capacity.limited_by_sender:
+        typer.echo("limited by this machine, which was late with sending: take more --processes, or another machine")
 
 
 def _write(out: Path | None, result: dict[str, Any]) -> None:

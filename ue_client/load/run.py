@@ -25,7 +25,9 @@ from ue_client.load.worker import Done, Job, Plan, Ready, SessionSpec, serve
 LEAD_S = 0.1  # between telling the processes and the start
 LEAST_GOODPUT = 0.99  # of what is offered, for a rate to be carried
 PRECISION = 1.05  # of a capacity
-FIRST_RATE = 100.0  # reports/s, of the search
+LEAST_FRAMES, FIRST_FRAMES = 20, 100  # of a trial
+FIRST_RATE = 100.0  # reports/s, of the search, at least
+TRIAL_OVER_BOUND = 20  # duration of a trial over the bound on p99
 PERCENTILES = {"p50_ms": 50.0, "p90_ms": 90.0, "p95_ms": 95.0, "p99_ms": 99.0, "p99_9_ms": 99.9, "max_ms": 100.0}
 
 
@@ -67,13 +69,13 @@ class LoadResult:
         in_flight: Frames in flight a session, closed loop; None where arrivals do not wait.
         reports_per_frame: Reports a frame.
         duration_s: From the end of the warm-up to the last acknowledgement.
-        offered_reports_per_s: Reports that were due, over the time in which they were.
+        offered_reports_per_s: Reports that were due, over the time in which frames are sent.
         num_reports: Reports stored.
         num_refined: Of those, reports that were refined: a busy base station refines none.
         num_refused: Reports refused for good.
         refusals: Of those, how many for which reason, a gRPC status.
         num_retries: Frames sent again after a refusal for overload.
-        reports_per_s: Goodput: stored reports over duration.
+        reports_per_s: Goodput: stored reports over that time, or over ``duration_s`` if it is longer.
         p50_ms: Median time from when a frame was due to its acknowledgement; p90_ms ... max_ms likewise.
         lateness_p99_ms: From when a frame was due to its first sending: large where this machine cannot send that fast.
         queue_p50_ms: In the base station's queue.
@@ -155,6 +157,16 @@ class LoadTest:
                 process.join(self._settings.connect_s)
         self._stop()
 
+    @property
+    def least_rate(self) -> float:
+        """Reports/s at which a trial has frames enough to tell a percentile."""
+        return LEAST_FRAMES * self._reports_per_frame / self._options.duration_s
+
+    @property
+    def first_rate(self) -> float:
+        """Reports/s that a search begins with unless told."""
+        return max(FIRST_RATE, FIRST_FRAMES * self._reports_per_frame / self._options.duration_s)
+
     def run(self, arrivals: Arrivals, progress: Callable[[int, Tally], None] = lambda _, __: None) -> LoadResult:
         """Send, and wait for the last acknowledgement.
 
@@ -224,7 +236,7 @@ class LoadTest:
             num_refused=tally.refused.total(),
             refusals=dict(tally.refused),
             num_retries=tally.retries,
-            reports_per_s=round(tally.stored / tally.last_s, 1),
+            reports_per_s=round(tally.stored / max(tally.last_s, options.duration_s), 1),
             **{name: tally.latency.ms(percentile) for name, percentile in PERCENTILES.items()},
             lateness_p99_ms=tally.lateness.ms(99.0),
             queue_p50_ms=tally.queue.ms(50.0),
@@ -247,24 +259,34 @@ class Capacity:
     """The largest load that a base station carries.
 
     Attributes:
-        reports_per_s: That rate, to 5 %; None if it does not carry the first.
-        p99_ms: Its bound on the 99th percentile of the latency.
+        reports_per_s: That rate, to 5 %; None if it carries none that the trials are long enough for.
+        p99_ms: The bound on the 99th percentile of the latency.
+        limited_by_sender: Whether this machine was late with sending where the load was not carried any more: then it
+            is the sender's capacity, and the base station may have more.
         trials: Every load that was tried, in that order.
     """
 
     reports_per_s: float | None
     p99_ms: float
+    limited_by_sender: bool
     trials: list[LoadResult]
 
 
 def find_capacity(
-    test: LoadTest, kind: str, p99_ms: float, told: Callable[[LoadResult, bool], None] = lambda _, __: None
+    test: LoadTest,
+    first: Arrivals,
+    p99_ms: float,
+    told: Callable[[LoadResult, bool], None] = lambda _, __: None,
 ) -> Capacity:
     """Search the largest offered load that is carried: 99 % of it stored, p99 within a bound.
 
+    A load is doubled while it is carried, or halved until it is; then the interval is halved down to 5 %. The first
+    load is offered once before, uncounted. A trial should be 20 times the bound or longer: a load of 5 % too much is
+    late by a twentieth of the trial at its end.
+
     Args:
         test: The load test, entered.
-        kind: Of the arrivals, ``constant`` or ``poisson``.
+        first: The first load, of one rate, ``constant`` or ``poisson``.
         p99_ms: The bound.
         told: Called after each trial with its result and whether the load is carried.
 
@@ -274,20 +296,31 @@ def find_capacity(
     trials: list[LoadResult] = []
 
     def carried(rate: float) -> bool:
-        arrivals = Arrivals("poisson" if kind == "poisson" else "constant", Rate((rate,)), label=f"{kind}:{rate:.0f}")
-        result = test.run(arrivals)
+        result = test.run(dataclasses.replace(first, rate=Rate((rate,)), label=f"{first.kind}:{rate:.0f}"))
         good = _is_carried(result, p99_ms)
         trials.append(result)
         told(result, good)
         return good
 
-    low, high = 0.0, FIRST_RATE
-    while carried(high):
-        low, high = high, 2 * high
+    start = first.rate.mean if first.rate else 0.0
+    test.run(first)
+    low, high = 0.0, start
+    if carried(start):
+        low, high = start, 2 * start
+        while carried(high):
+            low, high = high, 2 * high
+    else:
+        while high / 2 >= test.least_rate:
+            if carried(high / 2):
+                low = high / 2
+                break
+            high /= 2
     while low and high / low > PRECISION:
         middle = (low * high) ** 0.5
         low, high = (middle, high) if carried(middle) else (low, middle)
-    return Capacity(round(low, 1) or None, p99_ms, trials)
+    failed = [trial for trial in trials if not _is_carried(trial, p99_ms)]
+    late = bool(failed) and (failed[-1].lateness_p99_ms or 0.0) > p99_ms / 2
+    return Capacity(round(low, 1) or None, p99_ms, late, trials)
 
 
 def _is_carried(result: LoadResult, p99_ms: float) -> bool:

@@ -8,7 +8,6 @@ the same times and take those of their sessions, so that together they are one a
 
 import asyncio
 import dataclasses
-import itertools
 import signal
 import time
 import uuid
@@ -224,29 +223,25 @@ async def _run(connection: Connection, sender: Sender, sessions: list[_Session],
 
 async def _schedule(queues: dict[int, "asyncio.Queue[float | None]"], plan: Plan, num_reports: int, job: Job) -> None:
     """Hand frames to their sessions when they are due, those of this process."""
-    turns = turns_of(plan.sessions)
-    count = 0
+    turns, rng = turns_of(plan.sessions), np.random.default_rng(plan.settings.seed + 1)
+    count = handed_on = 0
     for due in job.arrivals.due_s(job.duration_s, num_reports, plan.settings.seed):
-        numbers = np.resize(np.roll(turns, -count % len(turns)), len(due))
+        if job.arrivals.kind == "poisson":  # each session's are a Poisson process too
+            numbers = rng.choice(turns, len(due))
+        else:
+            numbers = np.resize(np.roll(turns, -count % len(turns)), len(due))
         count += len(due)
         for number, due_s in zip(numbers.tolist(), due.tolist(), strict=True):
-            if number in queues:
-                await _until(job.start_s + due_s)
-                queues[number].put_nowait(due_s)
+            if number not in queues:
+                continue
+            if (delay_s := job.start_s + due_s - time.monotonic()) > 0:
+                await asyncio.sleep(delay_s)
+            elif handed_on % AT_ONCE == 0:  # late: others must run, too
+                await asyncio.sleep(0)
+            handed_on += 1
+            queues[number].put_nowait(due_s)
     for queue in queues.values():
         queue.put_nowait(None)
-
-
-_handed_on = itertools.count(1)
-
-
-async def _until(time_s: float) -> None:
-    """Wait for a time; where it is past, let others run now and then."""
-    delay_s = time_s - time.monotonic()
-    if delay_s > 0:
-        await asyncio.sleep(delay_s)
-    elif next(_handed_on) % AT_ONCE == 0:
-        await asyncio.sleep(0)
 
 
 async def _when_due(queue: "asyncio.Queue[float | None]", session: _Session) -> AsyncIterator[Frame]:
@@ -255,7 +250,7 @@ async def _when_due(queue: "asyncio.Queue[float | None]", session: _Session) -> 
 
 
 async def _while_time(session: _Session, job: Job) -> AsyncIterator[Frame]:
-    await _until(job.start_s)
+    await asyncio.sleep(max(0.0, job.start_s - time.monotonic()))
     while time.monotonic() < job.start_s + job.duration_s:
         yield session.next_frame(np.nan)
 

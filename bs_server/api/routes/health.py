@@ -16,7 +16,7 @@ def _health(context: Context) -> Health:
         version=context.version,
         device=context.device,
         queued_reports=context.queued_reports(),
-        store=context.store_failure() or "ok",
+        store="failing" if context.store_failing() else "ok",
     )
 
 
