@@ -22,7 +22,7 @@ LAYERS = (
     ("networks", "coding", "transforms", "model_files", "scenario"),
     ("frame",),
     ("scoring",),
-    ("types", "rng", "digests", "network_settings"),
+    ("types", "rng", "digests", "network_settings", "credentials"),
     ("errors",),
 )
 

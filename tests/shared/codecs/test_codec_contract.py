@@ -68,7 +68,7 @@ def relative_error(h_hat: Tensor, wanted: Tensor) -> float:
 
 
 def test_every_codec_has_a_model_in_the_zoo_or_a_small_one_in_its_contract_test() -> None:
-    small = {*JSCC_NETWORKS, "dcrnet", "inric", "coin"}  # in the folders beside
+    small = {*JSCC_NETWORKS, "dcrnet", "inric", "coin", "coin-plus-plus"}  # in the folders beside
     assert {load_model(name).card.codec for name in zoo_names()} | small == set(CODECS)
 
 
