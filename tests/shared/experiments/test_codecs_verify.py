@@ -13,7 +13,6 @@ from shared.experiments.codecs_verify import verify_codec
 from shared.model_files import ModelFile, load_model, save_model, zoo_names
 from shared.training.fit import measure_nmse_db
 
-
 SAME_WEIGHTS = ["csi-inr-32-narrow", "csi-inr-32-narrow-analog", "csi-inr-32-narrow-entropy"]
 MEASURED_HERE = [  # a minute each where an encoder is an optimisation; of symbols: their contract measures all rates
     name for name in zoo_names() if load_model(name).card.payload == "bits" and name not in SAME_WEIGHTS[:2]
