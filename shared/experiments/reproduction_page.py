@@ -241,9 +241,9 @@ What came out, whichever way it points:
 * *Split by area*, 32 reals: CSI-INR -1.7 dB, behind the KLT (-1.8); TransNet -15.1, where it has -16.1 at random. What
   CSI-INR was ahead by on the random split, it had from the test's neighbours.
 
-Not measured yet: DCRNet and CsiNet+ split by area, 8 reals there, three sizes, the 100 MHz. INRIC and CoINR: [below](#inric-and-coinr). Left out:
-occupancy fields, audio, radiance fields, video; CoINR's full sweeps (C1 to C4); INRIC's ablations of activation and
-depth; BPG and learned image codecs."""
+Not measured yet: DCRNet and CsiNet+ split by area, 8 reals there, three sizes, the 100 MHz. INRIC and CoINR:
+[below](#inric-and-coinr). Left out: occupancy fields, audio, radiance fields, video; CoINR's full sweeps (C1 to C4);
+INRIC's ablations of activation and depth; BPG and learned image codecs."""
 
 
 INR = """Y. Struempler et al., *Implicit neural representations for image compression* (INRIC), and CoINR. INRIC's
