@@ -15,7 +15,8 @@ from rich.table import Table
 from shared.errors import CsiError, InvalidArgumentError
 from ue_client.config import Settings
 from ue_client.load.arrivals import Arrivals, parse_arrivals
-from ue_client.load.run import TRIAL_OVER_BOUND, LoadOptions, LoadResult, LoadTest, find_capacity
+from ue_client.load.capacity import TRIAL_OVER_BOUND, find_capacity, first_rate
+from ue_client.load.run import LoadOptions, LoadResult, LoadTest
 from ue_client.load.tally import Tally
 from ue_client.load.worker import SessionSpec
 from ue_client.printing import print_fields, progress_bar
@@ -134,7 +135,7 @@ def _capacity(test: LoadTest, asked: Arrivals, p99_ms: float, out: Path | None, 
         of = f"{result.num_refused} refused, p99 {result.p99_ms} ms, late by {result.lateness_p99_ms} ms"
         typer.echo(f"{result.arrivals}: {result.reports_per_s:,.0f} reports/s stored, {of}: {verdict}", err=True)
 
-    first = asked if asked.is_open else parse_arrivals(f"poisson:{test.first_rate:g}")
+    first = asked if asked.is_open else parse_arrivals(f"poisson:{first_rate(test):g}")
     capacity = find_capacity(test, first, p99_ms, told)
     _write(out, dataclasses.asdict(capacity))
     if out is not None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ue_client.load.run import Capacity, LoadResult
+from ue_client.load.capacity import Capacity
+from ue_client.load.run import LoadResult
 
 PERCENTILES = {"p50_ms": "p50", "p99_ms": "p99", "p99_9_ms": "p99.9"}
 

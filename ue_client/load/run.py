@@ -18,16 +18,11 @@ import numpy as np
 
 from shared.errors import CsiError, InvalidArgumentError, UnavailableError
 from ue_client.config import Settings
-from ue_client.load.arrivals import Arrivals, Rate
+from ue_client.load.arrivals import Arrivals
 from ue_client.load.tally import Tally
 from ue_client.load.worker import Done, Job, Plan, Ready, SessionSpec, serve
 
 LEAD_S = 0.1  # between telling the processes and the start
-LEAST_GOODPUT = 0.99  # of what is offered, for a rate to be carried
-PRECISION = 1.05  # of a capacity
-LEAST_FRAMES, FIRST_FRAMES = 20, 100  # of a trial
-FIRST_RATE = 100.0  # reports/s, of the search, at least
-TRIAL_OVER_BOUND = 20  # duration of a trial over the bound on p99
 PERCENTILES = {"p50_ms": 50.0, "p90_ms": 90.0, "p95_ms": 95.0, "p99_ms": 99.0, "p99_9_ms": 99.9, "max_ms": 100.0}
 
 
@@ -157,15 +152,9 @@ class LoadTest:
                 process.join(self._settings.connect_s)
         self._stop()
 
-    @property
-    def least_rate(self) -> float:
-        """Reports/s at which a trial has frames enough to tell a percentile."""
-        return LEAST_FRAMES * self._reports_per_frame / self._options.duration_s
-
-    @property
-    def first_rate(self) -> float:
-        """Reports/s that a search begins with unless told."""
-        return max(FIRST_RATE, FIRST_FRAMES * self._reports_per_frame / self._options.duration_s)
+    def rate_of(self, num_frames: int) -> float:
+        """Return the reports/s at which so many frames are due in the duration."""
+        return num_frames * self._reports_per_frame / self._options.duration_s
 
     def run(self, arrivals: Arrivals, progress: Callable[[int, Tally], None] = lambda _, __: None) -> LoadResult:
         """Send, and wait for the last acknowledgement.
@@ -252,77 +241,3 @@ class LoadTest:
             seconds=[dataclasses.asdict(second) for second in tally.seconds()],
             latency_ms=tally.latency.percentiles(),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """The largest load that a base station carries.
-
-    Attributes:
-        reports_per_s: That rate, to 5 %; None if it carries none that the trials are long enough for.
-        p99_ms: The bound on the 99th percentile of the latency.
-        limited_by_sender: Whether this machine was late with sending where the load was not carried any more: then it
-            is the sender's capacity, and the base station may have more.
-        trials: Every load that was tried, in that order.
-    """
-
-    reports_per_s: float | None
-    p99_ms: float
-    limited_by_sender: bool
-    trials: list[LoadResult]
-
-
-def find_capacity(
-    test: LoadTest,
-    first: Arrivals,
-    p99_ms: float,
-    told: Callable[[LoadResult, bool], None] = lambda _, __: None,
-) -> Capacity:
-    """Search the largest offered load that is carried: 99 % of it stored, p99 within a bound.
-
-    A load is doubled while it is carried, or halved until it is; then the interval is halved down to 5 %. The first
-    load is offered once before, uncounted. A trial should be 20 times the bound or longer: a load of 5 % too much is
-    late by a twentieth of the trial at its end.
-
-    Args:
-        test: The load test, entered.
-        first: The first load, of one rate, ``constant`` or ``poisson``.
-        p99_ms: The bound.
-        told: Called after each trial with its result and whether the load is carried.
-
-    Raises:
-        CsiError: As `LoadTest.run`.
-    """
-    trials: list[LoadResult] = []
-
-    def carried(rate: float) -> bool:
-        result = test.run(dataclasses.replace(first, rate=Rate((rate,)), label=f"{first.kind}:{rate:.0f}"))
-        good = _is_carried(result, p99_ms)
-        trials.append(result)
-        told(result, good)
-        return good
-
-    start = first.rate.mean if first.rate else 0.0
-    test.run(first)
-    low, high = 0.0, start
-    if carried(start):
-        low, high = start, 2 * start
-        while carried(high):
-            low, high = high, 2 * high
-    else:
-        while high / 2 >= test.least_rate:
-            if carried(high / 2):
-                low = high / 2
-                break
-            high /= 2
-    while low and high / low > PRECISION:
-        middle = (low * high) ** 0.5
-        low, high = (middle, high) if carried(middle) else (low, middle)
-    failed = [trial for trial in trials if not _is_carried(trial, p99_ms)]
-    late = bool(failed) and (failed[-1].lateness_p99_ms or 0.0) > p99_ms / 2
-    return Capacity(round(low, 1) or None, p99_ms, late, trials)
-
-
-def _is_carried(result: LoadResult, p99_ms: float) -> bool:
-    enough = result.num_reports >= LEAST_GOODPUT * (result.num_reports + result.num_refused)
-    return enough and result.p99_ms is not None and result.p99_ms <= p99_ms

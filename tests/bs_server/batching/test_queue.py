@@ -109,7 +109,7 @@ async def served_by_session(queue: BatchQueue, offered: dict[str, int], rounds: 
     return served
 
 
-async def test_who_fills_the_queue_keeps_its_share_and_takes_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_fills_the_queue_keeps_its_share_and_takes_no_other() -> None:
     queue = BatchQueue(max_reports=64, max_batch=8, max_wait_s=0)
     served = await served_by_session(queue, {"many": 16, **{f"few {n}": 1 for n in range(8)}}, rounds=400)
     assert served["many"] == pytest.approx(400 * 8 / 9, rel=0.1)

@@ -12,9 +12,10 @@ from shared.errors import InvalidArgumentError, UnavailableError
 from shared.experiments.demo import BaseStationProcess, start_base_station
 from ue_client.config import Settings
 from ue_client.load.arrivals import parse_arrivals
+from ue_client.load.capacity import find_capacity
 from ue_client.load.command import parse_weights, run_load, sessions_of
 from ue_client.load.picture import draw_over_rate
-from ue_client.load.run import LoadOptions, LoadTest, find_capacity
+from ue_client.load.run import LoadOptions, LoadTest
 
 
 def settings_for(station: BaseStationProcess) -> Settings:
@@ -52,7 +53,7 @@ def test_a_load_test_runs_again_in_the_same_sessions(station: BaseStationProcess
 
 def verdicts_of(monkeypatch: pytest.MonkeyPatch, carries: float) -> None:
     """Let a base station carry so many reports/s, whatever it does."""
-    monkeypatch.setattr("ue_client.load.run._is_carried", lambda result, _: float(result.arrivals[9:]) <= carries)
+    monkeypatch.setattr("ue_client.load.capacity._is_carried", lambda result, _: float(result.arrivals[9:]) <= carries)
 
 
 @pytest.mark.parametrize(("carries", "first"), [(300, 100), (300, 1000), (90, 100)])
@@ -74,7 +75,7 @@ def test_a_capacity_is_found_from_below_and_from_above(
 
 
 def test_a_load_is_carried_if_it_is_stored_and_in_time(station: BaseStationProcess) -> None:
-    from ue_client.load.run import _is_carried
+    from ue_client.load.capacity import _is_carried
 
     options = LoadOptions(sessions_of(("klt",), None, (10.0,), (1,)), duration_s=0.5, retries=False)
     with LoadTest(settings_for(station), options) as test:
