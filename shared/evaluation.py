@@ -114,7 +114,8 @@ def evaluate(
         crop_loss: [batch] float64, share of each whole channel's energy that the crop left out, NaN where it is not
             known; None: of no report.
     """
-    h = h.to(h_hat.device)
+    # In double precision, once for all that follows: the sums of a large channel overflow in single.
+    h_hat, h = h_hat.to(torch.complex128), h.to(h_hat.device, torch.complex128)
     f_hat, f = _to_frequency(h_hat, domain), _to_frequency(h, domain)
     # Once for SGCS and downlink: with several receive antennas, each is a decomposition a subcarrier.
     v_hat, v = (layer_directions(x, 1, x.shape[-1]) for x in (f_hat, f))
@@ -150,5 +151,4 @@ def _subbands(f_hat: Tensor, f: Tensor, scoring: Scoring) -> Column | None:
 
 
 def _to_frequency(x: Tensor, domain: Domain) -> Tensor:
-    """Transform in double precision: the sums of a large channel overflow in single."""
-    return from_angular_delay(x.to(torch.complex128)) if domain == "angular-delay" else x
+    return from_angular_delay(x) if domain == "angular-delay" else x

@@ -7,16 +7,19 @@ import asyncio
 import contextlib
 import dataclasses
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from sqlalchemy import (
     Connection,
-    Executable,
+    Dialect,
+    Engine,
     Row,
     Select,
     Table,
+    create_engine,
     event,
     func,
     insert,
@@ -65,37 +68,49 @@ _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 MAX_QUERIES = 4  # of REST at a time: the pool of connections holds more, and the reports have the rest
 _KEYS_PER_QUERY = 200  # of find(); SQLite bounds the variables of a statement
 
-_STORED_FIELDS = [
-    field.name
-    for field in dataclasses.fields(ReportRow)
-    if field.name in schema.reports.c and field.name != "report_id"
-]
+_Values = tuple[Any, ...]
+_IDENTITY = ("session_id", "ue_id", "sequence")
+_STORED_FIELDS = tuple(column.name for column in schema.reports.c if column.name != "report_id")
+_DOWNLINK_FIELDS = tuple(column.name for column in schema.downlink.c if column.name not in _IDENTITY)
+_INSERTED = {
+    schema.reports: _STORED_FIELDS,
+    schema.downlink: _IDENTITY + _DOWNLINK_FIELDS,
+    schema.subbands: (*_IDENTITY, "layer", "subband", "sgcs"),
+    schema.reconstructions: (*_IDENTITY, "h_hat", "h"),
+}
 
 
-def _identity(report: ReportRow) -> dict[str, Any]:
-    """Return what a row of `downlink` or `subbands` begins with."""
-    return {"session_id": report.session_id, "ue_id": report.ue_id, "sequence": report.sequence}
+_identity = attrgetter(*_IDENTITY)  # what a row of `downlink`, `subbands` or `reconstructions` begins with
+_report_values = attrgetter(*_STORED_FIELDS)
+_downlink_values = attrgetter(*_DOWNLINK_FIELDS)
 
 
-def _downlink_values(report: ReportRow) -> list[dict[str, Any]]:
+def _downlink_rows(report: ReportRow) -> list[_Values]:
     """Return the rows of the table `downlink`."""
-    return [_identity(report) | dataclasses.asdict(of_snr) for of_snr in report.downlink]
+    return [_identity(report) + _downlink_values(of_snr) for of_snr in report.downlink]
 
 
-def _subband_values(report: ReportRow) -> list[dict[str, Any]]:
+def _subband_rows(report: ReportRow) -> list[_Values]:
     """Return the rows of the table `subbands`."""
     return [
-        _identity(report) | {"layer": layer, "subband": subband, "sgcs": sgcs}
+        (*_identity(report), layer, subband, sgcs)
         for layer, of_layer in enumerate(report.sgcs_subbands, start=1)
         for subband, sgcs in enumerate(of_layer)
     ]
 
 
-def _insert_once(dialect: str, table: Table) -> Executable:
-    """Insert rows, and leave those alone that are already there."""
-    if dialect == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
+def _insert_once(dialect: Dialect, table: Table, columns: Sequence[str]) -> str:
+    """Return the SQL that inserts rows, values in the order of ``columns``, and leaves those that are already there.
+
+    As SQL and not as a statement: SQLAlchemy's work on the values of each row cost more than the database's.
+    """
+    insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).on_conflict_do_nothing().inline()
+    compiled = statement.compile(dialect=dialect, column_keys=list(columns))
+    order = list(getattr(compiled, "positiontup", None) or ())
+    if order != list(columns):  # the order of the table's columns, in every dialect that we know
+        raise RuntimeError(f"the columns of {table.name} must come as {columns}; they come as {order}")
+    return str(compiled)
 
 
 class SqlStore:
@@ -129,6 +144,8 @@ class SqlStore:
         self._write = asyncio.Lock()  # SQLite has one writer
         self._reading = asyncio.Semaphore(MAX_QUERIES)
         self._engine: AsyncEngine | None = None
+        self._sqlite: Engine | None = None  # appends in one thread: aiosqlite takes a dozen hops between two
+        self._inserts: dict[Table, str] = {}
 
     async def open(self) -> None:
         """See `Store.open`."""
@@ -138,8 +155,10 @@ class SqlStore:
             raise DataFileError(
                 f"`database_url` needs a driver: pip install asyncpg, or csilink with its extra `postgres` ({error})."
             ) from error
-        if self.dialect == "sqlite":
+        blocking = create_engine(self._url.set(drivername="sqlite")) if self.dialect == "sqlite" else None
+        if blocking is not None:
             event.listen(engine.sync_engine, "connect", _configure_sqlite)
+            event.listen(blocking, "connect", _configure_sqlite)
         where = self._url.set(drivername=self.dialect).render_as_string(hide_password=True)
         try:
             if self.dialect == "sqlite":
@@ -165,13 +184,17 @@ class SqlStore:
             raise DataFileError(
                 f"`database_url` {where} must hold schema version 1 to {schema.VERSION}; found {found}."
             )
-        self._engine = engine
+        self._engine, self._sqlite = engine, blocking
+        self._inserts = {table: _insert_once(engine.dialect, table, _INSERTED[table]) for table in _INSERTED}
 
     async def close(self) -> None:
         """See `Store.close`."""
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = None
+        if self._sqlite is not None:
+            self._sqlite.dispose()
+            self._sqlite = None
 
     async def add_session(self, session: SessionRow) -> None:
         """See `Store.add_session`."""
@@ -230,28 +253,30 @@ class SqlStore:
 
     async def append(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
         """See `Store.append`."""
-        values = [{name: getattr(report, name) for name in _STORED_FIELDS} for report in reports]
-        async with self._write, self._connected().begin() as connection:
-            await connection.execute(_insert_once(self.dialect, schema.reports), values)
-            if downlink := [row for report in reports for row in _downlink_values(report)]:
-                await connection.execute(_insert_once(self.dialect, schema.downlink), downlink)
-            if subbands := [row for report in reports for row in _subband_values(report)]:
-                await connection.execute(_insert_once(self.dialect, schema.subbands), subbands)
+        rows: dict[Table, list[_Values]] = {
+            schema.reports: [_report_values(report) for report in reports],
+            schema.downlink: [row for report in reports for row in _downlink_rows(report)],
+            schema.subbands: [row for report in reports for row in _subband_rows(report)],
+            schema.reconstructions: [
+                (*_identity(row), *(None if x is None else x.astype("<c8").tobytes() for x in (row.h_hat, row.h)))
+                for row in reconstructions
+            ],
+        }
+
+        def insert_all(connection: Connection) -> None:
+            for table, values in rows.items():
+                if values:
+                    connection.exec_driver_sql(self._inserts[table], values)
             if reconstructions:
-                kept = [
-                    {
-                        "session_id": row.session_id,
-                        "ue_id": row.ue_id,
-                        "sequence": row.sequence,
-                        "h_hat": row.h_hat.astype("<c8").tobytes(),
-                        "h": None if row.h is None else row.h.astype("<c8").tobytes(),
-                    }
-                    for row in reconstructions
-                ]
-                await connection.execute(_insert_once(self.dialect, schema.reconstructions), kept)
                 newest = select(func.max(KEPT.reconstruction_id)).scalar_subquery()
-                old = schema.reconstructions.delete().where(KEPT.reconstruction_id <= newest - self._keep)
-                await connection.execute(old)
+                connection.execute(schema.reconstructions.delete().where(KEPT.reconstruction_id <= newest - self._keep))
+
+        async with self._write:
+            if self._sqlite is not None:
+                await asyncio.to_thread(_in_transaction, self._sqlite, insert_all)
+            else:
+                async with self._connected().begin() as connection:
+                    await connection.run_sync(insert_all)
 
     async def identities(self, session_id: str) -> list[tuple[int, int]]:
         """See `Store.identities`."""
@@ -345,6 +370,11 @@ def _bring_up_to_date(connection: Connection, version: int) -> None:
             if column not in {found["name"] for found in inspect(connection).get_columns(table)}:
                 connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} {definition}"))
     connection.execute(update(schema.schema_info).values(version=schema.VERSION))
+
+
+def _in_transaction(engine: Engine, work: Callable[[Connection], None]) -> None:
+    with engine.begin() as connection:
+        work(connection)
 
 
 def _require_usable(path: str) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from shared.errors import InvalidArgumentError
+from shared.metrics.energy import energy_of
 
 
 def layer_directions(h: Tensor, num_layers: int, num_subbands: int) -> Tensor:
@@ -41,8 +42,8 @@ def layer_directions(h: Tensor, num_layers: int, num_subbands: int) -> Tensor:
         raise InvalidArgumentError(f"`num_subbands` must divide {num_subcarriers} subcarriers; got {num_subbands}.")
     rows = h.to(torch.complex128).permute(0, 3, 1, 2).reshape(batch, num_subbands, -1, num_tx_ant)
     if rows.shape[2] == 1:  # the only row is the direction: no need of a decomposition
-        norm = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-        return torch.where(norm > 0, rows.conj() / norm, 0.0)
+        norm = energy_of(rows, dim=-1)[..., None].sqrt()
+        return rows.conj() * torch.where(norm > 0, 1 / norm, 0.0)
     _, singular, vh = torch.linalg.svd(rows, full_matrices=False)
     # channels are complex64 wherever they come from; transformed in complex128 they are no more precise
     rounding = torch.finfo(torch.complex64).eps * max(rows.shape[2:])

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from shared.errors import InvalidArgumentError
+from shared.metrics.energy import energy_of
 
 
 def nmse(h_hat: Tensor, h: Tensor) -> Tensor:
@@ -26,5 +27,5 @@ def nmse(h_hat: Tensor, h: Tensor) -> Tensor:
     if h_hat.shape != h.shape:
         raise InvalidArgumentError(f"`h_hat` must have the shape of `h`, {list(h.shape)}; got {list(h_hat.shape)}.")
     reference = h.to(torch.complex128).flatten(1)
-    error = (h_hat.to(torch.complex128).flatten(1) - reference).abs().square().sum(dim=1)
-    return error / reference.abs().square().sum(dim=1)
+    error = h_hat.to(torch.complex128).flatten(1) - reference
+    return energy_of(error, dim=1) / energy_of(reference, dim=1)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from shared.errors import InvalidArgumentError
 from shared.metrics.directions import layer_directions
+from shared.metrics.energy import energy_of
 
 
 def mrt_sinr(h_hat: Tensor, h: Tensor, snr_db: Sequence[float]) -> Tensor:
@@ -61,8 +62,8 @@ def beam_sinr(v_hat: Tensor, h: Tensor, snr_db: Sequence[float]) -> Tensor:
         [[[1.0, 1.0]]]
     """
     w = _or_first_antenna(v_hat.squeeze(2))
-    received = torch.einsum("brtf,bft->brf", h.to(torch.complex128), w)  # H_f w_f
-    gain = received.abs().square().sum(dim=1)
+    received = (h.to(torch.complex128) * w.transpose(1, 2)[:, None]).sum(dim=2)  # H_f w_f
+    gain = energy_of(received, dim=1)
     return _linear(snr_db, gain)[:, None] * gain[:, None]
 
 
@@ -115,9 +116,12 @@ def _check_shapes(h_hat: Tensor, h: Tensor) -> None:
 
 def _or_first_antenna(w: Tensor) -> Tensor:
     """Replace each zero vector over the last axis by that of transmit antenna 0."""
+    zero = energy_of(w, dim=-1) == 0
+    if not zero.any():
+        return w
     first = torch.zeros_like(w)
     first[..., 0] = 1
-    return torch.where((w == 0).all(dim=-1, keepdim=True), first, w)
+    return torch.where(zero[..., None], first, w)
 
 
 def _linear(snr_db: Sequence[float], like: Tensor) -> Tensor:

@@ -6,10 +6,13 @@ Source: C.-K. Wen, W.-T. Shih, S. Jin, "Deep Learning for Massive MIMO CSI Feedb
 2018; its authors' code for 257 and 125.
 """
 
+import functools
+
 import torch
 from torch import Tensor
 
 from shared.errors import InvalidArgumentError
+from shared.metrics.energy import energy_of
 from shared.transforms import CSINET_TRUTH_SUBCARRIERS, from_angles
 
 NUM_FFT = 257
@@ -50,7 +53,7 @@ def rho(h_hat: Tensor, h: Tensor) -> Tensor:
         _inner_products(x_hat, x_hat).real,
         _inner_products(x, x).real,
     )
-    floors = [ZERO * one.square().sum(dim=(1, 2), keepdim=True)[..., 0] for one in (x_hat.abs(), x.abs())]
+    floors = [ZERO * energy_of(one, dim=(1, 2))[:, None] for one in (x_hat, x)]
     there = (energy_hat > floors[0]) & (energy > floors[1])
     cosine = inner.abs() / (energy_hat * energy).clamp_min(torch.finfo(torch.float64).tiny).sqrt()
     return torch.where(there, cosine.clamp_max(1.0), 0.0).mean(dim=-1)
@@ -73,9 +76,15 @@ def _inner_products(x_hat: Tensor, x: Tensor) -> Tensor:
     # Rows of 2 n - 1 laid over rows of 2 n shift each row by one more: entries of one lag come to stand in one column.
     sheared = torch.nn.functional.pad(products, (0, num_taps)).flatten(1)[:, : num_taps * (2 * num_taps - 1)]
     lags = sheared.reshape(-1, num_taps, 2 * num_taps - 1).sum(dim=1)
-    d = torch.arange(1 - num_taps, num_taps, dtype=torch.float64, device=x.device)
-    f = torch.arange(CSINET_TRUTH_SUBCARRIERS, dtype=torch.float64, device=x.device)
-    return lags @ torch.exp(-2j * torch.pi * d[:, None] * f / NUM_FFT)
+    return lags @ _dft(num_taps, x.device)
+
+
+@functools.cache
+def _dft(num_taps: int, device: torch.device) -> Tensor:
+    """Return [2 num_taps - 1, 125] complex128, from lags to subcarriers."""
+    d = torch.arange(1 - num_taps, num_taps, dtype=torch.float64, device=device)
+    f = torch.arange(CSINET_TRUTH_SUBCARRIERS, dtype=torch.float64, device=device)
+    return torch.exp(-2j * torch.pi * d[:, None] * f / NUM_FFT)
 
 
 def rho_full(h_hat: Tensor, h_full: Tensor) -> Tensor:

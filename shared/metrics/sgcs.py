@@ -85,4 +85,5 @@ def direction_similarity(v_hat: Tensor, v: Tensor) -> Tensor:
         >>> direction_similarity(v.roll(1, dims=2), v).tolist()
         [[[0.0], [0.0]]]
     """
-    return (v.conj() * v_hat).sum(dim=-1).abs().square().transpose(1, 2)
+    inner: Tensor = (v.conj() * v_hat).sum(dim=-1).transpose(1, 2)
+    return inner.abs().square()

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.errors import DataFileError, InvalidArgumentError
+from shared.networks.inference import for_inference
 from shared.networks.loading import load_network
 from shared.networks.unet import UNet
 from shared.refinement.card import RefinerCard, RefinerFile, RefinerKind
@@ -136,4 +137,4 @@ def _load_unet(card: RefinerCard, tensors: dict[str, Tensor]) -> UNet:
     what = f"refiner {card.name} is no U-Net of its card's settings"
     state = {name.removeprefix("network.unet."): value for name, value in tensors.items()}  # a foreign name is refused
     unet = load_network(lambda: make_unet(card), state, "", what)
-    return unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # up to 1.9 times as fast
+    return for_inference(unet)

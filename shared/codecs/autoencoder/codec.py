@@ -35,6 +35,7 @@ from shared.coding.latents import MAX_WIDTH, LatentQuantizer, latent_widths
 from shared.errors import DataFileError
 from shared.model_files import ModelFile
 from shared.network_settings import NetworkSettings
+from shared.networks.inference import for_inference
 from shared.networks.loading import load_network
 from shared.types import Payload, Reconstruction
 
@@ -186,6 +187,7 @@ class AutoencoderDecoder(_Half):
         super().__init__(model, device, DECODERS, "decoder")
         corrector = load_corrector(model, self.settings)
         self.corrector = None if corrector is None else corrector.to(device)
+        self.network = for_inference(self.network)
         self.mean_csi = mean_csi(model, device)
 
     @torch.no_grad()

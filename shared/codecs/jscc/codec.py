@@ -24,6 +24,7 @@ from shared.coding.latents import MAX_WIDTH, LatentQuantizer
 from shared.errors import DataFileError
 from shared.model_files import ModelFile
 from shared.network_settings import JsccSettings
+from shared.networks.inference import for_inference
 from shared.networks.loading import load_network
 from shared.transforms import to_planes
 from shared.types import Payload, Received, Reconstruction, Symbols
@@ -185,6 +186,4 @@ def load_half(model: ModelFile, half: str) -> nn.Module:
     build = JsccEncoderNetwork if half == "encoder" else JsccDecoderNetwork
     what = f"model {model.card.name} is no {half} of its card's settings"
     network: nn.Module = load_network(lambda: build(settings), model.tensors, f"network.{half}.", what)
-    if half == "decoder":  # up to 1.6 times as fast; the encoders are not
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+    return for_inference(network) if half == "decoder" else network  # the encoders are not faster
