@@ -3,9 +3,9 @@
 from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 
-from bs_server.api.deps import Context, only_known_parameters, require_token
+from bs_server.api.deps import Context, bearer, only_known_parameters, require_token
 from bs_server.api.problems import add_problem_handlers
-from bs_server.api.routes import codecs, exports, health, metrics, refiners, reports, sessions
+from bs_server.api.routes import codecs, exports, health, metrics, prometheus, refiners, reports, sessions
 from bs_server.api.schemas import Problem
 
 # Not `model`, by which FastAPI would document application/json.
@@ -23,9 +23,12 @@ def make_app(context: Context) -> FastAPI:
     )
     app.state.context = context
     add_problem_handlers(app)
+    guards = [Depends(require_token), Depends(only_known_parameters)]
+    if context.tokens:
+        guards.append(Depends(bearer))
     app.include_router(health.router, dependencies=[Depends(only_known_parameters)])
-    for routes in (codecs, refiners, sessions, metrics, reports, exports):
-        app.include_router(routes.router, dependencies=[Depends(require_token), Depends(only_known_parameters)])
+    for routes in (codecs, refiners, sessions, metrics, reports, exports, prometheus):
+        app.include_router(routes.router, dependencies=guards)
 
     @app.get("/", include_in_schema=False)
     async def index() -> RedirectResponse:

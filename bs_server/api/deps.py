@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from bs_server.api.feed import SummaryFeed
 from bs_server.observability import Observability
@@ -100,10 +100,10 @@ def only_known_parameters(request: Request) -> None:
             raise InvalidArgumentError(f"`{name}` must be given once; got {', '.join(values)}.")
 
 
-_bearer = HTTPBearer(auto_error=False, description="Where the base station was started with a token file.")
+bearer = HTTPBearer(auto_error=False, description="One of the base station's token file.")  # for the document
 
 
-def require_token(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None) -> None:
+def require_token(request: Request) -> None:
     """Refuse a call without a token, where one is needed.
 
     Raises:

@@ -1,9 +1,8 @@
-"""Whether the service lives, whether it takes reports, and its Prometheus metrics."""
+"""Whether the base station is alive, and whether it takes reports."""
 
-from fastapi import APIRouter, Depends, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import APIRouter
 
-from bs_server.api.deps import Context, UsesContext, require_token
+from bs_server.api.deps import Context, UsesContext
 from bs_server.api.schemas import Health
 from shared.errors import UnavailableError
 
@@ -32,14 +31,3 @@ async def ready(context: UsesContext) -> Health:
     if not context.is_ready():
         raise UnavailableError("The base station does not take reports any more: it shuts down.")
     return _health(context)
-
-
-@router.get(
-    "/metrics",
-    dependencies=[Depends(require_token)],
-    response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}},
-)
-async def metrics(context: UsesContext) -> Response:
-    """Prometheus metrics."""
-    return Response(generate_latest(context.metrics.registry), media_type=CONTENT_TYPE_LATEST)
