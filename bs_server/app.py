@@ -9,6 +9,7 @@ import contextlib
 import logging
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ from shared.refinement.held import load_refiners
 
 log = logging.getLogger(__name__)
 
+# Python's 5 ms is what the device's thread waits, after each operation, for an event loop that is busy with frames.
+SWITCH_INTERVAL_S = 0.0002
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -62,6 +65,7 @@ async def serve(settings: Settings) -> None:
     Raises:
         CsiError: If the service cannot start; says why.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,12 +6,13 @@ open_session -> report -> report -> ... -> close_session
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,6 +186,23 @@ class BaseStation:
         log.info("session closed", extra={"session_id": session_id, "num_reports": num_reports})
         return num_reports
 
+    def admit(self, session_id: str, num_reports: int) -> None:
+        """Refuse a frame that certainly finds no room, before anything is made of its bytes.
+
+        Args:
+            session_id: Of the frame.
+            num_reports: Its.
+
+        Raises:
+            OverloadedError: If the queue is full of others' reports and its own.
+            UnavailableError: If the service is shutting down.
+        """
+        if self.draining:
+            raise UnavailableError("The base station is shutting down.")
+        session = self._sessions.get(session_id)
+        if session is not None:
+            self._lanes.of(session.link.code.label).admit(session_id, num_reports)
+
     async def report(self, frame: Frame, timeout_s: float | None = None) -> FrameAck:
         """Decode, score and store the reports of a frame; return when they are in the store.
 
@@ -199,32 +217,33 @@ class BaseStation:
         arrival_s, received_at = loop.time(), self._clock()
         if self.draining:
             raise UnavailableError("The base station is shutting down.")
-        session = await self._open_session(frame.session_id)
-        require_fit(frame, session, self._settings.max_reports_per_frame)
-        identities = list(zip(frame.ue_id.tolist(), frame.sequence.tolist(), strict=True))
-        known = await self._stored(session.ledger, identities)
-        groups = known.reshape(-1, session.scoring.downlink_num_ue)
-        if (groups != groups[:, :1]).any():
-            raise InvalidArgumentError("A group of `downlink_num_ue` reports must be new as a whole; one is not.")
-        new_rows = np.flatnonzero(~known)
-        deadline_s = arrival_s + min(timeout_s or np.inf, frame.deadline_ms / 1000 or np.inf)
-        parts = cut(frame, session, new_rows, self._settings.max_batch, arrival_s, deadline_s)
-        new = [identities[row] for row in new_rows]
-        self._lanes.append([part.entry for part in parts])
-        session.ledger.claim(new)
-        try:
-            decoded = await asyncio.gather(*(part.entry.result for part in parts))
-        except BaseException:
-            for part in parts:
-                part.entry.result.cancel()
-            session.ledger.release(new)
-            raise
-        rows = report_rows(frame, session, parts, decoded, received_at)
+        with self._counting_cancelled(frame.num_reports):
+            session = await self._open_session(frame.session_id)
+            num_values = require_fit(frame, session, self._settings.max_reports_per_frame)
+            identities = list(zip(frame.ue_id.tolist(), frame.sequence.tolist(), strict=True))
+            known = await self._stored(session.ledger, identities)
+            groups = known.reshape(-1, session.scoring.downlink_num_ue)
+            if (groups != groups[:, :1]).any():
+                raise InvalidArgumentError("A group of `downlink_num_ue` reports must be new as a whole; one is not.")
+            new_rows = np.flatnonzero(~known)
+            deadline_s = arrival_s + min(timeout_s or np.inf, frame.deadline_ms / 1000 or np.inf)
+            parts = cut(frame, session, new_rows, num_values, self._settings.max_batch, arrival_s, deadline_s)
+            new = [identities[row] for row in new_rows]
+            self._lanes.append([part.entry for part in parts])
+            session.ledger.claim(new)
+            try:
+                decoded = await asyncio.gather(*(part.entry.result for part in parts))
+            except BaseException:
+                for part in parts:
+                    part.entry.result.cancel()
+                session.ledger.release(new)
+                raise
+        rows = report_rows(frame, session, num_values, parts, decoded, received_at)
         kept = kept_rows(frame, parts, decoded, self._settings.keep_every)
         # Once decoded, a report is stored whatever becomes of its caller, and the ledger follows the store.
         await asyncio.shield(self._commit(session, new, rows, kept))
+        self._metrics.duplicates.labels(session.card.name).inc(int(known.sum()))
         found = await self._store.find(frame.session_id, [identities[row] for row in np.flatnonzero(known)])
-        self._metrics.duplicates.labels(session.card.name).inc(len(found))
         total_ms = 1000 * (loop.time() - arrival_s)
         return acknowledge(frame, identities, known, rows + found, total_ms)
 
@@ -318,6 +337,15 @@ class BaseStation:
             if idle is not None:
                 del self._sessions[idle]
         self._metrics.sessions.set(len(self._sessions))
+
+    @contextlib.contextmanager
+    def _counting_cancelled(self, num_reports: int) -> Iterator[None]:
+        """Count the reports of a frame whose caller left."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            self._metrics.refused.labels("cancelled").inc(num_reports)
+            raise
 
     @staticmethod
     async def _stored(ledger: Ledger, identities: list[Identity]) -> NDArray[np.bool_]:

@@ -24,7 +24,8 @@ class Observability:
             "csi_fallbacks", "Reports that took the mean channel.", ["codec"], registry=self.registry
         )
         self.refined = Counter("csi_refined", "Reports that were refined.", ["codec"], registry=self.registry)
-        self.refused = Counter("csi_refused_frames", "Frames not accepted.", ["reason"], registry=self.registry)
+        self.received = Counter("csi_received_reports", "Reports that arrived.", registry=self.registry)
+        self.refused = Counter("csi_refused_reports", "Reports not accepted.", ["reason"], registry=self.registry)
         self.queued = Gauge("csi_queued_reports", "Reports waiting in both lanes.", registry=self.registry)
         self.store_fails = Gauge(
             "csi_store_fails", "1 while the last reports could not be stored.", registry=self.registry

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bs_server.batching import BatchKey, Decoded, Entry
 from bs_server.sessions import Identity, Session
 from bs_server.store import DownlinkRow, ReconstructionRow, ReportRow
+from shared.coding.bits import by_value
 from shared.errors import InvalidArgumentError
 from shared.fallback import ReportIdentity
 from shared.frame import Frame, FrameAck
@@ -44,8 +45,11 @@ class Part:
     entry: Entry
 
 
-def require_fit(frame: Frame, session: Session, max_reports: int) -> None:
+def require_fit(frame: Frame, session: Session, max_reports: int) -> NDArray[np.int64]:
     """Refuse a frame that does not fit its session.
+
+    Returns:
+        [num_reports] values of each report on the air, were it not erased.
 
     Raises:
         InvalidArgumentError: Naming what does not fit.
@@ -56,10 +60,11 @@ def require_fit(frame: Frame, session: Session, max_reports: int) -> None:
     if frame.kind is not session.link.kind:
         found = frame.kind.name
         raise InvalidArgumentError(f"`kind` over {session.link.label} must be {session.link.kind.name}; got {found}.")
-    for rate in np.unique(frame.rate).tolist():
+    for rate, rows in by_value(frame.rate):
         card.require_rate(rate)
-        _require_num_bits(frame.num_bits[frame.rate == rate], rate, card)
-    _require_length(frame, session.link)
+        _require_num_bits(frame.num_bits[rows], rate, card)
+    num_values = values_on_the_air(session.link, frame.rate, frame.num_bits)
+    _require_length(frame, session.link, num_values)
     _require_groups(frame, session.scoring)
     truth = frame.truth
     if truth is not None and truth.dataset_index is not None:
@@ -73,6 +78,7 @@ def require_fit(frame: Frame, session: Session, max_reports: int) -> None:
         power = np.square(np.abs(truth.h.astype(np.complex128))).mean(axis=1)
         if not (np.abs(power - 1) < POWER_TOLERANCE).all():
             raise InvalidArgumentError("`truth.h` must be finite and of unit mean power in every report; it is not.")
+    return num_values
 
 
 def _require_groups(frame: Frame, scoring: Scoring) -> None:
@@ -100,9 +106,8 @@ def _require_num_bits(num_bits: NDArray[np.int64], rate: int, card: CodecCard) -
         )
 
 
-def _require_length(frame: Frame, link: Link) -> None:
+def _require_length(frame: Frame, link: Link, wanted: NDArray[np.int64]) -> None:
     """Refuse reports that are neither as long as the link's code makes them nor erased."""
-    wanted = values_on_the_air(link, frame.rate, frame.num_bits)
     wrong = np.flatnonzero((frame.length != wanted) & ((frame.length != 0) | (link.erasure == 0)))
     if len(wrong):
         first = wrong[0]
@@ -113,17 +118,22 @@ def _require_length(frame: Frame, link: Link) -> None:
 
 
 def cut(
-    frame: Frame, session: Session, rows: NDArray[np.int64], max_batch: int, arrival_s: float, deadline_s: float
+    frame: Frame,
+    session: Session,
+    rows: NDArray[np.int64],
+    num_values: NDArray[np.int64],
+    max_batch: int,
+    arrival_s: float,
+    deadline_s: float,
 ) -> list[Part]:
     """Cut some reports of a frame into entries of one rate and at most ``max_batch`` reports."""
     loop = asyncio.get_running_loop()
     code = session.link.code
-    num_values = values_on_the_air(session.link, frame.rate, frame.num_bits)
     num_ue = session.scoring.downlink_num_ue
     size = max(num_ue, max_batch - max_batch % num_ue)  # whole groups
     parts = []
-    for rate in np.unique(frame.rate[rows]).tolist():
-        of_rate = rows[frame.rate[rows] == rate]
+    for rate, of_rows in by_value(frame.rate[rows]):
+        of_rate = rows[of_rows]
         for start in range(0, len(of_rate), size):
             chosen = of_rate[start : start + size]
             entry = Entry(
@@ -179,10 +189,14 @@ def _crop_loss(frame: Frame, session: Session, rows: NDArray[np.int64]) -> NDArr
 
 
 def report_rows(
-    frame: Frame, session: Session, parts: Sequence[Part], decoded: Sequence[Decoded], received_at: float
+    frame: Frame,
+    session: Session,
+    num_values: NDArray[np.int64],
+    parts: Sequence[Part],
+    decoded: Sequence[Decoded],
+    received_at: float,
 ) -> list[ReportRow]:
     """Return the rows that the store keeps of the reports."""
-    num_values = values_on_the_air(session.link, frame.rate, frame.num_bits)
     rows: list[ReportRow] = []
     for part, result in zip(parts, decoded, strict=True):
         columns = _columns(frame, session, part.rows, num_values[part.rows], result)

@@ -1,7 +1,7 @@
 """The dynamic batcher: entries wait in the queue of their lane; the loops hand batches to the threads that decode."""
 
 from bs_server.batching.entry import BatchKey, ChannelDecoded, Decoded, Entry
-from bs_server.batching.lanes import CHEAP_CODES, Lanes, is_coded
+from bs_server.batching.lanes import CHEAP_CODES, Lanes
 from bs_server.batching.loop import run_batches
 from bs_server.batching.queue import BatchQueue
 
@@ -13,6 +13,5 @@ __all__ = [
     "Decoded",
     "Entry",
     "Lanes",
-    "is_coded",
     "run_batches",
 ]

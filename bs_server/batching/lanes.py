@@ -9,7 +9,7 @@ Refinement costs many times what decoding does, so it is what goes first when re
 ``refine_queue_reports`` of them waiting in both queues, a batch that starts is decoded and not refined.
 """
 
-from bs_server.batching.entry import BatchKey, Entry
+from bs_server.batching.entry import Entry
 from bs_server.batching.queue import BatchQueue
 
 # What is decided in less than a quarter of a millisecond a report, 65,536 bits included. A code is expensive unless it
@@ -58,9 +58,8 @@ class Lanes:
             OverloadedError: If they do not fit into their queue; carries the delay after which they probably do.
         """
         if entries:
-            (self.coded if is_coded(entries[0].key) else self.plain).append(entries)
+            self.of(entries[0].key.code).append(entries)
 
-
-def is_coded(key: BatchKey) -> bool:
-    """Return whether the channel decoding of a batch is work of its own."""
-    return key.code not in CHEAP_CODES
+    def of(self, code: str) -> BatchQueue:
+        """Return the queue of reports with a channel code."""
+        return self.plain if code in CHEAP_CODES else self.coded

@@ -28,7 +28,7 @@ from bs_server.batching.entry import BatchKey, Entry
 from shared.errors import DeadlineError, OverloadedError
 
 MIN_RETRY_MS, MAX_RETRY_MS = 5, 5000
-SWEEP_S = 0.005  # between two searches of a full queue for entries that nobody waits for
+SWEEP_S = 0.02  # between two searches of a full queue for entries that nobody waits for
 MANY_SESSIONS = 10_000  # above which those with nothing ahead of the others are forgotten
 
 
@@ -81,6 +81,24 @@ class BatchQueue:
         self._swept_s = -math.inf
         self._reports_per_s = 1000.0
 
+    def admit(self, session_id: str, num_reports: int) -> None:
+        """Refuse what `append` would refuse whatever it is: the queue is full, and nobody has more in it to make room.
+
+        Args:
+            session_id: Of a frame.
+            num_reports: Its.
+
+        Raises:
+            OverloadedError: As `append` does.
+        """
+        if self.num_reports + num_reports <= self._max_reports:
+            return
+        self._sweep()
+        if self.num_reports + num_reports > self._max_reports:
+            most = max(self._held.values(), default=0)
+            if self._held[session_id] + num_reports >= most:
+                raise self._no_room(num_reports)
+
     def append(self, entries: list[Entry]) -> None:
         """Add all entries of a frame, which are of one session, or none.
 
@@ -94,8 +112,7 @@ class BatchQueue:
         if self.num_reports + frame.num_reports > self._max_reports:
             self._sweep()
             if not self._make_room(session_id, frame.num_reports):
-                what = f"{self.num_reports} of {self._max_reports} reports; {frame.num_reports} more do not fit"
-                raise self._overloaded(f"The queue holds {what}.")
+                raise self._no_room(frame.num_reports)
         if not self.num_reports:
             self._virtual = 0.0
             self._served.clear()
@@ -244,6 +261,10 @@ class BatchQueue:
                         if not entry.result.done():
                             entry.result.set_exception(self._overloaded(told))
         return True
+
+    def _no_room(self, num_reports: int) -> OverloadedError:
+        what = f"{self.num_reports} of {self._max_reports} reports; {num_reports} more do not fit"
+        return self._overloaded(f"The queue holds {what}.")
 
     def _overloaded(self, sentence: str) -> OverloadedError:
         delay_ms = 1000 * self.num_reports / self._reports_per_s

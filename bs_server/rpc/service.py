@@ -82,10 +82,9 @@ class CsiFeedbackService:
     async def report(self, request: bytes, context: _Context) -> frame_pb2.FrameAck:
         """Take one frame; an error is the status of the call."""
         try:
-            frame = serde.frame_from_proto(_parse(frame_pb2.Frame, request))
-            ack = await self._station.report(frame, context.time_remaining())
+            message = _parse(frame_pb2.Frame, request)
+            ack = await self._report(message, context.time_remaining())
         except Exception as error:
-            self._count(error)
             _refuse(context, error)
             return frame_pb2.FrameAck()
         return serde.frame_ack_to_proto(ack)
@@ -153,18 +152,25 @@ class CsiFeedbackService:
 
     async def _handle(self, message: frame_pb2.Frame, acks: "asyncio.Queue[FrameAck | Exception | None]") -> None:
         try:
-            ack = await self._station.report(serde.frame_from_proto(message))
+            ack = await self._report(message, None)
         except Exception as error:  # one frame's error is that frame's acknowledgement
-            self._count(error)
             code, sentence, delay_ms = status_of(error)
             ack = FrameAck.refused(message.session_id, message.frame_id, code.value[0], sentence, delay_ms)
         acks.put_nowait(ack)
 
-    def _count(self, error: Exception) -> None:
-        code, _, _ = status_of(error)
-        if code is grpc.StatusCode.INTERNAL:
-            log.error("a frame failed", exc_info=error)
-        self._metrics.refused.labels(code.name.lower()).inc()
+    async def _report(self, message: frame_pb2.Frame, timeout_s: float | None) -> FrameAck:
+        """Take a frame, and count its reports: each is stored, known already, or refused for a reason."""
+        num_reports = len(message.ue_id)
+        self._metrics.received.inc(num_reports)
+        try:
+            self._station.admit(message.session_id, num_reports)
+            return await self._station.report(serde.frame_from_proto(message), timeout_s)
+        except Exception as error:
+            code, _, _ = status_of(error)
+            if code is grpc.StatusCode.INTERNAL:
+                log.error("a frame failed", exc_info=error)
+            self._metrics.refused.labels(code.name.lower()).inc(num_reports)
+            raise
 
 
 def _serialize(message: Message) -> bytes:

@@ -147,12 +147,15 @@ def stack_rows(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     )
 
 
-def by_length(length: NDArray[np.integer]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield each length that reports have, increasing, and which of them have it.
+def by_value(column: NDArray[np.integer]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield each number that a column has, increasing, and which rows have it: reports of one length, of one rate.
 
     Example:
-        >>> [(num_bits, rows.tolist()) for num_bits, rows in by_length(np.array([7, 3, 7]))]
+        >>> [(num_bits, rows.tolist()) for num_bits, rows in by_value(np.array([7, 3, 7]))]
         [(3, [1]), (7, [0, 2])]
     """
-    for num_bits in np.unique(length).tolist():
-        yield num_bits, np.flatnonzero(length == num_bits)
+    if len(column) and (column == column[0]).all():  # what most frames are: several times as fast
+        yield int(column[0]), np.arange(len(column))
+        return
+    for number in np.unique(column).tolist():
+        yield number, np.flatnonzero(column == number)

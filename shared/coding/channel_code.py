@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.coding.bits import by_length
+from shared.coding.bits import by_value
 from shared.types import Payload
 
 
@@ -117,7 +117,7 @@ def coded_lengths(code: ChannelCode, num_bits: NDArray[np.integer]) -> NDArray[n
         InvalidArgumentError: If the code does not take so few, or so many.
     """
     length = np.zeros(len(num_bits), dtype=np.int64)
-    for num_info_bits, rows in by_length(num_bits):
+    for num_info_bits, rows in by_value(num_bits):
         length[rows] = code.num_coded_bits(num_info_bits)
     return length
 
@@ -130,7 +130,7 @@ def encode_reports(code: ChannelCode, payload: Payload) -> Payload:
     """
     length = coded_lengths(code, payload.length)
     bits = np.zeros((len(length), int(length.max(initial=0))), dtype=np.uint8)
-    for num_info_bits, rows in by_length(payload.length):
+    for num_info_bits, rows in by_value(payload.length):
         coded = code.encode(payload.bits[rows, :num_info_bits])
         bits[rows, : coded.shape[1]] = coded
     return Payload(bits, length)
@@ -147,7 +147,7 @@ def decode_reports(code: ChannelCode, llrs: NDArray[np.float32], num_bits: NDArr
     length = np.array(num_bits, dtype=np.int64)
     bits = np.zeros((len(length), int(length.max(initial=0))), dtype=np.uint8)
     checked, crc_ok = np.zeros(len(length), dtype=np.bool_), np.ones(len(length), dtype=np.bool_)
-    for num_info_bits, rows in by_length(length):
+    for num_info_bits, rows in by_value(length):
         decoded = code.decode(llrs[rows, : code.num_coded_bits(num_info_bits)], num_info_bits)
         bits[rows, :num_info_bits] = decoded.bits
         if decoded.crc_ok is not None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfc
 
-from shared.coding.bits import by_length
+from shared.coding.bits import by_value
 from shared.coding.channel_code import ChannelCode
 from shared.coding.codes import make_channel_code
 from shared.links.erasure import arrives
@@ -95,7 +95,7 @@ class DigitalLink:
         """Return what `_send` makes of reports of several lengths: the noise of each depends on its own alone."""
         zeros = np.zeros(payload.bits.shape, dtype=np.uint8)
         values = zeros.view(np.int8) if self.kind is ReceivedKind.LLRS else zeros
-        for num_bits, rows in by_length(payload.length):
+        for num_bits, rows in by_value(payload.length):
             snr_of_rows = snr[rows, : self.num_channel_uses(num_bits)]
             values[rows, :num_bits] = self._send(payload.bits[rows, :num_bits], snr_of_rows, randomness.of(rows))
         return values

@@ -127,3 +127,43 @@ async def test_a_part_of_the_service_that_ends_ends_the_service(
     async with asyncio.timeout(30):
         with pytest.raises(UnavailableError, match="A part of the service, writer, ended: OSError"):
             await serve(local)
+
+
+async def test_exactly_those_that_find_no_room_are_refused_and_every_report_is_accounted_for(
+    local: Settings, make_ue: MakeUe, eventually: Eventually
+) -> None:
+    ue, session_id = make_ue(), str(uuid.uuid4())
+    size, room, too_many = 2, 5, 7  # reports a frame, frames that fit, frames that do not
+
+    def frame(number: int) -> Frame:
+        sequence = np.arange(size * number, size * (number + 1))
+        return ue.frame(session_id, number, 0, sequence, sequence, 5.0, "index")
+
+    settings = replace(local, queue_reports=size * room, max_reports_per_frame=size, max_wait_ms=1000.0)
+    async with running(settings) as addresses, httpx.AsyncClient() as rest:
+
+        async def counts() -> dict[str, float]:
+            text = (await rest.get(f"http://127.0.0.1:{addresses.rest_port}/metrics")).text
+            lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("csi_")]
+            return {name: float(value) for name, value in lines}
+
+        async def is_full() -> bool:
+            return (await counts())["csi_queued_reports"] == size * room
+
+        sender = Sender(f"127.0.0.1:{addresses.grpc_port}")
+        await sender.open_session(ue.session_request(session_id))
+        fitting = [asyncio.create_task(sender.report(frame(i), timeout_s=20)) for i in range(room)]
+        await eventually(is_full)
+        refusals = await asyncio.gather(
+            *(sender.report(frame(room + i), timeout_s=20) for i in range(too_many)), return_exceptions=True
+        )
+        assert ["RESOURCE_EXHAUSTED" in str(refusal) for refusal in refusals] == [True] * too_many
+        assert [ack.code for ack in await asyncio.gather(*fitting)] == [0] * room
+        again = await sender.report(frame(0), timeout_s=20)
+        assert again.duplicate.all()
+        found = await counts()
+        await sender.close()
+    assert found["csi_received_reports_total"] == size * (room + too_many + 1)
+    assert found['csi_reports_total{codec="klt"}'] == size * room
+    assert found['csi_refused_reports_total{reason="resource_exhausted"}'] == size * too_many
+    assert found['csi_duplicates_total{codec="klt"}'] == size

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bs_server.batching import CHEAP_CODES, BatchKey, Entry, Lanes, is_coded
+from bs_server.batching import CHEAP_CODES, BatchKey, Entry, Lanes
 from shared.coding.codes import CHANNEL_CODES
 from shared.errors import OverloadedError
 from shared.links import make_link
-from shared.scoring import DEFAULT_SCORING, Scoring
+from shared.scoring import DEFAULT_SCORING
 from shared.types import Received, ReceivedKind
 
 MAX_REPORTS = 12
@@ -24,23 +24,15 @@ def entry(code: str, num_reports: int = 1, model: str = "a") -> Entry:
     return Entry(key, received, received.length, snr_db, None, None, loop.time(), np.inf, loop.create_future())
 
 
-def test_every_channel_code_but_a_crc_alone_is_work_of_its_own() -> None:
-    keys = {code: BatchKey("a" * 64, 8, ReceivedKind.LLRS, code, DEFAULT_SCORING) for code in CHANNEL_CODES}
-    assert {code for code, key in keys.items() if not is_coded(key)} == {"uncoded", "crc"} == CHEAP_CODES
+async def test_every_channel_code_but_a_crc_alone_is_work_of_its_own() -> None:
+    lanes = Lanes(MAX_REPORTS, max_batch=4, max_wait_s=0, refine_queue_reports=5)
+    assert {code for code in CHANNEL_CODES if lanes.of(code) is lanes.plain} == {"uncoded", "crc"} == CHEAP_CODES
 
 
 @pytest.mark.parametrize("link", ["ideal", "analog", "digital:bsc", "digital:soft:crc"])
-def test_links_without_an_expensive_code_have_the_plain_lane(link: str) -> None:
-    made = make_link(link)
-    assert not is_coded(BatchKey("a" * 64, 8, made.kind, made.code.label, DEFAULT_SCORING))
-
-
-@given(rate=st.integers(1, 10**6), kind=st.sampled_from(ReceivedKind), num_subbands=st.integers(0, 32))
-def test_the_channel_code_alone_decides_on_the_lane(rate: int, kind: ReceivedKind, num_subbands: int) -> None:
-    for code in CHANNEL_CODES:
-        assert is_coded(BatchKey("b" * 64, rate, kind, code, Scoring(num_subbands=num_subbands))) == (
-            code not in CHEAP_CODES
-        )
+async def test_links_without_an_expensive_code_have_the_plain_lane(link: str) -> None:
+    lanes = Lanes(MAX_REPORTS, max_batch=4, max_wait_s=0, refine_queue_reports=5)
+    assert lanes.of(make_link(link).code.label) is lanes.plain
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(CHANNEL_CODES)), st.lists(st.integers(1, 5), max_size=3)), max_size=20))

@@ -116,6 +116,27 @@ async def test_who_fills_the_queue_keeps_its_share_and_takes_no_other() -> None:
     assert min(served.values()) >= 0.9 * 400 * 8 / 9
 
 
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 5), st.booleans()), max_size=30))
+async def test_what_is_not_admitted_would_not_have_been_taken(offers: list[tuple[str, int, bool]]) -> None:
+    queue = BatchQueue(max_reports=12, max_batch=4, max_wait_s=0)
+    for session_id, num_reports, serve in offers:
+        admitted, before = True, queue.num_reports
+        try:
+            queue.admit(session_id, num_reports)
+        except OverloadedError:
+            admitted = False
+        assert queue.num_reports == before
+        frame = [entry(num_reports=num_reports, session_id=session_id)]
+        if admitted:
+            with contextlib.suppress(OverloadedError):
+                queue.append(frame)
+        else:
+            with pytest.raises(OverloadedError):
+                queue.append(frame)
+        if serve and queue.num_reports:
+            await next_batch(queue)
+
+
 async def test_reports_that_were_never_served_do_not_count_as_service() -> None:
     queue = BatchQueue(max_reports=2000, max_batch=8, max_wait_s=0)
     for lost in [entry(session_id="many") for _ in range(1000)]:

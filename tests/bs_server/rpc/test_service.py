@@ -1,5 +1,5 @@
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
@@ -20,6 +20,7 @@ from ue_client.pipeline import Pipeline
 
 Connected = Callable[..., AbstractAsyncContextManager[grpc.aio.Channel]]
 MakeUe = Callable[..., Pipeline]
+Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 DEADLINE_S = 20.0
 NOT_A_MESSAGE = b"\xff\xff\xff\xff"
 OVERLOADED = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
@@ -163,6 +164,26 @@ async def test_an_overloaded_station_says_when_to_try_again(
     assert status.code == OVERLOADED
     assert status.details[0].Unpack(retry)
     assert 5 <= retry.retry_delay.ToMilliseconds() <= 5000
+
+
+async def test_a_frame_that_finds_no_room_is_refused_before_it_is_read(
+    connected: Connected, make_ue: MakeUe, local: Settings, eventually: Eventually
+) -> None:
+    ue = make_ue()
+    async with connected(replace(local, queue_reports=4, max_reports_per_frame=4, max_wait_ms=500.0)) as channel:
+        session_id = await opened(channel, ue)
+        waiting = stub_of(channel).Report(message(ue, session_id, range(4)), timeout=DEADLINE_S)
+        bad = message(ue, session_id, [4])
+        bad.rate[0] = 7
+
+        async def is_full() -> bool:
+            found = await refusal(stub_of(channel).Report(bad, timeout=DEADLINE_S))
+            return found.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+        await eventually(is_full)
+        assert (await waiting).code == 0
+        error = await refusal(stub_of(channel).Report(bad, timeout=DEADLINE_S))
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_a_bad_frame_is_refused_and_its_stream_goes_on(connected: Connected, make_ue: MakeUe) -> None:

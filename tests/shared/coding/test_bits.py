@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.coding.bits import bits_to_fields, by_length, fields_to_bits, pack, stack_rows, unpack, unpack_rows
+from shared.coding.bits import bits_to_fields, by_value, fields_to_bits, pack, stack_rows, unpack, unpack_rows
 from shared.errors import InvalidArgumentError
 
 widths_of_fields = st.lists(st.integers(0, 62), max_size=12)
@@ -77,7 +77,7 @@ def test_reports_of_several_arrays_stand_under_each_other_with_zeros_beyond(
 
 @given(lengths=lengths_of_reports)
 def test_every_report_has_its_length_once(lengths: list[int]) -> None:
-    found = {row: length for length, rows in by_length(np.array(lengths, dtype=np.int64)) for row in rows.tolist()}
+    found = {row: length for length, rows in by_value(np.array(lengths, dtype=np.int64)) for row in rows.tolist()}
     assert [found[row] for row in range(len(lengths))] == lengths
 
 

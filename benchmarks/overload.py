@@ -1,0 +1,109 @@
+"""A base station offered three times what it carries: goodput, latency of what it takes, when it is itself again.
+
+python -m benchmarks.overload --out benchmarks/results
+
+One process on one core, the generator on another where there is one. In turns: closed loop, whose goodput is the peak;
+90 % of the peak; three times the peak; 90 % again, second by second. Then ten sessions at 60 % of the peak in all, and
+the same with a session more at ten times the share of each.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shared.experiments.commands.printing import command_line
+from shared.experiments.demo import BaseStationProcess, start_base_station
+
+SESSIONS = 10
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder for overload.json.")] = Path("benchmarks/results"),
+    seconds: Annotated[float, typer.Option(min=1, help="Of each phase.")] = 15,
+    turns: Annotated[int, typer.Option(min=1)] = 3,
+    codec: Annotated[str, typer.Option()] = "csinet",
+    rate: Annotated[int, typer.Option()] = 128,
+    reports_per_frame: Annotated[int, typer.Option(min=1, max=128)] = 16,
+    queue_reports: Annotated[int, typer.Option(help="Of csi-bs: what may wait, which bounds the wait.")] = 128,
+) -> None:
+    """Measure, print a line a phase, write JSON."""
+    cores = sorted(os.sched_getaffinity(0))
+    load = ["--codec", codec, "--rate", str(rate), "--reports-per-frame", str(reports_per_frame)]
+    rows: list[dict[str, Any]] = []
+    for _ in range(turns):
+        with tempfile.TemporaryDirectory() as folder:
+            os.sched_setaffinity(0, cores[:1])
+            options = ["--queue-reports", str(queue_reports), "--max-reports-per-frame", str(reports_per_frame)]
+            station = start_base_station(Path(folder), options)
+            os.sched_setaffinity(0, cores[-1:])
+            try:
+                rows.append(_turn(station, load, seconds))
+            finally:
+                os.sched_setaffinity(0, cores)
+                station.stop()
+        typer.echo(json.dumps(rows[-1]))
+    out.mkdir(parents=True, exist_ok=True)
+    result = {"command": command_line("python -m benchmarks.overload"), "cpu_count": os.cpu_count(), "turns": rows}
+    (out / "overload.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _turn(station: BaseStationProcess, load: list[str], seconds: float) -> dict[str, Any]:
+    def run(*options: str) -> dict[str, Any]:
+        command = [sys.executable, "-m", "ue_client", "load", "--bs", f"127.0.0.1:{station.grpc_port}", "--json"]
+        command += [*load, "--no-truth", "--duration-s", str(seconds), *options]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603  (our own command)
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    run("--num-sessions", "4", "--in-flight", "2")  # what is made once: connections, statements, memory
+    peak = run("--num-sessions", "4", "--in-flight", "2")["reports_per_s"]
+    rss = [_rss_mb(station)]
+    calm = run("--arrivals", f"poisson:{0.9 * peak:.0f}", "--num-sessions", str(SESSIONS))
+    over = run("--arrivals", f"poisson:{3 * peak:.0f}", "--num-sessions", str(SESSIONS), "--in-flight", "64")
+    ended_s = time.monotonic()
+    after = run("--arrivals", f"poisson:{0.9 * peak:.0f}", "--num-sessions", str(SESSIONS))
+    rss.append(_rss_mb(station))
+    share = 0.6 * peak / SESSIONS
+    even = run("--arrivals", f"poisson:{SESSIONS * share:.0f}", "--num-sessions", str(SESSIONS))
+    weights = ",".join(["10"] + ["1"] * SESSIONS)
+    flooded = run(
+        *("--arrivals", f"poisson:{(SESSIONS + 10) * share:.0f}", "--num-sessions", str(SESSIONS + 1)),
+        *("--weights", weights),
+    )
+    p99 = [session["p99_ms"] for session in flooded["sessions"]]
+    others = sorted(p99[1:])[SESSIONS // 2]
+    usual = sorted(session["p99_ms"] for session in even["sessions"])[SESSIONS // 2]
+    return {
+        "peak_reports_per_s": round(peak),
+        "calm": _phase(calm),
+        "overload": _phase(over),
+        "after": _phase(after) | {"seconds": after["seconds"][:5], "ended_s": round(time.monotonic() - ended_s, 1)},
+        "goodput_over_peak": round(over["reports_per_s"] / peak, 3),
+        "p99_over_calm": round(over["p99_ms"] / calm["p99_ms"], 2),
+        "rss_mb": rss,
+        "flood_p99_ms": p99,
+        "usual_p99_ms": usual,
+        "others_p99_over_usual": round(others / usual, 2),
+    }
+
+
+def _phase(result: dict[str, Any]) -> dict[str, Any]:
+    names = ("offered_reports_per_s", "reports_per_s", "num_reports", "num_refused", "refusals", "p50_ms", "p99_ms")
+    return {name: result[name] for name in (*names, "lateness_p99_ms")}
+
+
+def _rss_mb(station: BaseStationProcess) -> float:
+    """Return the resident memory of the base station's process, MB."""
+    pages = int(Path(f"/proc/{station.process.pid}/statm").read_text().split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
