@@ -1,7 +1,8 @@
 """One process: gRPC and REST on one event loop, the device in one thread, expensive channel codes in another.
 
-start: store -> models, warm-up -> batch loop, group commits -> REST, gRPC -> ready
-stop:  not ready -> no new reports -> calls in flight finish -> gRPC, REST -> store
+start:   store -> models, warm-up -> batch loop, group commits -> REST, gRPC -> ready
+SIGHUP:  model files read again -> warm-up -> held beside the old ones, which serve their sessions
+SIGTERM: not ready -> no new reports -> calls in flight finish -> gRPC, REST -> store
 """
 
 import asyncio
@@ -10,12 +11,13 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import grpc
+import torch
 import uvicorn
 
 from bs_server.api.app import make_app
@@ -29,10 +31,10 @@ from bs_server.rpc.server import RpcServer
 from bs_server.rpc.service import CsiFeedbackService
 from bs_server.security import Tokens, read_tokens, server_credentials
 from bs_server.store import GroupWriter, Store, make_store
-from bs_server.worker import Worker, make_device, make_worker
+from bs_server.worker import Worker, make_device, make_warm_decoder, make_worker
 from shared.channels import load_channels
 from shared.codecs import load_codec
-from shared.errors import DataFileError, UnavailableError
+from shared.errors import CsiError, DataFileError, UnavailableError
 from shared.model_files import ModelFile, zoo_names
 from shared.refinement import RefinerFile
 from shared.refinement.held import load_refiners
@@ -52,11 +54,13 @@ class Running:
         grpc_port: Port of gRPC.
         rest_port: Port of REST.
         tasks: Its parts; none of them ends by itself.
+        reload: Reads the model files again; one that was replaced is held beside the one before.
     """
 
     grpc_port: int
     rest_port: int
     tasks: tuple["asyncio.Task[None]", ...]
+    reload: Callable[[], Awaitable[None]]
 
 
 async def serve(settings: Settings) -> None:
@@ -70,17 +74,33 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    hang_up = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hang_up.set)
     async with running(settings) as service:
+        reloading = asyncio.create_task(_reload_when_told(hang_up, service), name="reload")
         ports = {"grpc_port": service.grpc_port, "rest_port": service.rest_port}
         log.info("ready", extra={"host": settings.host, **ports})
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([stopping, *service.tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in service.tasks:
+        parts = (*service.tasks, reloading)
+        await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
+        reloading.cancel()
+        for task in parts:
             if task.done():
                 stopping.cancel()
                 raise UnavailableError(f"A part of the service, {task.get_name()}, ended: {task.exception()!r}.")
         log.info("shutting down", extra={"drain_s": settings.drain_s})
     log.info("stopped")
+
+
+async def _reload_when_told(hang_up: asyncio.Event, service: Running) -> None:
+    while True:
+        await hang_up.wait()
+        hang_up.clear()
+        try:
+            await service.reload()
+        except Exception as error:  # whatever a file does to its reader, the models held are served
+            trace = None if isinstance(error, CsiError) else error
+            log.error("models not read again; those held stay", exc_info=trace, extra={"reason": str(error)})
 
 
 @contextlib.asynccontextmanager
@@ -139,7 +159,7 @@ async def _serving(
     metrics.listeners.set_function(lambda: feed.num_listeners)
     context = Context(
         store,
-        station.cards,
+        lambda: station.cards,
         station.refiners,
         metrics,
         is_ready=lambda: not station.draining,
@@ -170,7 +190,11 @@ async def _serving(
     )
     try:
         grpc_port = await rpc.start()
-        yield Running(grpc_port, rest_socket.getsockname()[1], tasks)
+
+        async def reload() -> None:
+            await _reload(settings, worker, station, threads[1])
+
+        yield Running(grpc_port, rest_socket.getsockname()[1], tasks, reload)
     finally:
         station.draining = True
         feedback.drain()
@@ -222,6 +246,23 @@ def _load_models(further: tuple[str, ...]) -> list[ModelFile]:
     if len(set(names)) < len(names):
         raise DataFileError(f"`models` must have different names; got {', '.join(sorted(names))}.")
     return models
+
+
+async def _reload(settings: Settings, worker: Worker, station: BaseStation, device_thread: Executor) -> None:
+    """Hold the models of files that were replaced beside those held; all of them, or none.
+
+    Raises:
+        CsiError: If a file cannot be used.
+    """
+    loop = asyncio.get_running_loop()
+    found = await asyncio.to_thread(_load_models, settings.models)
+    new = [model for model in found if model.card.sha256 not in worker.decoders]
+    device = torch.device(settings.device)
+    decoders = [await loop.run_in_executor(device_thread, make_warm_decoder, model, device) for model in new]
+    for model, decoder in zip(new, decoders, strict=True):
+        worker.decoders[model.card.sha256] = decoder
+        station.hold(model.card)
+    log.info("models read again", extra={"new": [model.card.name for model in new]})
 
 
 def _make_worker(settings: Settings, models: list[ModelFile], refiners: list[RefinerFile]) -> Worker:

@@ -99,8 +99,12 @@ class BaseStation:
 
     @property
     def cards(self) -> list[CodecCard]:
-        """Cards of the models it holds."""
+        """Cards of the models it holds; of two of one name, the newer is last."""
         return list(self._models.values())
+
+    def hold(self, card: CodecCard) -> None:
+        """Serve a model besides; sessions are of the model that they were opened with, by its digest."""
+        self._models[card.sha256] = card
 
     async def open_session(self, request: SessionRequest) -> SessionGrant:
         """Pair with a UE; opening the same session again resumes it.

@@ -28,7 +28,7 @@ class Worker:
     """The decoders of a base station on its device.
 
     Attributes:
-        decoders: Model digest -> decoder.
+        decoders: Model digest -> decoder; grows when models are read again.
         codes: Label -> channel code, those that were asked for.
         last_good: What it remembers of the UEs of sessions that ask for their last good CSI.
         refiners: Name -> refiner.
@@ -150,22 +150,27 @@ def make_worker(models: list[ModelFile], device: torch.device, refiners: Sequenc
     Raises:
         DataFileError: If a model or refiner cannot be built or does not work, or a mean channel is not finite.
     """
-    decoders = {}
-    for model in models:
-        try:
-            decoder = make_decoder(model, device)
-            _decode_zeros(decoder, model.card.min_rate)
-        except (KeyError, RuntimeError, IndexError) as error:
-            raise DataFileError(
-                f"Model {model.card.name} cannot be used as codec {model.card.codec}: {error}"
-            ) from error
-        if not torch.isfinite(decoder.mean_csi).all():  # what is not finite falls back to it
-            raise DataFileError(f"`mean_csi` of model {model.card.name} must be finite; it is not.")
-        decoders[model.card.sha256] = decoder
+    decoders = {model.card.sha256: make_warm_decoder(model, device) for model in models}
     built = {file.card.name: make_refiner(file, device) for file in refiners}
     for refiner in built.values():
         _refine_zeros(refiner, device)
     return Worker(decoders, refiners=built)
+
+
+def make_warm_decoder(model: ModelFile, device: torch.device) -> Decoder:
+    """Build a decoder and run it once.
+
+    Raises:
+        DataFileError: If it cannot be built or does not work, or its mean channel is not finite.
+    """
+    try:
+        decoder = make_decoder(model, device)
+        _decode_zeros(decoder, model.card.min_rate)
+    except (KeyError, RuntimeError, IndexError) as error:
+        raise DataFileError(f"Model {model.card.name} cannot be used as codec {model.card.codec}: {error}") from error
+    if not torch.isfinite(decoder.mean_csi).all():  # what is not finite falls back to it
+        raise DataFileError(f"`mean_csi` of model {model.card.name} must be finite; it is not.")
+    return decoder
 
 
 def _refine_zeros(refiner: Refiner, device: torch.device) -> None:

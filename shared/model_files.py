@@ -14,7 +14,7 @@ import safetensors.torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
-from shared.digests import sha256_of
+from shared.digests import read_tensors, sha256_of
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.network_settings import (
     CoordinateSettings,
@@ -183,13 +183,7 @@ def load_model(name_or_path: str, option: str = "codec") -> ModelFile:
             f"got {name_or_path!r}."
         )
     card = read_codec_card(path.with_suffix(".card.json"))
-    digest = sha256_of(path)
-    if digest != card.sha256:
-        raise DataFileError(f"`{path}` is not the file of its card: SHA-256 {card.sha256} wanted, {digest} found.")
-    try:
-        return ModelFile(card, safetensors.torch.load_file(path))
-    except (safetensors.SafetensorError, OSError) as error:
-        raise DataFileError(f"`{path}` cannot be read as safetensors: {error}") from error
+    return ModelFile(card, read_tensors(path, card.sha256))
 
 
 def read_codec_card(path: Path) -> CodecCard:

@@ -24,7 +24,7 @@ class Context:
 
     Attributes:
         store: Sessions and reports.
-        cards: Cards of the models held.
+        cards: Returns the cards of the models held; of two of one name, the newer is last.
         refiners: Cards of the refiners held.
         metrics: Prometheus metrics.
         is_ready: Whether the service takes reports.
@@ -37,7 +37,7 @@ class Context:
     """
 
     store: Store
-    cards: list[CodecCard]
+    cards: Callable[[], list[CodecCard]]
     refiners: list[RefinerCard]
     metrics: Observability
     is_ready: Callable[[], bool]

@@ -15,7 +15,7 @@ import safetensors.torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
-from shared.digests import sha256_of
+from shared.digests import read_tensors, sha256_of
 from shared.errors import DataFileError
 from shared.model_files import TrainingRecord, count_parameters
 from shared.network_settings import UNetSettings
@@ -139,13 +139,7 @@ def load_refiner(name_or_path: str, option: str = "refiner") -> RefinerFile:
     except ValidationError as error:
         lacking = ", ".join(sorted({str(one["loc"][0]) for one in error.errors() if one["loc"]})[:5])
         raise DataFileError(f"`{card_path}` is not the card of a refiner: see its {lacking}.") from error
-    digest = sha256_of(path)
-    if digest != card.sha256:
-        raise DataFileError(f"`{path}` is not the file of its card: SHA-256 {card.sha256} wanted, {digest} found.")
-    try:
-        return RefinerFile(card, safetensors.torch.load_file(path))
-    except (safetensors.SafetensorError, OSError) as error:
-        raise DataFileError(f"`{path}` cannot be read as safetensors: {error}") from error
+    return RefinerFile(card, read_tensors(path, card.sha256))
 
 
 def save_refiner(refiner: RefinerFile, folder: Path) -> RefinerFile:
