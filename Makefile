@@ -5,7 +5,7 @@ PIP_INSTALL := $(PIP) install --constraint constraints.txt
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check protos bench up compose-test postgres-test raytracing-test clean
+.PHONY: help venv demo test check protos bench soak up compose-test postgres-test raytracing-test clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,6 +29,13 @@ protos: $(INSTALLED) ## generate the *_pb2 files after a change to protos/csi/v1
 
 bench: $(INSTALLED) ## measure the service on this machine: benchmarks/results/*.json
 	.venv/bin/python -m benchmarks.service --out benchmarks/results
+	.venv/bin/python -m benchmarks.decoders --out benchmarks/results
+	.venv/bin/python -m benchmarks.overload --out benchmarks/results
+
+soak: $(INSTALLED) ## hours: 50 kills, 100,000 bad frames, then SOAK_S seconds of load (1800) with clients that break off
+	CSILINK_TEST_KILLS=50 CSILINK_TEST_ROUNDS=50 .venv/bin/pytest --timeout 14400 tests/integration/test_durability.py \
+	  tests/integration/test_mutated_frames.py
+	.venv/bin/python -m benchmarks.soak --seconds $(or $(SOAK_S),1800) --out benchmarks/results
 
 up: ## the demo in containers: docker compose up
 	docker compose up --build

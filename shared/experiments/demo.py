@@ -48,9 +48,14 @@ class BaseStationProcess:
     log: Path
 
     def get(self, path: str) -> Any:
+        """Ask the REST API for JSON."""
+        return json.loads(self.text(path))
+
+    def text(self, path: str) -> str:
         """Ask the REST API."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.rest_port}{path}", timeout=30) as answer:
-            return json.load(answer)
+            content: bytes = answer.read()
+        return content.decode()
 
     def stop(self) -> None:
         """End the process as an operator would: SIGTERM, and wait."""
