@@ -6,7 +6,24 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Float, Row, Select, and_, case, cast, false, func, not_, or_, select, true
+from sqlalchemy import (
+    BigInteger,
+    Float,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from bs_server.store import schema
@@ -17,16 +34,9 @@ from shared.types import CsiShape
 
 REPORT, SESSION, KEPT = schema.reports.c, schema.sessions.c, schema.reconstructions.c
 DOWNLINK, SUBBAND = schema.downlink.c, schema.subbands.c
-GROUPS: dict[GroupColumn, ColumnElement[Any]] = {
-    "codec": SESSION.codec,
-    "rate": REPORT.rate,
-    "snr_db": REPORT.snr_db,
-    "link": SESSION.link,
-    "estimator": SESSION.estimator,
-    "cnr_db": SESSION.cnr_db,
-    "refinement": SESSION.refinement,
-    "session": REPORT.session_id,
-}
+# SQLite would go along the index of identities, through all reports, for the sake of grouping: an expression has none.
+_OF_SESSION = REPORT.session_id.concat("").label("session_id")
+CELL_KEY = (_OF_SESSION, REPORT.rate, REPORT.snr_db)
 _REPORT_FIELDS = [
     field.name for field in dataclasses.fields(ReportRow) if field.name not in ("downlink", "sgcs_subbands")
 ]
@@ -40,6 +50,14 @@ def of_report(columns: Any) -> ColumnElement[bool]:
         columns.session_id == REPORT.session_id,
         columns.ue_id == REPORT.ue_id,
         columns.sequence == REPORT.sequence,
+    )
+
+
+def _from_report(columns: Any) -> ColumnElement[bool]:
+    """Join a report to its rows of another table: as `of_report`, but starting from the report."""
+    identity = (_OF_SESSION.element, REPORT.ue_id, REPORT.sequence)
+    return and_(
+        *(columns[name] == own for name, own in zip(("session_id", "ue_id", "sequence"), identity, strict=True))
     )
 
 
@@ -62,6 +80,14 @@ def _wide(column: ColumnElement[int]) -> ColumnElement[int]:
 def _square(column: ColumnElement[float]) -> ColumnElement[float]:
     """Return the square of what is not negative; PostgreSQL refuses one that underflows, and a BLER may be 1e-200."""
     return case((column > TINY, column * column), else_=0.0)
+
+
+def _sum(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.coalesce(func.sum(column), 0.0)
+
+
+def _sum_squared(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return _sum(_square(column))
 
 
 def select_sessions() -> Select[Any]:
@@ -91,101 +117,192 @@ def select_reconstruction(report_id: int) -> Select[Any]:
     )
 
 
-def select_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool]) -> Select[Any]:
-    """Select the sums of each group, ordered by key, None first; a report is scored when it has an NMSE."""
+def select_cells(chosen: ColumnElement[bool]) -> Select[Any]:
+    """Sum reports in cells of one session, rate and SNR; a report is scored when it has an NMSE."""
     errors, decided, num_bits = REPORT.bit_errors, REPORT.bit_errors.is_not(None), _num_bits().element
     checked, of_bits = REPORT.crc_ok.is_not(None), _on_the_air("coded_bits").element > 0
+    sums: dict[str, ColumnElement[Any]] = {
+        "num_reports": func.count(),
+        "num_scored": func.count(REPORT.nmse),
+        "num_nmse_full": func.count(REPORT.nmse_full),
+        "num_rho": func.count(REPORT.rho),
+        "num_decided": func.count(errors),
+        "bit_errors": func.coalesce(func.sum(errors), 0),
+        "decided_bits": func.coalesce(func.sum(num_bits).filter(decided), 0),
+        "sum_errors_squared": func.coalesce(func.sum(_wide(errors) * errors), 0),
+        "sum_errors_times_bits": func.coalesce(func.sum(_wide(errors) * num_bits), 0),
+        "sum_bits_squared": func.coalesce(func.sum(_wide(num_bits) * num_bits).filter(decided), 0),
+        "block_errors": func.count().filter(REPORT.nmse.is_not(None), or_(errors > 0, and_(REPORT.erased, of_bits))),
+        "erasures": func.count().filter(REPORT.erased),
+        "num_checked": func.count().filter(checked),
+        "crc_failures": func.count().filter(REPORT.crc_ok.is_(False)),
+        "num_verified": func.count().filter(and_(checked, decided)),
+        "undetected_errors": func.count().filter(and_(REPORT.crc_ok, errors > 0)),
+        "info_bits": func.sum(num_bits),
+        "coded_bits": func.sum(_on_the_air("coded_bits").element),
+        "channel_uses": func.sum(_on_the_air("channel_uses").element),
+        "num_symbol_reports": func.count().filter(not_(of_bits)),
+        "num_symbol_scored": func.count(REPORT.nmse).filter(not_(of_bits)),
+        "fallbacks": func.count().filter(REPORT.fallback),
+        "held": func.count().filter(REPORT.held),
+        "num_refined": func.count().filter(REPORT.num_steps > 0),
+        "sum_num_steps": func.sum(REPORT.num_steps),
+        "sum_batch_size": func.sum(REPORT.batch_size),
+        "sum_nmse": _sum(REPORT.nmse),
+        "sum_nmse_squared": _sum_squared(REPORT.nmse),
+        "sum_nmse_full": _sum(REPORT.nmse_full),
+        "sum_nmse_full_squared": _sum_squared(REPORT.nmse_full),
+        "sum_sgcs": _sum(REPORT.sgcs),
+        "sum_sgcs_squared": _sum_squared(REPORT.sgcs),
+        "sum_rho": _sum(REPORT.rho),
+        "sum_rho_squared": _sum_squared(REPORT.rho),
+        "sum_queue_ms": func.sum(REPORT.queue_ms),
+        "sum_decode_ms": func.sum(REPORT.decode_ms),
+    }
+    names = (*schema.COUNTS, *schema.SUMS)
+    return select(*CELL_KEY, *(sums[name].label(name) for name in names)).where(chosen).group_by(*CELL_KEY)
+
+
+def select_downlink_cells(chosen: ColumnElement[bool]) -> Select[Any]:
+    """Sum what the reports of a cell are worth in the downlink, at each of its SNRs."""
+    bler, efficiency, coded = DOWNLINK.bler, DOWNLINK.spectral_efficiency, DOWNLINK.bler_coded
+    sums = {
+        "sum_bler": func.sum(bler),
+        "sum_bler_squared": func.sum(_square(bler)),
+        "sum_spectral_efficiency": func.sum(efficiency),
+        "sum_spectral_efficiency_squared": func.sum(_square(efficiency)),
+        "sum_bler_perfect": func.sum(DOWNLINK.bler_perfect),
+        "sum_spectral_efficiency_perfect": func.sum(DOWNLINK.spectral_efficiency_perfect),
+        "sum_bler_coded": _sum(coded),
+        "sum_bler_coded_squared": _sum_squared(coded),
+        "sum_bler_coded_perfect": _sum(DOWNLINK.bler_coded_perfect),
+    }
+    snr_db = DOWNLINK.snr_db.label("downlink_snr_db")
+    totals = (sums[name].label(name) for name in schema.DOWNLINK_SUMS)
+    return (
+        select(*CELL_KEY, snr_db, func.count().label("count"), *totals)
+        .select_from(schema.reports.join(schema.downlink, _from_report(DOWNLINK)))
+        .where(chosen)
+        .group_by(*CELL_KEY, DOWNLINK.snr_db)
+    )
+
+
+def select_subband_cells(chosen: ColumnElement[bool]) -> Select[Any]:
+    """Sum the SGCS of the reports of a cell, by layer and subband."""
+    subband = (SUBBAND.layer, SUBBAND.subband)
+    sums = (func.sum(SUBBAND.sgcs).label("sum_sgcs"), func.sum(_square(SUBBAND.sgcs)).label("sum_sgcs_squared"))
+    return (
+        select(*CELL_KEY, *subband, func.count().label("count"), *sums)
+        .select_from(schema.reports.join(schema.subbands, _from_report(SUBBAND)))
+        .where(chosen)
+        .group_by(*CELL_KEY, *subband)
+    )
+
+
+# Table of cells -> what selects its rows of some reports, in the order of its columns.
+CELLS = {
+    schema.cells: select_cells,
+    schema.downlink_cells: select_downlink_cells,
+    schema.subband_cells: select_subband_cells,
+}
+
+
+def cells_of(table: Table, after: int, ue_id: int | None) -> FromClause:
+    """Return the cells of all reports: those summed up, and those of the reports that came after; or of one UE's."""
+    if ue_id is not None:
+        return CELLS[table](REPORT.ue_id == ue_id).subquery()
+    return union_all(select(table), CELLS[table](REPORT.report_id > after)).subquery()
+
+
+def groups_of(cells: Any) -> dict[GroupColumn, ColumnElement[Any]]:
+    """Return the columns that a summary groups by, of cells, or reports, joined to their sessions."""
+    return {
+        "codec": SESSION.codec,
+        "rate": cells.rate,
+        "snr_db": cells.snr_db,
+        "link": SESSION.link,
+        "estimator": SESSION.estimator,
+        "cnr_db": SESSION.cnr_db,
+        "refinement": SESSION.refinement,
+        "session": cells.session_id,
+    }
+
+
+def keys_of(group_by: Sequence[GroupColumn], cells: Any) -> list[ColumnElement[Any]]:
+    """Return the columns of a group's key, named key_0, key_1 ..."""
+    of = groups_of(cells)
+    return [of[name].label(f"key_{i}") for i, name in enumerate(group_by)]
+
+
+def select_sums(cells: FromClause, group_by: Sequence[GroupColumn], where: ReportFilter) -> Select[Any]:
+    """Select the sums of each group, ordered by key, None first."""
+    columns, of = keys_of(group_by, cells.c), cells.c
+    num_reports = cast(func.sum(of.num_reports), Float(53))
+    names = (name for name in (*schema.COUNTS, *schema.SUMS) if name in _TOTALS)
     return (
         select(
             *columns,
-            func.count().label("num_reports"),
-            func.count(REPORT.nmse).label("num_scored"),
-            func.coalesce(func.sum(REPORT.nmse), 0.0).label("sum_nmse"),
-            func.coalesce(func.sum(_square(REPORT.nmse)), 0.0).label("sum_nmse_squared"),
-            func.count(REPORT.nmse_full).label("num_nmse_full"),
-            func.coalesce(func.sum(REPORT.nmse_full), 0.0).label("sum_nmse_full"),
-            func.coalesce(func.sum(_square(REPORT.nmse_full)), 0.0).label("sum_nmse_full_squared"),
-            func.coalesce(func.sum(REPORT.sgcs), 0.0).label("sum_sgcs"),
-            func.coalesce(func.sum(_square(REPORT.sgcs)), 0.0).label("sum_sgcs_squared"),
-            func.count(REPORT.rho).label("num_rho"),
-            func.coalesce(func.sum(REPORT.rho), 0.0).label("sum_rho"),
-            func.coalesce(func.sum(_square(REPORT.rho)), 0.0).label("sum_rho_squared"),
-            func.count(errors).label("num_decided"),
-            func.coalesce(func.sum(errors), 0).label("bit_errors"),
-            func.coalesce(func.sum(num_bits).filter(decided), 0).label("decided_bits"),
-            func.coalesce(func.sum(_wide(errors) * errors), 0).label("sum_errors_squared"),
-            func.coalesce(func.sum(_wide(errors) * num_bits), 0).label("sum_errors_times_bits"),
-            func.coalesce(func.sum(_wide(num_bits) * num_bits).filter(decided), 0).label("sum_bits_squared"),
-            func.count()
-            .filter(REPORT.nmse.is_not(None), or_(errors > 0, and_(REPORT.erased, of_bits)))
-            .label("block_errors"),
-            func.count().filter(REPORT.erased).label("erasures"),
-            func.count().filter(checked).label("num_checked"),
-            func.count().filter(REPORT.crc_ok.is_(False)).label("crc_failures"),
-            func.count().filter(and_(checked, decided)).label("num_verified"),
-            func.count().filter(and_(REPORT.crc_ok, errors > 0)).label("undetected_errors"),
-            func.sum(num_bits).label("info_bits"),
-            func.sum(_on_the_air("coded_bits")).label("coded_bits"),
-            func.sum(_on_the_air("channel_uses")).label("channel_uses"),
-            func.count().filter(not_(of_bits)).label("num_symbol_reports"),
-            func.count(REPORT.nmse).filter(not_(of_bits)).label("num_symbol_scored"),
-            func.count().filter(REPORT.fallback).label("fallbacks"),
-            func.count().filter(REPORT.held).label("held"),
-            func.count().filter(REPORT.num_steps > 0).label("num_refined"),
-            func.sum(REPORT.num_steps).label("sum_num_steps"),
-            func.avg(REPORT.queue_ms).label("mean_queue_ms"),
-            func.avg(REPORT.decode_ms).label("mean_decode_ms"),
-            func.avg(cast(REPORT.batch_size, Float(53))).label("mean_batch_size"),
+            *(func.sum(of[name]).label(name) for name in names),
+            (func.sum(of.sum_queue_ms) / num_reports).label("mean_queue_ms"),
+            (func.sum(of.sum_decode_ms) / num_reports).label("mean_decode_ms"),
+            (func.sum(of.sum_batch_size) / num_reports).label("mean_batch_size"),
         )
-        .select_from(schema.reports.join(schema.sessions))
-        .where(where)
+        .select_from(cells.join(schema.sessions, of.session_id == SESSION.session_id))
+        .where(condition(where, of))
         .group_by(*columns)
         .having(func.count() > 0)
         .order_by(*(column.nulls_first() for column in columns))
     )
 
 
-def select_downlink_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool]) -> Select[Any]:
+def select_downlink_sums(cells: FromClause, group_by: Sequence[GroupColumn], where: ReportFilter) -> Select[Any]:
     """Select the sums of each group with each downlink, ordered by SNR, UEs and MCS."""
-    bler, efficiency, coded = DOWNLINK.bler, DOWNLINK.spectral_efficiency, DOWNLINK.bler_coded
-    downlink = (DOWNLINK.snr_db, SESSION.downlink_num_ue, SESSION.downlink_mcs)
+    columns, of = keys_of(group_by, cells.c), cells.c
+    downlink = (of.downlink_snr_db, SESSION.downlink_num_ue, SESSION.downlink_mcs)
     return (
-        select(
-            *columns,
-            *downlink,
-            func.count().label("count"),
-            func.sum(bler).label("sum_bler"),
-            func.sum(_square(bler)).label("sum_bler_squared"),
-            func.sum(efficiency).label("sum_spectral_efficiency"),
-            func.sum(_square(efficiency)).label("sum_spectral_efficiency_squared"),
-            func.sum(DOWNLINK.bler_perfect).label("sum_bler_perfect"),
-            func.sum(DOWNLINK.spectral_efficiency_perfect).label("sum_spectral_efficiency_perfect"),
-            func.coalesce(func.sum(coded), 0.0).label("sum_bler_coded"),
-            func.coalesce(func.sum(_square(coded)), 0.0).label("sum_bler_coded_squared"),
-            func.coalesce(func.sum(DOWNLINK.bler_coded_perfect), 0.0).label("sum_bler_coded_perfect"),
-        )
-        .select_from(schema.downlink.join(schema.reports, of_report(DOWNLINK)).join(schema.sessions))
-        .where(where)
+        select(*columns, *downlink, *(func.sum(of[name]).label(name) for name in ("count", *schema.DOWNLINK_SUMS)))
+        .select_from(cells.join(schema.sessions, of.session_id == SESSION.session_id))
+        .where(condition(where, of))
         .group_by(*columns, *downlink)
         .order_by(*(column.nulls_first() for column in downlink))
     )
 
 
-def select_subband_sums(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool]) -> Select[Any]:
+def select_subband_sums(cells: FromClause, group_by: Sequence[GroupColumn], where: ReportFilter) -> Select[Any]:
     """Select the sums of each group of the SGCS, ordered by number of subbands, layer and subband."""
-    subband = (SESSION.num_subbands, SUBBAND.layer, SUBBAND.subband)
+    columns, of = keys_of(group_by, cells.c), cells.c
+    subband = (SESSION.num_subbands, of.layer, of.subband)
     return (
         select(
-            *columns,
-            *subband,
-            func.count().label("count"),
-            func.sum(SUBBAND.sgcs).label("sum_sgcs"),
-            func.sum(_square(SUBBAND.sgcs)).label("sum_sgcs_squared"),
+            *columns, *subband, *(func.sum(of[name]).label(name) for name in ("count", "sum_sgcs", "sum_sgcs_squared"))
         )
-        .select_from(schema.subbands.join(schema.reports, of_report(SUBBAND)).join(schema.sessions))
-        .where(where)
+        .select_from(cells.join(schema.sessions, of.session_id == SESSION.session_id))
+        .where(condition(where, of))
         .group_by(*columns, *subband)
         .order_by(*subband)
+    )
+
+
+def select_nmse_counts(group_by: Sequence[GroupColumn], where: ReportFilter) -> Select[Any]:
+    """Select the group and the counts of the NMSE of each cell."""
+    of = schema.nmse_counts.c
+    return (
+        select(*keys_of(group_by, of), of.counts)
+        .select_from(schema.nmse_counts.join(schema.sessions, of.session_id == SESSION.session_id))
+        .where(condition(where, of))
+    )
+
+
+def select_nmse(group_by: Sequence[GroupColumn], where: ReportFilter, after: int) -> Select[Any]:
+    """Select the group and the NMSE of each report that came after what is summed up; of one UE, of all its reports."""
+    return (
+        select(*keys_of(group_by, REPORT), REPORT.nmse)
+        .select_from(schema.reports.join(schema.sessions))
+        .where(
+            condition(where, REPORT),
+            REPORT.nmse.is_not(None),
+            REPORT.report_id > after if where.ue_id is None else REPORT.ue_id == where.ue_id,
+        )
     )
 
 
@@ -209,31 +326,33 @@ def select_subbands(report_id: int) -> Select[Any]:
     )
 
 
-def select_medians(columns: Sequence[ColumnElement[Any]], where: ColumnElement[bool]) -> Select[Any]:
-    """Select the median NMSE of each group: the middle one or two by rank."""
-    rank = func.row_number().over(partition_by=columns or None, order_by=REPORT.nmse).label("rank")
-    count = func.count().over(partition_by=columns or None).label("num")
-    ranked = select(*columns, REPORT.nmse, rank, count).select_from(schema.reports.join(schema.sessions))
-    middle = ranked.where(where, REPORT.nmse.is_not(None)).subquery()
-    keys = [middle.c[column.name] for column in columns]
-    is_middle = and_(2 * middle.c.rank >= middle.c.num, 2 * middle.c.rank <= middle.c.num + 2)
-    return select(*keys, func.avg(middle.c.nmse).label("median")).where(is_middle).group_by(*keys)
+def condition(where: ReportFilter, of: Any) -> ColumnElement[bool]:
+    """Return the condition that a filter, but for the UE, stands for.
 
-
-def condition(where: ReportFilter, *, scan: bool = False) -> ColumnElement[bool]:
-    """Return the condition that a filter stands for; with ``scan``, one that no index serves."""
+    Args:
+        where: The filter.
+        of: Columns of reports or cells, joined to their sessions.
+    """
     wanted = {
-        REPORT.session_id.concat("") if scan else REPORT.session_id: where.session_id,
+        of.session_id: where.session_id,
+        of.rate: where.rate,
+        of.snr_db: where.snr_db,
         SESSION.codec: where.codec,
         SESSION.link: where.link,
-        REPORT.ue_id: where.ue_id,
-        REPORT.rate: where.rate,
-        REPORT.snr_db: where.snr_db,
         SESSION.estimator: where.estimator,
         SESSION.cnr_db: where.cnr_db,
         SESSION.refinement: where.refinement,
     }
     return and_(true(), *(equals(column, value) for column, value in wanted.items() if value is not None))
+
+
+def of_page(where: ReportFilter, *, scan: bool) -> ColumnElement[bool]:
+    """Return the condition that a filter of reports stands for; with ``scan``, one that no index serves."""
+    chosen = condition(dataclasses.replace(where, session_id=None), REPORT)
+    if where.session_id is not None:
+        column = REPORT.session_id.concat("") if scan else REPORT.session_id
+        chosen = and_(chosen, equals(column, where.session_id))
+    return chosen if where.ue_id is None else and_(chosen, REPORT.ue_id == where.ue_id)
 
 
 def equals(column: ColumnElement[Any], value: str | float) -> ColumnElement[bool]:
@@ -293,12 +412,12 @@ def _number(value: Any) -> Any:
 
 def downlink_totals(row: Row[Any], num_keys: int) -> DownlinkTotals:
     """Convert a row of `select_downlink_sums`."""
-    return DownlinkTotals(*tuple(row)[num_keys:])
+    return DownlinkTotals(*map(_number, tuple(row)[num_keys:]))
 
 
 def subband_totals(row: Row[Any], num_keys: int) -> SubbandTotals:
     """Convert a row of `select_subband_sums`."""
-    return SubbandTotals(*tuple(row)[num_keys:])
+    return SubbandTotals(*map(_number, tuple(row)[num_keys:]))
 
 
 def downlink_row(row: Row[Any]) -> DownlinkRow:

@@ -1,5 +1,7 @@
 """The tables of the store; `VERSION` changes with them, and `ADDED` says which columns a version before lacks."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -14,10 +16,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 7
+VERSION = 8
 
 # Version -> the columns that it brought: table, column, definition. An older database gets them, and the tables that
-# it lacks (version 3: downlink; 4: subbands), when it is opened.
+# it lacks (version 3: downlink; 4: subbands; 8: what is summed up), when it is opened.
 ADDED = {
     2: (
         ("sessions", "estimator", "VARCHAR(100) DEFAULT 'perfect' NOT NULL"),
@@ -48,6 +50,7 @@ ADDED = {
     ),
     6: (("sessions", "refiner_sha256", "VARCHAR(64) DEFAULT '' NOT NULL"),),
     7: (("reports", "num_bits", "INTEGER"),),
+    8: (),
 }
 
 metadata = MetaData()
@@ -149,3 +152,55 @@ subbands = Table(
     Column("subband", Integer, primary_key=True),  # from 0
     Column("sgcs", Float(53), nullable=False),
 )
+
+# What reports up to `summed_up.report_id` add up to, in cells of one session, rate and SNR: all that a summary groups
+# and filters by, but the UE. Later reports are summed when they are asked for (`queries.py`).
+COUNTS = (
+    *("num_reports", "num_scored", "num_nmse_full", "num_rho", "num_decided", "bit_errors", "decided_bits"),
+    *("sum_errors_squared", "sum_errors_times_bits", "sum_bits_squared", "block_errors", "erasures", "num_checked"),
+    *("crc_failures", "num_verified", "undetected_errors", "info_bits", "coded_bits", "channel_uses"),
+    *("num_symbol_reports", "num_symbol_scored", "fallbacks", "held", "num_refined", "sum_num_steps", "sum_batch_size"),
+)
+SUMS = (
+    *("sum_nmse", "sum_nmse_squared", "sum_nmse_full", "sum_nmse_full_squared", "sum_sgcs", "sum_sgcs_squared"),
+    *("sum_rho", "sum_rho_squared", "sum_queue_ms", "sum_decode_ms"),
+)
+DOWNLINK_SUMS = (
+    *("sum_bler", "sum_bler_squared", "sum_spectral_efficiency", "sum_spectral_efficiency_squared"),
+    *("sum_bler_perfect", "sum_spectral_efficiency_perfect"),
+    *("sum_bler_coded", "sum_bler_coded_squared", "sum_bler_coded_perfect"),
+)
+
+
+def _cells(name: str, further_key: tuple[Column[Any], ...], counts: tuple[str, ...], sums: tuple[str, ...]) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("session_id", String(36), primary_key=True),
+        Column("rate", Integer, primary_key=True),
+        Column("snr_db", Float(53), primary_key=True),
+        *further_key,
+        *(Column(count, BigInteger, nullable=False) for count in counts),
+        *(Column(total, Float(53), nullable=False) for total in sums),
+    )
+
+
+cells = _cells("cells", (), COUNTS, SUMS)
+downlink_cells = _cells(
+    "downlink_cells", (Column("downlink_snr_db", Float(53), primary_key=True),), ("count",), DOWNLINK_SUMS
+)
+subband_cells = _cells(
+    "subband_cells",
+    (Column("layer", Integer, primary_key=True), Column("subband", Integer, primary_key=True)),
+    ("count",),
+    ("sum_sgcs", "sum_sgcs_squared"),
+)
+nmse_counts = Table(  # shared/summary/median.py
+    "nmse_counts",
+    metadata,
+    Column("session_id", String(36), primary_key=True),
+    Column("rate", Integer, primary_key=True),
+    Column("snr_db", Float(53), primary_key=True),
+    Column("counts", LargeBinary, nullable=False),  # int64, little-endian: bin, count, bin, count, ...
+)
+summed_up = Table("summed_up", metadata, Column("id", Integer, primary_key=True), Column("report_id", BigInteger))

@@ -7,9 +7,10 @@ import asyncio
 import contextlib
 import dataclasses
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from sqlalchemy import (
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    and_,
     create_engine,
     event,
     func,
@@ -37,19 +39,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from bs_server.store import schema
 from bs_server.store.base import ReconstructionRow, ReportFilter, ReportRow, SessionRow
 from bs_server.store.queries import (
-    GROUPS,
+    CELL_KEY,
+    CELLS,
     KEPT,
     REPORT,
     SESSION,
-    condition,
+    cells_of,
     downlink_row,
     downlink_totals,
     equals,
     group_totals,
+    of_page,
     report_row,
     select_downlink,
     select_downlink_sums,
-    select_medians,
+    select_nmse,
+    select_nmse_counts,
     select_reconstruction,
     select_reports,
     select_sessions,
@@ -62,13 +67,18 @@ from bs_server.store.queries import (
 )
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.summary import DownlinkTotals, GroupColumn, GroupTotals, SubbandTotals
+from shared.summary.median import Counts, add_counts, count_bins, median_of
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 MAX_QUERIES = 4  # of REST at a time: the pool of connections holds more, and the reports have the rest
+FEW_REPORTS = 2_000  # that a summary goes through one by one
+CHUNK_REPORTS = 10_000  # added to the cells in one transaction
+SETTLED_S = 60.0  # since a report arrived: longer than a transaction takes
 _KEYS_PER_QUERY = 200  # of find(); SQLite bounds the variables of a statement
 
-_Values = tuple[Any, ...]
+_Values: TypeAlias = tuple[Any, ...]
+_Result = TypeVar("_Result")
 _IDENTITY = ("session_id", "ue_id", "sequence")
 _STORED_FIELDS = tuple(column.name for column in schema.reports.c if column.name != "report_id")
 _DOWNLINK_FIELDS = tuple(column.name for column in schema.downlink.c if column.name not in _IDENTITY)
@@ -143,6 +153,7 @@ class SqlStore:
         self._keep = keep_reconstructions
         self._write = asyncio.Lock()  # SQLite has one writer
         self._reading = asyncio.Semaphore(MAX_QUERIES)
+        self._summing = asyncio.Lock()
         self._engine: AsyncEngine | None = None
         self._sqlite: Engine | None = None  # appends in one thread: aiosqlite takes a dozen hops between two
         self._inserts: dict[Table, str] = {}
@@ -295,7 +306,7 @@ class SqlStore:
 
     async def reports(self, where: ReportFilter, limit: int, after_id: int, *, scan: bool = False) -> list[ReportRow]:
         """See `Store.reports`."""
-        page = select_reports().where(condition(where, scan=scan), REPORT.report_id > after_id)
+        page = select_reports().where(of_page(where, scan=scan), REPORT.report_id > after_id)
         return [report_row(row) for row in await self._query(page.order_by(REPORT.report_id).limit(limit))]
 
     async def newest_report_id(self) -> int:
@@ -328,23 +339,24 @@ class SqlStore:
 
     async def totals(self, where: ReportFilter, group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
         """See `Store.totals`."""
-        columns = [GROUPS[name].label(f"key_{i}") for i, name in enumerate(group_by)]
-        chosen = condition(where)
-        n = len(columns)
-        medians = {tuple(row)[:n]: row.median for row in await self._query(select_medians(columns, chosen))}
-        downlink: dict[tuple[Any, ...], list[DownlinkTotals]] = {}
-        for row in await self._query(select_downlink_sums(columns, chosen)):
-            downlink.setdefault(tuple(row)[:n], []).append(downlink_totals(row, n))
-        subbands: dict[tuple[Any, ...], list[SubbandTotals]] = {}
-        asked_for = await self._query(select(SESSION.session_id).where(SESSION.num_subbands > 0).limit(1))
-        for row in await self._query(select_subband_sums(columns, chosen)) if asked_for else ():
-            subbands.setdefault(tuple(row)[:n], []).append(subband_totals(row, n))
-        rows = await self._query(select_sums(columns, chosen))
-        keys = [tuple(row)[:n] for row in rows]
-        return [
-            group_totals(row, n, medians.get(key), downlink.get(key, []), subbands.get(key, []))
-            for row, key in zip(rows, keys, strict=True)
-        ]
+        async with self._summing:
+            if where.ue_id is None:
+                await self._sum_up()
+            async with self._reading, self._connected().connect() as connection:
+                if self.dialect == "postgresql":  # another base station may sum up between two queries
+                    await connection.execution_options(isolation_level="REPEATABLE READ")
+                return await connection.run_sync(_totals, where, group_by)
+
+    async def _sum_up(self) -> None:
+        """Add reports to the cells until few are left that every summary has to go through."""
+        more = True
+        while more:
+            async with self._write:  # in chunks: reports are stored between them
+                if self._sqlite is not None:
+                    more = await asyncio.to_thread(_in_transaction, self._sqlite, _sum_up_chunk)
+                else:
+                    async with self._connected().begin() as connection:
+                        more = await connection.run_sync(_sum_up_chunk)
 
     def _connected(self) -> AsyncEngine:
         if self._engine is None:
@@ -372,9 +384,94 @@ def _bring_up_to_date(connection: Connection, version: int) -> None:
     connection.execute(update(schema.schema_info).values(version=schema.VERSION))
 
 
-def _in_transaction(engine: Engine, work: Callable[[Connection], None]) -> None:
+def _in_transaction(engine: Engine, work: Callable[[Connection], _Result]) -> _Result:
     with engine.begin() as connection:
-        work(connection)
+        return work(connection)
+
+
+def _summed_up_to(connection: Connection) -> int:
+    """Return the id of the last report that is in the cells; another base station waits until this one is done."""
+    found = connection.execute(select(schema.summed_up.c.report_id).with_for_update()).scalar_one_or_none()
+    return found or 0
+
+
+def _sum_up_chunk(connection: Connection) -> bool:
+    """Add the next reports to the cells, if there are many; return whether there are more.
+
+    PostgreSQL gives ids when rows are inserted, and shows rows when they are committed: of another base station's, a
+    lower id may come later. So those of the last minute wait.
+    """
+    after = _summed_up_to(connection)
+    newest = select(func.max(REPORT.report_id)).where(REPORT.report_id > after)
+    if connection.dialect.name == "postgresql":
+        newest = newest.where(REPORT.received_at < time.time() - SETTLED_S)
+    last = connection.execute(newest).scalar_one_or_none()
+    if last is None or last - after < FEW_REPORTS:
+        return False
+    upto = min(last, after + CHUNK_REPORTS)
+    chosen = and_(REPORT.report_id > after, REPORT.report_id <= upto)
+    for table, select_of in CELLS.items():
+        connection.execute(_add_to(connection.dialect, table).from_select(list(table.c.keys()), select_of(chosen)))
+    scored = select(*CELL_KEY, REPORT.nmse).where(chosen, REPORT.nmse.is_not(None))
+    _add_counts(connection, _counts_by_key(list(connection.execute(scored))))
+    connection.execute(schema.summed_up.delete())
+    connection.execute(insert(schema.summed_up).values(id=1, report_id=upto))
+    return bool(last > upto)
+
+
+def _add_to(dialect: Dialect, table: Table) -> Any:
+    """Return an insertion into a table of cells that adds to those that are there."""
+    statement = (postgresql.insert if dialect.name == "postgresql" else sqlite.insert)(table)
+    key = [column.name for column in table.primary_key]
+    added = {name: table.c[name] + statement.excluded[name] for name in list(table.c.keys()) if name not in key}
+    return statement.on_conflict_do_update(index_elements=key, set_=added)
+
+
+def _counts_by_key(rows: Sequence[Any]) -> dict[_Values, Counts]:
+    """Return key -> counts of the NMSE, which is the last column of a row."""
+    by_key: dict[_Values, list[float]] = {}
+    for row in rows:
+        by_key.setdefault(tuple(row)[:-1], []).append(row[-1])
+    return {key: count_bins(np.array(nmse)) for key, nmse in by_key.items()}
+
+
+def _add_counts(connection: Connection, counts: dict[_Values, Counts]) -> None:
+    table = schema.nmse_counts
+    for key, of_cell in sorted(counts.items()):
+        is_cell = and_(*(column == value for column, value in zip(table.primary_key, key, strict=True)))
+        before = connection.execute(select(table.c.counts).where(is_cell)).scalar_one_or_none()
+        together = add_counts([of_cell] if before is None else [of_cell, _read_counts(before)])
+        connection.execute(table.delete().where(is_cell))
+        connection.execute(insert(table).values((*key, together.astype("<i8").tobytes())))
+
+
+def _read_counts(content: bytes) -> Counts:
+    return np.frombuffer(content, dtype="<i8").reshape(-1, 2).astype(np.int64)
+
+
+def _totals(connection: Connection, where: ReportFilter, group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
+    after = connection.execute(select(schema.summed_up.c.report_id)).scalar_one_or_none() or 0
+    n = len(group_by)
+
+    def sums(table: Table, select_of: Callable[..., Select[Any]]) -> Sequence[Row[Any]]:
+        return connection.execute(select_of(cells_of(table, after, where.ue_id), group_by, where)).all()
+
+    later = _counts_by_key(connection.execute(select_nmse(group_by, where, after)).all())
+    counts = {key: [of_key] for key, of_key in later.items()}
+    for row in connection.execute(select_nmse_counts(group_by, where)) if where.ue_id is None else ():
+        counts.setdefault(tuple(row)[:n], []).append(_read_counts(row[n]))
+    downlink: dict[tuple[Any, ...], list[DownlinkTotals]] = {}
+    for row in sums(schema.downlink_cells, select_downlink_sums):
+        downlink.setdefault(tuple(row)[:n], []).append(downlink_totals(row, n))
+    subbands: dict[tuple[Any, ...], list[SubbandTotals]] = {}
+    if connection.execute(select(SESSION.session_id).where(SESSION.num_subbands > 0).limit(1)).first():
+        for row in sums(schema.subband_cells, select_subband_sums):
+            subbands.setdefault(tuple(row)[:n], []).append(subband_totals(row, n))
+    rows = [(tuple(row)[:n], row) for row in sums(schema.cells, select_sums)]
+    return [
+        group_totals(row, n, median_of(add_counts(counts.get(key, []))), downlink.get(key, []), subbands.get(key, []))
+        for key, row in rows
+    ]
 
 
 def _require_usable(path: str) -> None:

@@ -18,6 +18,7 @@ from shared.links import Link, values_on_the_air
 from shared.receive import Reception
 from shared.scoring import Scoring
 from shared.summary import Cell, DownlinkTotals, Group, GroupColumn, GroupTotals, SubbandTotals, group_table
+from shared.summary.median import count_bins, median_of
 
 GROUP_BY: tuple[GroupColumn, ...] = tuple(name for name in get_args(GroupColumn) if name != "session")
 OF_A_SERVICE = ("mean_queue_ms", "mean_decode_ms", "mean_batch_size")  # columns
@@ -135,7 +136,7 @@ def totals_of(key: PointKey, reports: Reports) -> GroupTotals:
         num_scored=n,
         sum_nmse=_sum(scores.nmse),
         sum_nmse_squared=_sum_squared(scores.nmse),
-        median_nmse=float(np.median(scores.nmse)),
+        median_nmse=median_of(count_bins(scores.nmse)),
         num_nmse_full=len(full),
         sum_nmse_full=_sum(full),
         sum_nmse_full_squared=_sum_squared(full),

@@ -29,7 +29,7 @@ class MeanNmse(Figures):
 class Nmse(MeanNmse):
     """NMSE over the reports of a group."""
 
-    median_db: float | None = Field(description="10 log10 of the median over reports.")
+    median_db: float | None = Field(description="10 log10 of the median over reports, to 0.005 dB.")
 
 
 class Proportion(Figures):

@@ -72,7 +72,7 @@ class GroupTotals:
         num_scored: Reports with truth.
         sum_nmse: Sum of the linear NMSE.
         sum_nmse_squared: Sum of its squares.
-        median_nmse: Median of the linear NMSE, or None without truth.
+        median_nmse: Median of the linear NMSE to 0.005 dB (`shared.summary.median`), or None without truth.
         num_nmse_full: Reports with truth whose crop loss is known.
         sum_nmse_full: Sum of their linear NMSE against the uncropped channel.
         sum_nmse_full_squared: Sum of its squares.

@@ -31,6 +31,7 @@ from bs_server.store import (
     SessionRow,
     Store,
     make_store,
+    sql,
 )
 from shared.errors import DataFileError
 from shared.scoring import DEFAULT_SCORING, Scoring
@@ -404,7 +405,7 @@ class TestOpening:
         await administer(
             url, "CREATE TABLE schema_info (version INTEGER PRIMARY KEY)", "INSERT INTO schema_info VALUES (99)"
         )
-        with pytest.raises(DataFileError, match="must hold schema version 1 to 7; found 99"):
+        with pytest.raises(DataFileError, match="must hold schema version 1 to 8; found 99"):
             await make_store(url, KEEP).open()
         with pytest.raises(Exception, match="sessions"):
             await administer(url, "SELECT * FROM sessions")
@@ -430,6 +431,8 @@ class TestOpening:
             (4, 3),
             (6, 0),
             (6, 1),
+            (7, 0),
+            (7, 3),
         ],
     )
     async def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_holds(
@@ -449,7 +452,7 @@ class TestOpening:
             first = (await everything(store))[0]
             assert (first.estimator, first.nmse, first.bit_errors, first.erased) == ("perfect", 0.5, 3, False)
             assert (first.held, first.num_steps, first.refinement) == (False, 0, "never")
-            if num_already == 0:  # what it holds is from before version 7: as many bits as its rate
+            if num_already == 0 and version < 7:  # what it holds is from before: as many bits as its rate
                 assert (first.num_bits, (await store.totals(ReportFilter(), []))[0].info_bits) == (128, 128 + time * 90)
             if num_already == 0 and version < 3:  # what it holds is from before version 3
                 assert (first.rho, first.crc_ok, first.coded_bits, first.channel_uses) == (None, None, 128, 128)
@@ -483,7 +486,7 @@ class TestOpening:
         of_symbols = replace(report_row(session, 0), rate=32, num_bits=0, coded_bits=0, bit_errors=None)
         await store.append([of_symbols], [])
         await store.close()
-        await administer(url, *CAME_WITH[7], "UPDATE schema_info SET version = 6")
+        await administer(url, *CAME_WITH[8], *CAME_WITH[7], "UPDATE schema_info SET version = 6")
         await store.open()
         assert [(row.rate, row.num_bits) for row in await everything(store)] == [(32, 0)]
         assert (await store.totals(ReportFilter(), []))[0].info_bits == 0
@@ -513,6 +516,7 @@ CAME_WITH = {
     ),
     6: ("ALTER TABLE sessions DROP COLUMN refiner_sha256",),
     7: ("ALTER TABLE reports DROP COLUMN num_bits",),
+    8: tuple(f"DROP TABLE {name}" for name in ("cells", "downlink_cells", "subband_cells", "nmse_counts", "summed_up")),
 }
 
 COLUMNS: tuple[GroupColumn, ...] = get_args(GroupColumn)
@@ -645,6 +649,31 @@ class TestTotals:
         rows = await self.add(store, drawn, ue_id)
         assert_close(await store.totals(ReportFilter(ue_id=ue_id), group_by), reference(rows, group_by, self.scorings))
 
+    @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @given(
+        chunks=st.lists(st.lists(drawn_reports, max_size=6), max_size=4),
+        group_by=st.lists(st.sampled_from(COLUMNS), unique=True, max_size=3),
+        chunk_reports=st.integers(1, 8),
+    )
+    async def test_what_is_summed_up_and_what_came_after_are_together_what_was_stored(
+        self,
+        store: Store,
+        monkeypatch: pytest.MonkeyPatch,
+        chunks: list[list[DrawnReport]],
+        group_by: list[GroupColumn],
+        chunk_reports: int,
+    ) -> None:
+        monkeypatch.setattr(sql, "FEW_REPORTS", 3)
+        monkeypatch.setattr(sql, "CHUNK_REPORTS", chunk_reports)
+        codec = f"codec {next(self.numbers)}"  # tells the examples apart
+        rows: list[ReportRow] = []
+        for drawn in chunks:
+            added = await self.add(store, drawn, codec=codec)
+            rows += added
+            await store.append(added, [])  # those that are there already count no second time
+            found = await store.totals(ReportFilter(codec=codec), group_by)
+            assert_close(found, reference(rows, group_by, self.scorings))
+
     async def test_totals_are_those_of_numpy_for_every_grouping(self, store: Store) -> None:
         rng = np.random.default_rng(1)
         drawn = []
@@ -683,10 +712,12 @@ class TestTotals:
             remainders |= {group.num_scored % 2 for group in wanted}
         assert remainders == {0, 1}  # medians of odd and of even counts
 
-    async def add(self, store: Store, drawn: list[DrawnReport], ue_id: int = 0) -> list[ReportRow]:
+    async def add(
+        self, store: Store, drawn: list[DrawnReport], ue_id: int = 0, codec: str | None = None
+    ) -> list[ReportRow]:
         sessions = [
-            session_row(codec, link, 1.5, estimator, cnr_db, scoring, refinement)
-            for codec, link, estimator, cnr_db, scoring, refinement in SESSIONS
+            session_row(codec or own, link, 1.5, estimator, cnr_db, scoring, refinement)
+            for own, link, estimator, cnr_db, scoring, refinement in SESSIONS
         ]
         for session in sessions:
             await store.add_session(session)
@@ -809,4 +840,4 @@ def assert_close(found: list[GroupTotals], wanted: list[GroupTotals]) -> None:
                 assert score.pop("mcs", None) == wanted_score.pop("mcs", None)
                 assert score == pytest.approx(wanted_score, rel=1e-9, abs=1e-200)
         if ours.median_nmse is not None:
-            assert ours.median_nmse == pytest.approx(theirs.median_nmse, rel=1e-9, abs=1e-200)
+            assert ours.median_nmse == pytest.approx(theirs.median_nmse, rel=1.2e-3, abs=1e-200)  # 0.005 dB
