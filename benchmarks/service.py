@@ -26,6 +26,7 @@ import typer
 from shared.channels import load_channels
 from shared.codecs import DecodeContext, make_decoder
 from shared.evaluation import evaluate
+from shared.experiments.commands.printing import command_line
 from shared.experiments.demo import BaseStationProcess, start_base_station
 from shared.model_files import load_model
 from shared.receive import Refinement, receive
@@ -102,7 +103,7 @@ def main(
                 rows.append(row)
                 typer.echo(json.dumps(row))
     result = {
-        "command": f"python -m benchmarks.service --seconds {seconds:g} --turns {turns}",
+        "command": command_line("python -m benchmarks.service"),
         "cpu_count": os.cpu_count(),
         "machine": platform.machine(),
         "python": platform.python_version(),

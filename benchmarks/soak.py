@@ -27,6 +27,7 @@ from shared.experiments.demo import BaseStationProcess, start_base_station
 
 WARM_UP = 0.2  # of the time
 SAMPLE_S = 2.0
+MOST_GROWTH = {"rss_mb": 20.0, "descriptors": 4.0, "threads": 1.0}  # an hour
 CRASH_S = 8.0  # life of a client that is killed
 
 
@@ -47,6 +48,10 @@ def main(
     (out / "soak.json").write_text(json.dumps(result, indent=2) + "\n")
     _plot(result["samples"], out / "soak.png")
     typer.echo(json.dumps({name: value for name, value in result.items() if name != "samples"}, indent=2))
+    grown = [name for name, most in MOST_GROWTH.items() if result["growth_per_hour"][name] > most]
+    if grown or result["unaccounted_reports"] or result["errors_logged"]:
+        typer.echo(f"not flat, or not all accounted for: {', '.join(grown) or 'see above'}", err=True)
+        raise typer.Exit(1)
 
 
 def _soak(station: BaseStationProcess, seconds: float, rate: float) -> dict[str, Any]:

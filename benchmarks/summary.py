@@ -3,8 +3,8 @@
 python -m benchmarks.summary --out benchmarks/results                    # SQLite; --database-url for another
 
 Reports of four sessions (two codecs, two rates, four SNRs, one downlink) are put into a store, and a base station is
-asked over HTTP: the summary as it is by default, by codec and SNR, and of one session. p95 of the answers' times, of a
-first round and of those after it. While one answers, the base station goes on taking reports, which is not measured.
+asked over HTTP: the summary as it is by default, by codec and SNR, and of one session. The time of the first answer,
+which sums up what came since the last, and p50 and p95 of all. Few sessions: the time grows with theirs.
 """
 
 import asyncio

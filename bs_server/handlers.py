@@ -190,12 +190,13 @@ class BaseStation:
         log.info("session closed", extra={"session_id": session_id, "num_reports": num_reports})
         return num_reports
 
-    def admit(self, session_id: str, num_reports: int) -> None:
+    def admit(self, session_id: str, num_reports: int, first: Identity | None) -> None:
         """Refuse a frame that certainly finds no room, before anything is made of its bytes.
 
         Args:
             session_id: Of the frame.
             num_reports: Its.
+            first: Its first report: of one that is known already, which is a repetition, no room may be needed.
 
         Raises:
             OverloadedError: If the queue is full of others' reports and its own.
@@ -204,7 +205,9 @@ class BaseStation:
         if self.draining:
             raise UnavailableError("The base station is shutting down.")
         session = self._sessions.get(session_id)
-        if session is not None:
+        if session is None or first is None:
+            return
+        if not (session.ledger.is_stored(first) or session.ledger.on_its_way(first)):
             self._lanes.of(session.link.code.label).admit(session_id, num_reports)
 
     async def report(self, frame: Frame, timeout_s: float | None = None) -> FrameAck:
@@ -245,8 +248,7 @@ class BaseStation:
         rows = report_rows(frame, session, num_values, parts, decoded, received_at)
         kept = kept_rows(frame, parts, decoded, self._settings.keep_every)
         # Once decoded, a report is stored whatever becomes of its caller, and the ledger follows the store.
-        await asyncio.shield(self._commit(session, new, rows, kept))
-        self._metrics.duplicates.labels(session.card.name).inc(int(known.sum()))
+        await asyncio.shield(self._commit(session, new, rows, kept, int(known.sum())))
         found = await self._store.find(frame.session_id, [identities[row] for row in np.flatnonzero(known)])
         total_ms = 1000 * (loop.time() - arrival_s)
         return acknowledge(frame, identities, known, rows + found, total_ms)
@@ -364,6 +366,7 @@ class BaseStation:
         identities: list[Identity],
         reports: Sequence[ReportRow],
         reconstructions: Sequence[ReconstructionRow],
+        num_known: int,
     ) -> None:
         try:
             if reports:
@@ -374,6 +377,7 @@ class BaseStation:
         session.ledger.settle(identities)
         name = session.card.name
         self._metrics.reports.labels(name).inc(len(reports))
+        self._metrics.duplicates.labels(name).inc(num_known)
         wrong = [report.coded_bits > 0 and (bool(report.bit_errors) or report.erased) for report in reports]
         self._metrics.block_errors.labels(name).inc(sum(wrong))
         self._metrics.fallbacks.labels(name).inc(sum(report.fallback for report in reports))

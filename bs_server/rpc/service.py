@@ -163,7 +163,8 @@ class CsiFeedbackService:
         num_reports = len(message.ue_id)
         self._metrics.received.inc(num_reports)
         try:
-            self._station.admit(message.session_id, num_reports)
+            first = (message.ue_id[0], message.sequence[0]) if message.ue_id and message.sequence else None
+            self._station.admit(message.session_id, num_reports, first)
             return await self._station.report(serde.frame_from_proto(message), timeout_s)
         except Exception as error:
             code, _, _ = status_of(error)

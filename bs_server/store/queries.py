@@ -207,11 +207,12 @@ CELLS = {
 }
 
 
-def cells_of(table: Table, after: int, ue_id: int | None) -> FromClause:
+def cells_of(table: Table, after: int, where: ReportFilter) -> FromClause:
     """Return the cells of all reports: those summed up, and those of the reports that came after; or of one UE's."""
-    if ue_id is not None:
-        return CELLS[table](REPORT.ue_id == ue_id).subquery()
-    return union_all(select(table), CELLS[table](REPORT.report_id > after)).subquery()
+    if where.ue_id is None:
+        return union_all(select(table), CELLS[table](REPORT.report_id > after)).subquery()
+    of_ue = ReportFilter(session_id=where.session_id, ue_id=where.ue_id, rate=where.rate, snr_db=where.snr_db)
+    return CELLS[table](of_page(of_ue, scan=False)).subquery()
 
 
 def groups_of(cells: Any) -> dict[GroupColumn, ColumnElement[Any]]:
@@ -298,11 +299,8 @@ def select_nmse(group_by: Sequence[GroupColumn], where: ReportFilter, after: int
     return (
         select(*keys_of(group_by, REPORT), REPORT.nmse)
         .select_from(schema.reports.join(schema.sessions))
-        .where(
-            condition(where, REPORT),
-            REPORT.nmse.is_not(None),
-            REPORT.report_id > after if where.ue_id is None else REPORT.ue_id == where.ue_id,
-        )
+        .where(of_page(where, scan=where.ue_id is None), REPORT.nmse.is_not(None))
+        .where(REPORT.report_id > (after if where.ue_id is None else 0))
     )
 
 

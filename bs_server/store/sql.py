@@ -7,8 +7,8 @@ import asyncio
 import contextlib
 import dataclasses
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
 
@@ -74,7 +74,7 @@ _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 MAX_QUERIES = 4  # of REST at a time: the pool of connections holds more, and the reports have the rest
 FEW_REPORTS = 2_000  # that a summary goes through one by one
 CHUNK_REPORTS = 10_000  # added to the cells in one transaction
-SETTLED_S = 60.0  # since a report arrived: longer than a transaction takes
+INSERTING = 0x63736969  # advisory lock of PostgreSQL: shared by whoever inserts, alone for whoever sums up
 _KEYS_PER_QUERY = 200  # of find(); SQLite bounds the variables of a statement
 
 _Values: TypeAlias = tuple[Any, ...]
@@ -186,6 +186,8 @@ class SqlStore:
                 elif 1 <= found < schema.VERSION:
                     await connection.run_sync(_bring_up_to_date, found)
                     found = schema.VERSION
+                if found == schema.VERSION:
+                    await connection.run_sync(_begin_to_sum_up)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             await engine.dispose()
             cause = error.orig if isinstance(error, DBAPIError) else error
@@ -275,6 +277,8 @@ class SqlStore:
         }
 
         def insert_all(connection: Connection) -> None:
+            if self.dialect == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock_shared(INSERTING)))  # see `_sum_up_chunk`
             for table, values in rows.items():
                 if values:
                     connection.exec_driver_sql(self._inserts[table], values)
@@ -339,24 +343,28 @@ class SqlStore:
 
     async def totals(self, where: ReportFilter, group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
         """See `Store.totals`."""
-        async with self._summing:
-            if where.ue_id is None:
+        if where.ue_id is None:
+            async with self._summing:
                 await self._sum_up()
-            async with self._reading, self._connected().connect() as connection:
-                if self.dialect == "postgresql":  # another base station may sum up between two queries
-                    await connection.execution_options(isolation_level="REPEATABLE READ")
+        async with self._reading:
+            if self._sqlite is not None:
+                return await asyncio.to_thread(
+                    _in_snapshot, self._sqlite, partial(_totals, where=where, group_by=group_by)
+                )
+            async with self._connected().connect() as connection:
+                await connection.execution_options(isolation_level="REPEATABLE READ")
                 return await connection.run_sync(_totals, where, group_by)
 
     async def _sum_up(self) -> None:
         """Add reports to the cells until few are left that every summary has to go through."""
         more = True
-        while more:
-            async with self._write:  # in chunks: reports are stored between them
-                if self._sqlite is not None:
+        while more:  # in chunks: reports are stored between them
+            if self._sqlite is not None:
+                async with self._write:
                     more = await asyncio.to_thread(_in_transaction, self._sqlite, _sum_up_chunk)
-                else:
-                    async with self._connected().begin() as connection:
-                        more = await connection.run_sync(_sum_up_chunk)
+            else:
+                async with self._connected().begin() as connection:
+                    more = await connection.run_sync(_sum_up_chunk)
 
     def _connected(self) -> AsyncEngine:
         if self._engine is None:
@@ -389,22 +397,38 @@ def _in_transaction(engine: Engine, work: Callable[[Connection], _Result]) -> _R
         return work(connection)
 
 
+def _in_snapshot(engine: Engine, work: Callable[[Connection], _Result]) -> _Result:
+    """Read all from one state of the database; SQLite's driver begins nothing by itself before a SELECT."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN")
+        return work(connection)
+
+
+def _begin_to_sum_up(connection: Connection) -> None:
+    """Make the row that says how far reports are summed up, where it is not there."""
+    if connection.execute(select(schema.summed_up.c.report_id)).scalar_one_or_none() is None:
+        connection.execute(insert(schema.summed_up).values(id=1, report_id=0))
+
+
 def _summed_up_to(connection: Connection) -> int:
-    """Return the id of the last report that is in the cells; another base station waits until this one is done."""
-    found = connection.execute(select(schema.summed_up.c.report_id).with_for_update()).scalar_one_or_none()
-    return found or 0
+    """Return the id of the last report that is in the cells."""
+    return int(connection.execute(select(schema.summed_up.c.report_id)).scalar_one())
 
 
 def _sum_up_chunk(connection: Connection) -> bool:
     """Add the next reports to the cells, if there are many; return whether there are more.
 
-    PostgreSQL gives ids when rows are inserted, and shows rows when they are committed: of another base station's, a
-    lower id may come later. So those of the last minute wait.
+    Another base station on the database waits: for the lock, and then sees how far this one came. PostgreSQL gives ids
+    when rows are inserted and shows rows when they are committed, so no insertion may be under way.
     """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(INSERTING)))
+    report_id = schema.summed_up.c.report_id
+    connection.execute(
+        update(schema.summed_up).values(report_id=report_id)
+    )  # SQLite: the right to write, before reading
     after = _summed_up_to(connection)
     newest = select(func.max(REPORT.report_id)).where(REPORT.report_id > after)
-    if connection.dialect.name == "postgresql":
-        newest = newest.where(REPORT.received_at < time.time() - SETTLED_S)
     last = connection.execute(newest).scalar_one_or_none()
     if last is None or last - after < FEW_REPORTS:
         return False
@@ -414,8 +438,7 @@ def _sum_up_chunk(connection: Connection) -> bool:
         connection.execute(_add_to(connection.dialect, table).from_select(list(table.c.keys()), select_of(chosen)))
     scored = select(*CELL_KEY, REPORT.nmse).where(chosen, REPORT.nmse.is_not(None))
     _add_counts(connection, _counts_by_key(list(connection.execute(scored))))
-    connection.execute(schema.summed_up.delete())
-    connection.execute(insert(schema.summed_up).values(id=1, report_id=upto))
+    connection.execute(update(schema.summed_up).values(report_id=upto))
     return bool(last > upto)
 
 
@@ -450,11 +473,10 @@ def _read_counts(content: bytes) -> Counts:
 
 
 def _totals(connection: Connection, where: ReportFilter, group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
-    after = connection.execute(select(schema.summed_up.c.report_id)).scalar_one_or_none() or 0
-    n = len(group_by)
+    after, n = _summed_up_to(connection), len(group_by)
 
     def sums(table: Table, select_of: Callable[..., Select[Any]]) -> Sequence[Row[Any]]:
-        return connection.execute(select_of(cells_of(table, after, where.ue_id), group_by, where)).all()
+        return connection.execute(select_of(cells_of(table, after, where), group_by, where)).all()
 
     later = _counts_by_key(connection.execute(select_nmse(group_by, where, after)).all())
     counts = {key: [of_key] for key, of_key in later.items()}

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS_PER_DECADE = 1000  # of 0.01 dB
-LIMIT = 400  # decades, which no number of double precision has
+LIMIT = 308  # decades of double precision
 ZERO = -(10**6)  # bin of an NMSE of 0, below that of any other
 
 Counts = NDArray[np.int64]  # [num_bins, 2], bin and how many are in it, bins increasing
@@ -17,12 +17,13 @@ def count_bins(nmse: NDArray[np.float64]) -> Counts:
     """Return the counts of NMSEs.
 
     Args:
-        nmse: [n] float64, linear, 0 or more.
+        nmse: [n] float64, linear, 0 or more; infinite counts as the largest, what is not a number does not count.
 
     Example:
         >>> count_bins(np.array([1.0, 0.5, 0.5])).tolist()
         [[-301, 2], [0, 1]]
     """
+    nmse = nmse[~np.isnan(nmse)]
     decades = np.log10(np.where(nmse > 0, nmse, 1.0)).clip(-LIMIT, LIMIT)
     bins = np.where(nmse > 0, np.round(BINS_PER_DECADE * decades).astype(np.int64), ZERO)
     return np.stack(np.unique(bins, return_counts=True), axis=1).astype(np.int64)
@@ -54,4 +55,4 @@ def median_of(counts: Counts) -> float | None:
         return None
     middle = (int(ends[-1]) - 1) // 2, int(ends[-1]) // 2  # ranks from 0
     bins = [int(counts[np.searchsorted(ends, rank, side="right"), 0]) for rank in middle]
-    return sum(0.0 if one == ZERO else float(10 ** (one / BINS_PER_DECADE)) for one in bins) / 2
+    return sum(0.0 if one == ZERO else float(10 ** (one / BINS_PER_DECADE)) / 2 for one in bins)

@@ -674,6 +674,24 @@ class TestTotals:
             found = await store.totals(ReportFilter(codec=codec), group_by)
             assert_close(found, reference(rows, group_by, self.scorings))
 
+    async def test_two_base_stations_on_one_database_sum_up_every_report_once(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sql, "FEW_REPORTS", 1)
+        monkeypatch.setattr(sql, "CHUNK_REPORTS", 3)
+        stores = [make_store(url, KEEP) for _ in range(2)]
+        for one in stores:
+            await one.open()
+        session = session_row()
+        await stores[0].add_session(session)
+        for first in range(0, 40, 10):
+            rows = [report_row(session, first + i) for i in range(10)]
+            await asyncio.gather(stores[0].append(rows[:5], []), stores[1].append(rows[5:], []))
+            found = await asyncio.gather(*(one.totals(ReportFilter(), []) for one in (*stores, *stores)))
+            assert [group.num_reports for (group,) in found] == [first + 10] * 4
+        for one in stores:
+            await one.close()
+
     async def test_totals_are_those_of_numpy_for_every_grouping(self, store: Store) -> None:
         rng = np.random.default_rng(1)
         drawn = []
