@@ -37,7 +37,7 @@ def test_every_answer_is_what_the_document_says(rest: httpx.Client) -> None:
     for operation in operations:
         for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
 
-            @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+            @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), database=None)
             @given(case=operation.as_strategy(generation_mode=mode))
             def call(case: schemathesis.Case[Any]) -> None:
                 case.call_and_validate(base_url=str(rest.base_url), excluded_checks=OF_REQUESTS)

@@ -649,7 +649,7 @@ class TestTotals:
         rows = await self.add(store, drawn, ue_id)
         assert_close(await store.totals(ReportFilter(ue_id=ue_id), group_by), reference(rows, group_by, self.scorings))
 
-    @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     @given(
         chunks=st.lists(st.lists(drawn_reports, max_size=6), max_size=4),
         group_by=st.lists(st.sampled_from(COLUMNS), unique=True, max_size=3),
