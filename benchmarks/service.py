@@ -86,7 +86,7 @@ def main(
         raw_cpu_s = _raw(case)
         turned = []
         for _ in range(turns):
-            with tempfile.TemporaryDirectory(dir=out if out.exists() else None) as folder:
+            with tempfile.TemporaryDirectory() as folder:
                 station = start_base_station(Path(folder).resolve(), ["--refine-queue-reports", "1000000"])
                 try:
                     raw = {scored: raw_cpu_s(scored, seconds) for scored in (False, True)}
