@@ -10,13 +10,13 @@ the same with a session more at ten times the share of each.
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from benchmarks.station import load_command, rss_mb
 from shared.experiments.commands.printing import command_line
 from shared.experiments.demo import BaseStationProcess, start_base_station
 
@@ -55,19 +55,18 @@ def main(
 
 def _turn(station: BaseStationProcess, load: list[str], seconds: float) -> dict[str, Any]:
     def run(*options: str) -> dict[str, Any]:
-        command = [sys.executable, "-m", "ue_client", "load", "--bs", f"127.0.0.1:{station.grpc_port}", "--json"]
-        command += [*load, "--no-truth", "--duration-s", str(seconds), *options]
+        command = load_command(station, *load, "--no-truth", "--duration-s", str(seconds), *options)
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603  (our own command)
         result: dict[str, Any] = json.loads(done.stdout)
         return result
 
     run("--num-sessions", "4", "--in-flight", "2")  # what is made once: connections, statements, memory
     peak = run("--num-sessions", "4", "--in-flight", "2")["reports_per_s"]
-    rss = [_rss_mb(station)]
+    rss = [rss_mb(station)]
     calm = run("--arrivals", f"poisson:{0.9 * peak:.0f}", "--num-sessions", str(SESSIONS))
     over = run("--arrivals", f"poisson:{3 * peak:.0f}", "--num-sessions", str(SESSIONS), "--in-flight", "64")
     after = run("--arrivals", f"poisson:{0.9 * peak:.0f}", "--num-sessions", str(SESSIONS))
-    rss.append(_rss_mb(station))
+    rss.append(rss_mb(station))
     share = 0.6 * peak / SESSIONS
     even = run("--arrivals", f"poisson:{SESSIONS * share:.0f}", "--num-sessions", str(SESSIONS))
     weights = ",".join(["10"] + ["1"] * SESSIONS)
@@ -95,12 +94,6 @@ def _turn(station: BaseStationProcess, load: list[str], seconds: float) -> dict[
 def _phase(result: dict[str, Any]) -> dict[str, Any]:
     names = ("offered_reports_per_s", "reports_per_s", "num_reports", "num_refused", "refusals", "p50_ms", "p99_ms")
     return {name: result[name] for name in (*names, "lateness_p99_ms")}
-
-
-def _rss_mb(station: BaseStationProcess) -> float:
-    """Return the resident memory of the base station's process, MB."""
-    pages = int(Path(f"/proc/{station.process.pid}/statm").read_text().split()[1])
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
 
 if __name__ == "__main__":

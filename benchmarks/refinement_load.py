@@ -8,11 +8,11 @@ csi-bs serve  <==gRPC==  csi-ue load --refine LABEL, once for each policy and bo
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.station import load_command
 from shared.experiments.commands.printing import command_line
 from shared.experiments.demo import start_base_station
 
@@ -58,8 +58,8 @@ def measure(arguments: argparse.Namespace, label: str, limit: int, folder: Path)
     """Return what `csi-ue load` measures of a policy."""
     station = start_base_station(folder, ["--refine-queue-reports", str(limit)])
     try:
-        command = [sys.executable, "-m", "ue_client", "load", "--bs", f"127.0.0.1:{station.grpc_port}", "--json"]
-        command += ["--codec", arguments.codec, "--rate", str(arguments.rate), "--link", arguments.link]
+        command = load_command(station, "--codec", arguments.codec, "--rate", str(arguments.rate))
+        command += ["--link", arguments.link]
         command += ["--snr-db", str(arguments.snr_db), "--num-sessions", "4", "--reports-per-frame", "16"]
         command += ["--duration-s", str(arguments.duration_s)]
         load = subprocess.run([*command, "--refine", label], capture_output=True, text=True, check=True)  # noqa: S603

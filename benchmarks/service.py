@@ -11,7 +11,6 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 import typer
 
+from benchmarks.station import cpu_s, load_command
 from shared.channels import load_channels
 from shared.codecs import DecodeContext, make_decoder
 from shared.evaluation import evaluate
@@ -179,24 +179,19 @@ def _load(
     station: BaseStationProcess, case: Case, frame: int, truth: bool, seconds: float, cores: list[int]
 ) -> tuple[float, dict[str, Any]]:
     """Load a base station over gRPC; return the CPU time of a report in its process, and what the generator says."""
-    command = [sys.executable, "-m", "ue_client", "load", "--bs", f"127.0.0.1:{station.grpc_port}", "--json"]
-    command += ["--codec", case.codec, "--rate", str(case.rate), "--link", case.link, "--snr-db", str(SNR_DB)]
+    command = load_command(
+        station, "--codec", case.codec, "--rate", str(case.rate), "--link", case.link, "--snr-db", str(SNR_DB)
+    )
     command += ["--refine", case.refine, "--truth" if truth else "--no-truth", "--reports-per-frame", str(frame)]
     command += ["--duration-s", str(seconds), "--num-sessions", "2", "--in-flight", "4" if frame > 1 else "32"]
     ours = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)  # which the generator inherits
-    cpu_s = _cpu_s(station.process.pid)
+    before_s = cpu_s(station)
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603  (our own command)
-    cpu_s = _cpu_s(station.process.pid) - cpu_s
+    taken_s = cpu_s(station) - before_s
     os.sched_setaffinity(0, ours)
     result = json.loads(done.stdout)
-    return cpu_s / result["num_reports"], result
-
-
-def _cpu_s(pid: int) -> float:
-    """Return the CPU time of a process, its own and the kernel's for it."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return taken_s / result["num_reports"], result
 
 
 if __name__ == "__main__":

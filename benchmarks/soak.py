@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,6 +21,7 @@ import numpy as np
 import typer
 from matplotlib.figure import Figure
 
+from benchmarks.station import load_command, rss_mb
 from shared.experiments.commands.printing import command_line
 from shared.experiments.demo import BaseStationProcess, start_base_station
 
@@ -105,15 +105,15 @@ def _disturb(station: BaseStationProcess, *, stop: bool) -> int:
 
 
 def _load(station: BaseStationProcess, arrivals: str, seconds: float) -> list[str]:
-    command = [sys.executable, "-m", "ue_client", "load", "--bs", f"127.0.0.1:{station.grpc_port}", "--json"]
-    return [*command, "--arrivals", arrivals, "--duration-s", f"{seconds:g}", "--reports-per-frame", "8", "--truth"]
+    return load_command(
+        station, "--arrivals", arrivals, "--duration-s", f"{seconds:g}", "--reports-per-frame", "8", "--truth"
+    )
 
 
 def _resources(station: BaseStationProcess) -> dict[str, float]:
     process = Path(f"/proc/{station.process.pid}")
-    pages = int((process / "statm").read_text().split()[1])
     return {
-        "rss_mb": round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1),
+        "rss_mb": rss_mb(station),
         "descriptors": len(list((process / "fd").iterdir())),
         "threads": len(list((process / "task").iterdir())),
     }

@@ -154,7 +154,7 @@ subbands = Table(
 )
 
 # What reports up to `summed_up.report_id` add up to, in cells of one session, rate and SNR: all that a summary groups
-# and filters by, but the UE. Later reports are summed when they are asked for (`queries.py`).
+# and filters by, but the UE. Later reports are summed when they are asked for (`totals.py`).
 COUNTS = (
     *("num_reports", "num_scored", "num_nmse_full", "num_rho", "num_decided", "bit_errors", "decided_bits"),
     *("sum_errors_squared", "sum_errors_times_bits", "sum_bits_squared", "block_errors", "erasures", "num_checked"),

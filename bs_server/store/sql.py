@@ -20,7 +20,6 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
-    and_,
     create_engine,
     event,
     func,
@@ -39,42 +38,28 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from bs_server.store import schema
 from bs_server.store.base import ReconstructionRow, ReportFilter, ReportRow, SessionRow
 from bs_server.store.queries import (
-    CELL_KEY,
-    CELLS,
     KEPT,
     REPORT,
     SESSION,
-    cells_of,
     downlink_row,
-    downlink_totals,
     equals,
-    group_totals,
     of_page,
     report_row,
     select_downlink,
-    select_downlink_sums,
-    select_nmse,
-    select_nmse_counts,
     select_reconstruction,
     select_reports,
     select_sessions,
-    select_subband_sums,
     select_subbands,
-    select_sums,
     session_row,
-    subband_totals,
     subbands_of,
 )
+from bs_server.store.totals import INSERTING, begin_to_sum_up, sum_up_chunk, totals_of
 from shared.errors import DataFileError, InvalidArgumentError
-from shared.summary import DownlinkTotals, GroupColumn, GroupTotals, SubbandTotals
-from shared.summary.median import Counts, add_counts, count_bins, median_of
+from shared.summary import GroupColumn, GroupTotals
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 MAX_QUERIES = 4  # of REST at a time: the pool of connections holds more, and the reports have the rest
-FEW_REPORTS = 2_000  # that a summary goes through one by one
-CHUNK_REPORTS = 10_000  # added to the cells in one transaction
-INSERTING = 0x63736969  # advisory lock of PostgreSQL: shared by whoever inserts, alone for whoever sums up
 _KEYS_PER_QUERY = 200  # of find(); SQLite bounds the variables of a statement
 
 _Values: TypeAlias = tuple[Any, ...]
@@ -187,7 +172,7 @@ class SqlStore:
                     await connection.run_sync(_bring_up_to_date, found)
                     found = schema.VERSION
                 if found == schema.VERSION:
-                    await connection.run_sync(_begin_to_sum_up)
+                    await connection.run_sync(begin_to_sum_up)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             await engine.dispose()
             cause = error.orig if isinstance(error, DBAPIError) else error
@@ -278,7 +263,7 @@ class SqlStore:
 
         def insert_all(connection: Connection) -> None:
             if self.dialect == "postgresql":
-                connection.execute(select(func.pg_advisory_xact_lock_shared(INSERTING)))  # see `_sum_up_chunk`
+                connection.execute(select(func.pg_advisory_xact_lock_shared(INSERTING)))  # see `sum_up_chunk`
             for table, values in rows.items():
                 if values:
                     connection.exec_driver_sql(self._inserts[table], values)
@@ -349,11 +334,11 @@ class SqlStore:
         async with self._reading:
             if self._sqlite is not None:
                 return await asyncio.to_thread(
-                    _in_snapshot, self._sqlite, partial(_totals, where=where, group_by=group_by)
+                    _in_snapshot, self._sqlite, partial(totals_of, where=where, group_by=group_by)
                 )
             async with self._connected().connect() as connection:
                 await connection.execution_options(isolation_level="REPEATABLE READ")
-                return await connection.run_sync(_totals, where, group_by)
+                return await connection.run_sync(totals_of, where, group_by)
 
     async def _sum_up(self) -> None:
         """Add reports to the cells until few are left that every summary has to go through."""
@@ -361,10 +346,10 @@ class SqlStore:
         while more:  # in chunks: reports are stored between them
             if self._sqlite is not None:
                 async with self._write:
-                    more = await asyncio.to_thread(_in_transaction, self._sqlite, _sum_up_chunk)
+                    more = await asyncio.to_thread(_in_transaction, self._sqlite, sum_up_chunk)
             else:
                 async with self._connected().begin() as connection:
-                    more = await connection.run_sync(_sum_up_chunk)
+                    more = await connection.run_sync(sum_up_chunk)
 
     def _connected(self) -> AsyncEngine:
         if self._engine is None:
@@ -402,98 +387,6 @@ def _in_snapshot(engine: Engine, work: Callable[[Connection], _Result]) -> _Resu
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN")
         return work(connection)
-
-
-def _begin_to_sum_up(connection: Connection) -> None:
-    """Make the row that says how far reports are summed up, where it is not there."""
-    if connection.execute(select(schema.summed_up.c.report_id)).scalar_one_or_none() is None:
-        connection.execute(insert(schema.summed_up).values(id=1, report_id=0))
-
-
-def _summed_up_to(connection: Connection) -> int:
-    """Return the id of the last report that is in the cells."""
-    return int(connection.execute(select(schema.summed_up.c.report_id)).scalar_one())
-
-
-def _sum_up_chunk(connection: Connection) -> bool:
-    """Add the next reports to the cells, if there are many; return whether there are more.
-
-    Another base station on the database waits: for the lock, and then sees how far this one came. PostgreSQL gives ids
-    when rows are inserted and shows rows when they are committed, so no insertion may be under way.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(INSERTING)))
-    report_id = schema.summed_up.c.report_id
-    connection.execute(
-        update(schema.summed_up).values(report_id=report_id)
-    )  # SQLite: the right to write, before reading
-    after = _summed_up_to(connection)
-    newest = select(func.max(REPORT.report_id)).where(REPORT.report_id > after)
-    last = connection.execute(newest).scalar_one_or_none()
-    if last is None or last - after < FEW_REPORTS:
-        return False
-    upto = min(last, after + CHUNK_REPORTS)
-    chosen = and_(REPORT.report_id > after, REPORT.report_id <= upto)
-    for table, select_of in CELLS.items():
-        connection.execute(_add_to(connection.dialect, table).from_select(list(table.c.keys()), select_of(chosen)))
-    scored = select(*CELL_KEY, REPORT.nmse).where(chosen, REPORT.nmse.is_not(None))
-    _add_counts(connection, _counts_by_key(list(connection.execute(scored))))
-    connection.execute(update(schema.summed_up).values(report_id=upto))
-    return bool(last > upto)
-
-
-def _add_to(dialect: Dialect, table: Table) -> Any:
-    """Return an insertion into a table of cells that adds to those that are there."""
-    statement = (postgresql.insert if dialect.name == "postgresql" else sqlite.insert)(table)
-    key = [column.name for column in table.primary_key]
-    added = {name: table.c[name] + statement.excluded[name] for name in list(table.c.keys()) if name not in key}
-    return statement.on_conflict_do_update(index_elements=key, set_=added)
-
-
-def _counts_by_key(rows: Sequence[Any]) -> dict[_Values, Counts]:
-    """Return key -> counts of the NMSE, which is the last column of a row."""
-    by_key: dict[_Values, list[float]] = {}
-    for row in rows:
-        by_key.setdefault(tuple(row)[:-1], []).append(row[-1])
-    return {key: count_bins(np.array(nmse)) for key, nmse in by_key.items()}
-
-
-def _add_counts(connection: Connection, counts: dict[_Values, Counts]) -> None:
-    table = schema.nmse_counts
-    for key, of_cell in sorted(counts.items()):
-        is_cell = and_(*(column == value for column, value in zip(table.primary_key, key, strict=True)))
-        before = connection.execute(select(table.c.counts).where(is_cell)).scalar_one_or_none()
-        together = add_counts([of_cell] if before is None else [of_cell, _read_counts(before)])
-        connection.execute(table.delete().where(is_cell))
-        connection.execute(insert(table).values((*key, together.astype("<i8").tobytes())))
-
-
-def _read_counts(content: bytes) -> Counts:
-    return np.frombuffer(content, dtype="<i8").reshape(-1, 2).astype(np.int64)
-
-
-def _totals(connection: Connection, where: ReportFilter, group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
-    after, n = _summed_up_to(connection), len(group_by)
-
-    def sums(table: Table, select_of: Callable[..., Select[Any]]) -> Sequence[Row[Any]]:
-        return connection.execute(select_of(cells_of(table, after, where), group_by, where)).all()
-
-    later = _counts_by_key(connection.execute(select_nmse(group_by, where, after)).all())
-    counts = {key: [of_key] for key, of_key in later.items()}
-    for row in connection.execute(select_nmse_counts(group_by, where)) if where.ue_id is None else ():
-        counts.setdefault(tuple(row)[:n], []).append(_read_counts(row[n]))
-    downlink: dict[tuple[Any, ...], list[DownlinkTotals]] = {}
-    for row in sums(schema.downlink_cells, select_downlink_sums):
-        downlink.setdefault(tuple(row)[:n], []).append(downlink_totals(row, n))
-    subbands: dict[tuple[Any, ...], list[SubbandTotals]] = {}
-    if connection.execute(select(SESSION.session_id).where(SESSION.num_subbands > 0).limit(1)).first():
-        for row in sums(schema.subband_cells, select_subband_sums):
-            subbands.setdefault(tuple(row)[:n], []).append(subband_totals(row, n))
-    rows = [(tuple(row)[:n], row) for row in sums(schema.cells, select_sums)]
-    return [
-        group_totals(row, n, median_of(add_counts(counts.get(key, []))), downlink.get(key, []), subbands.get(key, []))
-        for key, row in rows
-    ]
 
 
 def _require_usable(path: str) -> None:

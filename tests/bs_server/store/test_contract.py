@@ -31,7 +31,7 @@ from bs_server.store import (
     SessionRow,
     Store,
     make_store,
-    sql,
+    totals,
 )
 from shared.errors import DataFileError
 from shared.scoring import DEFAULT_SCORING, Scoring
@@ -663,8 +663,8 @@ class TestTotals:
         group_by: list[GroupColumn],
         chunk_reports: int,
     ) -> None:
-        monkeypatch.setattr(sql, "FEW_REPORTS", 3)
-        monkeypatch.setattr(sql, "CHUNK_REPORTS", chunk_reports)
+        monkeypatch.setattr(totals, "FEW_REPORTS", 3)
+        monkeypatch.setattr(totals, "CHUNK_REPORTS", chunk_reports)
         codec = f"codec {next(self.numbers)}"  # tells the examples apart
         rows: list[ReportRow] = []
         for drawn in chunks:
@@ -677,8 +677,8 @@ class TestTotals:
     async def test_two_base_stations_on_one_database_sum_up_every_report_once(
         self, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sql, "FEW_REPORTS", 1)
-        monkeypatch.setattr(sql, "CHUNK_REPORTS", 3)
+        monkeypatch.setattr(totals, "FEW_REPORTS", 1)
+        monkeypatch.setattr(totals, "CHUNK_REPORTS", 3)
         stores = [make_store(url, KEEP) for _ in range(2)]
         for one in stores:
             await one.open()
@@ -754,7 +754,7 @@ def reference(
         names = {"session": "session_id"}
         values = {column: getattr(row, names.get(column, column)) for column in COLUMNS}
         groups.setdefault(tuple(values[column] for column in group_by), []).append(row)
-    totals = []
+    found = []
     for key, members in sorted(groups.items(), key=lambda item: [(value is not None, value) for value in item[0]]):
         scored = [row for row in members if row.nmse is not None]
         nmse = np.array([row.nmse for row in scored], dtype=np.float64)
@@ -763,7 +763,7 @@ def reference(
         rho = np.array([row.rho for row in scored if row.rho is not None])
         decided = [(row.bit_errors, row.num_bits) for row in scored if row.bit_errors is not None]
         checked = [row for row in members if row.crc_ok is not None]
-        totals.append(
+        found.append(
             GroupTotals(
                 key=key,
                 num_reports=len(members),
@@ -807,7 +807,7 @@ def reference(
                 num_symbol_scored=0,
             )
         )
-    return totals
+    return found
 
 
 def downlink_reference(rows: list[ReportRow], scorings: dict[str, Scoring]) -> Iterator[DownlinkTotals]:
