@@ -2,10 +2,10 @@
 
 python -m benchmarks.decoders --out benchmarks/results
 
-For each network, in turns and on one thread: microseconds of CPU a report of the plain form, with batch norms in the
-convolutions, with the channels last besides (`shared.networks.inference.for_inference`), and in bfloat16;
-multiply-accumulates a second beside those of a large matrix product in the same turn, the roofline; and the largest
-change of an output, relative to the largest output.
+For the decoder of each autoencoder that ships, in turns and on one thread: microseconds of CPU a report of the plain
+form, with batch norms in the convolutions, with the channels last besides (`shared.networks.inference.for_inference`),
+and in bfloat16; multiply-accumulates a second beside those of a large matrix product in the same turn, the roofline;
+and the largest change of an output, relative to the largest output.
 """
 
 import copy

@@ -6,7 +6,7 @@ Source: C.-K. Wen, W.-T. Shih, S. Jin, "Deep Learning for Massive MIMO CSI Feedb
 2018; its authors' code for 257 and 125.
 """
 
-import functools
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -79,7 +79,7 @@ def _inner_products(x_hat: Tensor, x: Tensor) -> Tensor:
     return lags @ _dft(num_taps, x.device)
 
 
-@functools.cache
+@lru_cache(maxsize=8)
 def _dft(num_taps: int, device: torch.device) -> Tensor:
     """Return [2 num_taps - 1, 125] complex128, from lags to subcarriers."""
     d = torch.arange(1 - num_taps, num_taps, dtype=torch.float64, device=device)
