@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    Dialect,
     Row,
     Select,
+    Table,
     and_,
     case,
     false,
@@ -15,6 +17,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from bs_server.store import schema
@@ -27,6 +30,11 @@ DOWNLINK, SUBBAND = schema.downlink.c, schema.subbands.c
 _REPORT_FIELDS = [
     field.name for field in dataclasses.fields(ReportRow) if field.name not in ("downlink", "sgcs_subbands")
 ]
+
+
+def insert_into(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Begin an insertion that may say what becomes of rows that are there already."""
+    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def of_report(columns: Any) -> ColumnElement[bool]:

@@ -30,7 +30,6 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -43,6 +42,7 @@ from bs_server.store.queries import (
     SESSION,
     downlink_row,
     equals,
+    insert_into,
     of_page,
     report_row,
     select_downlink,
@@ -99,8 +99,7 @@ def _insert_once(dialect: Dialect, table: Table, columns: Sequence[str]) -> str:
 
     As SQL and not as a statement: SQLAlchemy's work on the values of each row cost more than the database's.
     """
-    insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).on_conflict_do_nothing().inline()
+    statement = insert_into(dialect, table).on_conflict_do_nothing().inline()
     compiled = statement.compile(dialect=dialect, column_keys=list(columns))
     order = list(getattr(compiled, "positiontup", None) or ())
     if order != list(columns):  # the order of the table's columns, in every dialect that we know

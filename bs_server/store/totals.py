@@ -32,12 +32,21 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from bs_server.store import schema
 from bs_server.store.base import ReportFilter
-from bs_server.store.queries import DOWNLINK, REPORT, SESSION, SUBBAND, condition, num_bits_of, of_page, on_the_air
+from bs_server.store.queries import (
+    DOWNLINK,
+    REPORT,
+    SESSION,
+    SUBBAND,
+    condition,
+    insert_into,
+    num_bits_of,
+    of_page,
+    on_the_air,
+)
 from shared.summary import DownlinkTotals, GroupColumn, GroupTotals, SubbandTotals
 from shared.summary.median import Counts, add_counts, count_bins, median_of
 
@@ -307,7 +316,7 @@ def sum_up_chunk(connection: Connection) -> bool:
 
 def _add_to(dialect: Dialect, table: Table) -> Any:
     """Return an insertion into a table of cells that adds to those that are there."""
-    statement = (postgresql.insert if dialect.name == "postgresql" else sqlite.insert)(table)
+    statement = insert_into(dialect, table)
     key = [column.name for column in table.primary_key]
     added = {name: table.c[name] + statement.excluded[name] for name in list(table.c.keys()) if name not in key}
     return statement.on_conflict_do_update(index_elements=key, set_=added)
