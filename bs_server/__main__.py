@@ -8,6 +8,7 @@ from typing import Annotated
 
 # Before torch is imported: spinning OpenMP threads starve whoever shares the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # which would be sent to Ray's makers
 
 import typer
 
@@ -24,6 +25,13 @@ class Device(StrEnum):
 
     CPU = "cpu"
     CUDA = "cuda"
+
+
+class Pool(StrEnum):
+    """Where batches are decoded."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 class LogLevel(StrEnum):
@@ -56,6 +64,16 @@ def serve(
             envvar="CSI_BS_THREADS", min=1, max=1024, help="Torch threads of each decoding thread, on the CPU."
         ),
     ] = _default.threads,
+    pool: Annotated[
+        Pool,
+        typer.Option(envvar="CSI_BS_POOL", help="Decode in this process, or in replicas of Ray Serve (extra `ray`)."),
+    ] = Pool.LOCAL,
+    replicas: Annotated[
+        int, typer.Option(envvar="CSI_BS_REPLICAS", min=1, max=1024, help="Of the pool ray.")
+    ] = _default.replicas,
+    ray_address: Annotated[
+        str | None, typer.Option(envvar="CSI_BS_RAY_ADDRESS", help="A Ray cluster that runs; without, one is started.")
+    ] = None,
     model: Annotated[
         list[str] | None, typer.Option(envvar="CSI_BS_MODEL", help="Model file or package.module:ENTRY; repeatable.")
     ] = None,
@@ -138,6 +156,9 @@ def serve(
         rest_port=rest_port,
         device=device.value,
         threads=threads,
+        pool=pool.value,
+        replicas=replicas,
+        ray_address=ray_address,
         models=tuple(model or ()),
         refiners=tuple(refiner or ()),
         data=tuple(data),

@@ -1,6 +1,6 @@
-"""One process: gRPC and REST on one event loop, the device in one thread, expensive channel codes in another.
+"""One process: gRPC and REST on one event loop, beside the decoder pool.
 
-start:   store -> models, warm-up -> batch loop, group commits -> REST, gRPC -> ready
+start:   models -> pool, warm-up -> store -> batch loop, group commits -> REST, gRPC -> ready
 SIGHUP:  model files read again -> warm-up -> held beside the old ones, which serve their sessions
 SIGTERM: not ready -> no new reports -> calls in flight finish -> gRPC, REST -> store
 """
@@ -11,32 +11,30 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import grpc
-import torch
 import uvicorn
 
 from bs_server.api.app import make_app
 from bs_server.api.deps import Context
 from bs_server.api.feed import SummaryFeed
-from bs_server.batching import Decoded, Entry, Lanes, run_batches
+from bs_server.batching import Decoded, DecoderPool, Entry, Lanes, run_batches
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
+from bs_server.pools import make_pool
 from bs_server.rpc.server import RpcServer
 from bs_server.rpc.service import CsiFeedbackService
 from bs_server.security import Tokens, read_tokens, server_credentials
 from bs_server.store import GroupWriter, Store, make_store
-from bs_server.worker import Worker, make_device, make_warm_decoder, make_worker
 from shared.channels import load_channels
 from shared.codecs import load_codec
 from shared.errors import CsiError, DataFileError, UnavailableError
 from shared.model_files import ModelFile, zoo_names
-from shared.refinement import RefinerFile
+from shared.refinement import RefinerCard
 from shared.refinement.held import load_refiners
 
 log = logging.getLogger(__name__)
@@ -116,34 +114,28 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     store = make_store(settings.database_url, settings.keep_reconstructions)
     metrics = Observability()
     _listen("gRPC", settings.host, settings.grpc_port).close()  # gRPC binds later, and tells a taken port by noise
-    with (
-        contextlib.closing(_listen("REST", settings.host, settings.rest_port)) as rest_socket,
-        ThreadPoolExecutor(max_workers=1, thread_name_prefix="device") as device_thread,
-        ThreadPoolExecutor(max_workers=1, thread_name_prefix="channel") as channel_thread,
-    ):
+    with contextlib.closing(_listen("REST", settings.host, settings.rest_port)) as rest_socket:
         models = _load_models(settings.models)
         refiners = load_refiners(settings.refiners, {model.card.sha256: model.card.shape for model in models})
-        loop = asyncio.get_running_loop()
-        worker = await loop.run_in_executor(device_thread, _make_worker, settings, models, refiners)
-        await store.open()
-        try:
-            threads = channel_thread, device_thread
-            access = tokens, credentials
-            async with _serving(settings, access, worker, models, store, metrics, threads, rest_socket) as service:
-                yield service
-        finally:
-            await store.close()
+        async with make_pool(settings, models, refiners) as pool:
+            await store.open()
+            try:
+                access, cards = (tokens, credentials), [file.card for file in refiners]
+                async with _serving(settings, access, pool, models, cards, store, metrics, rest_socket) as service:
+                    yield service
+            finally:
+                await store.close()
 
 
 @contextlib.asynccontextmanager
 async def _serving(
     settings: Settings,
     access: tuple[Tokens, grpc.ServerCredentials | None],
-    worker: Worker,
+    pool: DecoderPool,
     models: list[ModelFile],
+    refiners: list[RefinerCard],
     store: Store,
     metrics: Observability,
-    threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor],
     rest_socket: socket.socket,
 ) -> AsyncIterator[Running]:
     wait_s = settings.max_wait_ms / 1000
@@ -153,7 +145,6 @@ async def _serving(
     metrics.store_fails.set_function(lambda: writer.failing)
     datasets = {channels.sha256: channels for channels in map(load_channels, settings.data)}
     cards = {model.card.sha256: model.card for model in models}
-    refiners = [refiner.card for refiner in worker.refiners.values()]
     station = BaseStation(settings, cards, refiners, datasets, lanes, store, writer, metrics, version("csilink"))
     feed = SummaryFeed(store, writer)
     metrics.listeners.set_function(lambda: feed.num_listeners)
@@ -182,17 +173,16 @@ async def _serving(
     )
     feedback = CsiFeedbackService(station, metrics)
     rpc = RpcServer(settings, feedback, *access)
-    batches = run_batches(lanes, worker.decode_channel, worker.reconstruct, *threads, _observer(metrics))
     tasks = (
         asyncio.create_task(writer.run(), name="writer"),
-        asyncio.create_task(batches, name="batches"),
+        asyncio.create_task(run_batches(lanes, pool, _observer(metrics)), name="batches"),
         asyncio.create_task(rest.serve(sockets=[rest_socket]), name="rest"),
     )
     try:
         grpc_port = await rpc.start()
 
         async def reload() -> None:
-            await _reload(settings, worker, station, threads[1])
+            await _reload(settings, pool, station)
 
         yield Running(grpc_port, rest_socket.getsockname()[1], tasks, reload)
     finally:
@@ -248,31 +238,25 @@ def _load_models(further: tuple[str, ...]) -> list[ModelFile]:
     return models
 
 
-async def _reload(settings: Settings, worker: Worker, station: BaseStation, device_thread: Executor) -> None:
+async def _reload(settings: Settings, pool: DecoderPool, station: BaseStation) -> None:
     """Hold the models of files that were replaced beside those held; all of them, or none.
 
     Raises:
         CsiError: If a file cannot be used.
     """
-    loop = asyncio.get_running_loop()
     found = await asyncio.to_thread(_load_models, settings.models)
-    new = [model for model in found if model.card.sha256 not in worker.decoders]
-    device = torch.device(settings.device)
-    decoders = [await loop.run_in_executor(device_thread, make_warm_decoder, model, device) for model in new]
-    for model, decoder in zip(new, decoders, strict=True):
-        worker.decoders[model.card.sha256] = decoder
+    held = {card.sha256 for card in station.cards}
+    new = [model for model in found if model.card.sha256 not in held]
+    await pool.hold(new)
+    for model in new:
         station.hold(model.card)
     log.info("models read again", extra={"new": [model.card.name for model in new]})
 
 
-def _make_worker(settings: Settings, models: list[ModelFile], refiners: list[RefinerFile]) -> Worker:
-    return make_worker(models, make_device(settings.device, settings.threads), refiners)
-
-
-def _observer(metrics: Observability) -> Callable[[list[Entry], list[Decoded]], None]:
+def _observer(metrics: Observability) -> Callable[[Sequence[Entry], list[Decoded]], None]:
     """Return what notes the figures of a finished batch."""
 
-    def observe(batch: list[Entry], results: list[Decoded]) -> None:
+    def observe(batch: Sequence[Entry], results: list[Decoded]) -> None:
         metrics.batch.observe(results[0].batch_size)
         metrics.decode_s.observe(results[0].decode_ms / 1000)
         for result in results:

@@ -4,6 +4,7 @@ Environment and command line are read once, in `bs_server.__main__`, into this c
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from shared.errors import InvalidArgumentError
 
@@ -18,6 +19,9 @@ class Settings:
         rest_port: Port of the REST API; 0 for any free one.
         device: ``cpu`` or ``cuda``.
         threads: Torch threads of each of the two decoding threads, on the CPU.
+        pool: Where batches are decoded: ``local``, in this process, or ``ray``, in replicas of Ray Serve.
+        replicas: Of the pool ``ray``.
+        ray_address: Of a Ray cluster that runs; None starts one on this machine.
         models: Model files (.safetensors) and codecs of the user's own (package.module:ENTRY) beside the zoo.
         refiners: Refiner files (.safetensors) beside those that ship for the models held.
         data: Data sets that truth may refer to by index: shipped names or files.
@@ -45,6 +49,9 @@ class Settings:
     rest_port: int = 8000
     device: str = "cpu"
     threads: int = 1
+    pool: Literal["local", "ray"] = "local"
+    replicas: int = 1
+    ray_address: str | None = None
     models: tuple[str, ...] = ()
     refiners: tuple[str, ...] = ()
     data: tuple[str, ...] = ("indoor-open-office",)
@@ -68,6 +75,9 @@ class Settings:
         """Refuse settings that contradict each other."""
         if self.grpc_port == self.rest_port != 0:
             raise InvalidArgumentError(f"`rest_port` must differ from `grpc_port`; got {self.rest_port} for both.")
+        if self.pool == "local" and (self.replicas > 1 or self.ray_address is not None):
+            given = f"`replicas` {self.replicas}" if self.replicas > 1 else f"`ray_address` {self.ray_address}"
+            raise InvalidArgumentError(f"`pool` must be ray with {given}; got local.")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise InvalidArgumentError("`tls_cert` and `tls_key` must be given together; got one of them.")
         if self.tls_client_ca is not None and self.tls_cert is None:

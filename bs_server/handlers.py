@@ -275,6 +275,11 @@ class BaseStation:
             wanted, found = ("true", "false") if card.length == "variable" else ("false", "true")
             raise ModelMismatchError(f"`variable_length` of codec {card.name} must be {wanted}; got {found}.")
         card.require_link(make_link(request.link).family, request.link)
+        if request.fallback == "last" and self._settings.replicas > 1:
+            raise InvalidArgumentError(
+                "`fallback` must be mean at a base station of several replicas, none of which knows what the others "
+                "decoded last; got last."
+            )
         require_estimation(request.estimator, request.cnr_db)
         request.scoring.require_fit(card.shape)
         return card

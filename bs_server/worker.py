@@ -1,4 +1,4 @@
-"""What runs in the threads that decode: a batch of entries in, one result an entry out."""
+"""What runs in the threads that decode: a batch of work in, one result for each out."""
 
 import time
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from bs_server.batching import ChannelDecoded, Decoded, Entry
+from bs_server.batching import ChannelDecoded, Decoded, Work
 from shared.codecs import DecodeContext, Decoder, SymbolDecoder, make_decoder
 from shared.coding.bits import stack_rows
 from shared.coding.channel_code import ChannelCode
@@ -32,14 +32,25 @@ class Worker:
         codes: Label -> channel code, those that were asked for.
         last_good: What it remembers of the UEs of sessions that ask for their last good CSI.
         refiners: Name -> refiner.
+        device: Where they are.
     """
 
     decoders: dict[str, Decoder]
     codes: dict[str, ChannelCode] = field(default_factory=dict)
     last_good: LastGood = field(default_factory=LastGood)
     refiners: dict[str, Refiner] = field(default_factory=dict)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
-    def decode(self, batch: list[Entry], *, refine: bool = True) -> list[Decoded]:
+    def hold(self, models: Sequence[ModelFile]) -> None:
+        """Decode for further models besides, all of them or none; those held already stay as they are.
+
+        Raises:
+            DataFileError: If one cannot be used.
+        """
+        new = [model for model in models if model.card.sha256 not in self.decoders]
+        self.decoders.update({model.card.sha256: make_warm_decoder(model, self.device) for model in new})
+
+    def decode(self, batch: Sequence[Work], *, refine: bool = True) -> list[Decoded]:
         """Decode and score entries of one key: both halves below.
 
         Raises:
@@ -47,7 +58,7 @@ class Worker:
         """
         return self.reconstruct(batch, self.decode_channel(batch), refine)
 
-    def decode_channel(self, batch: list[Entry]) -> ChannelDecoded:
+    def decode_channel(self, batch: Sequence[Work]) -> ChannelDecoded:
         """Decode the channel code of entries of one key; touches neither device nor decoders.
 
         Two threads may be in here at once, but not with one code: it need not stand that.
@@ -68,7 +79,7 @@ class Worker:
         reports = None if of_symbols else decode_channel(received, self.codes[key.code], num_bits)
         return ChannelDecoded(received, reports, time.monotonic() - start_s)
 
-    def reconstruct(self, batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+    def reconstruct(self, batch: Sequence[Work], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
         """Make channels of entries of one key whose channel code is decoded, and score them; on the device.
 
         Args:
@@ -112,7 +123,7 @@ class Worker:
             for entry, row, score in zip(batch, rows, scores, strict=True)
         ]
 
-    def _refinement(self, batch: list[Entry], decoder: Decoder) -> Refinement | None:
+    def _refinement(self, batch: Sequence[Work], decoder: Decoder) -> Refinement | None:
         """Return how a batch is refined: by the refiner that its label means behind its model."""
         label, cards = batch[0].key.refinement, [refiner.card for refiner in self.refiners.values()]
         card = choose_refiner(label, cards, decoder.card.name, decoder.card.sha256)
@@ -121,7 +132,7 @@ class Worker:
 
     @staticmethod
     def _scores(
-        batch: list[Entry], rows: list[np.ndarray], reception: Reception, decoder: Decoder
+        batch: Sequence[Work], rows: list[np.ndarray], reception: Reception, decoder: Decoder
     ) -> list[Scores | None]:
         """Score the entries that carry truth, in one go."""
         known = [i for i, entry in enumerate(batch) if entry.h is not None]
@@ -144,7 +155,7 @@ class Worker:
         return [by_entry.get(i) for i in range(len(batch))]
 
 
-def make_worker(models: list[ModelFile], device: torch.device, refiners: Sequence[RefinerFile] = ()) -> Worker:
+def make_worker(models: Sequence[ModelFile], device: torch.device, refiners: Sequence[RefinerFile] = ()) -> Worker:
     """Build decoders and refiners and run each once, so that the first report does not pay for it.
 
     Raises:
@@ -154,7 +165,7 @@ def make_worker(models: list[ModelFile], device: torch.device, refiners: Sequenc
     built = {file.card.name: make_refiner(file, device) for file in refiners}
     for refiner in built.values():
         _refine_zeros(refiner, device)
-    return Worker(decoders, refiners=built)
+    return Worker(decoders, refiners=built, device=device)
 
 
 def make_warm_decoder(model: ModelFile, device: torch.device) -> Decoder:

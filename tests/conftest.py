@@ -43,11 +43,11 @@ def wait_until() -> Callable[[Callable[[], object]], None]:
 
 
 @pytest.fixture(scope="session")
-def eventually() -> Callable[[Callable[[], object]], Awaitable[None]]:
+def eventually() -> Callable[..., Awaitable[None]]:
     """Return what polls a condition, plain or asynchronous, on the event loop, and fails at the deadline."""
 
-    async def wait(condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(DEADLINE_S):
+    async def wait(condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
+        async with asyncio.timeout(deadline_s):
             while True:
                 value = condition()
                 if await value if inspect.isawaitable(value) else value:

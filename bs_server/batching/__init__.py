@@ -1,8 +1,8 @@
-"""The dynamic batcher: entries wait in the queue of their lane; the loops hand batches to the threads that decode."""
+"""The dynamic batcher: entries wait in the queue of their lane; the loops hand batches to the decoder pool."""
 
-from bs_server.batching.entry import BatchKey, ChannelDecoded, Decoded, Entry
+from bs_server.batching.entry import BatchKey, ChannelDecoded, Decoded, Entry, Work
 from bs_server.batching.lanes import CHEAP_CODES, Lanes
-from bs_server.batching.loop import run_batches
+from bs_server.batching.loop import DecoderPool, run_batches
 from bs_server.batching.queue import BatchQueue
 
 __all__ = [
@@ -11,7 +11,9 @@ __all__ = [
     "BatchQueue",
     "ChannelDecoded",
     "Decoded",
+    "DecoderPool",
     "Entry",
     "Lanes",
+    "Work",
     "run_batches",
 ]

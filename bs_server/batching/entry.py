@@ -1,4 +1,7 @@
-"""What waits to be decoded: reports of one frame and rate, and the place for their result."""
+"""What waits to be decoded: reports of one frame and rate, and the place for their result.
+
+Work --in a queue--> Entry --batch--> a decoder pool --> Decoded --> Entry.result
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -85,8 +88,8 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
-    """Reports of one frame and one key.
+class Work:
+    """Reports of one frame and one key, as a decoder takes them: what may go to another process.
 
     Attributes:
         key: What they may be batched with.
@@ -95,13 +98,10 @@ class Entry:
         snr_db: [n] float32.
         h: [n, num_rx_ant, num_tx_ant, num_subcarriers] complex64, truth for the evaluation; or None.
         sent: The bits as sent; None exactly when ``h`` is.
-        crop_loss: [n] float64, share of each whole channel's energy that the crop left out; None where it is not known.
-        arrival_s: Loop time of arrival.
-        deadline_s: Loop time after which its decoding must not begin; infinite for none.
-        result: Where the result goes; cancelled when nobody waits for it any more.
+        arrival_s: Time of arrival by this machine's monotonic clock, which is the event loop's.
         reports: [n] whose they are, where a lost one takes its UE's last good CSI; None: the mean channel.
+        crop_loss: [n] float64, share of each whole channel's energy that the crop left out; None where it is not known.
         randomness: [n] what the refiner draws from; None where nothing is refined.
-        session_id: Whose they are: sessions share the device.
     """
 
     key: BatchKey
@@ -111,14 +111,26 @@ class Entry:
     h: Tensor | None
     sent: Payload | None
     arrival_s: float
-    deadline_s: float
-    result: asyncio.Future[Decoded]
     reports: list[ReportIdentity] | None = None
     crop_loss: NDArray[np.float64] | None = None
     randomness: Randomness | None = None
-    session_id: str = ""
 
     @property
     def num_reports(self) -> int:
-        """Reports in the entry."""
+        """Reports in it."""
         return len(self.snr_db)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Entry(Work):
+    """Work that waits in a queue, and who waits for it.
+
+    Attributes:
+        deadline_s: Loop time after which its decoding must not begin; infinite for none.
+        result: Where the result goes; cancelled when nobody waits for it any more.
+        session_id: Whose it is: sessions share the device.
+    """
+
+    deadline_s: float
+    result: asyncio.Future[Decoded]
+    session_id: str = ""

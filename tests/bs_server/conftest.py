@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 import torch
 
-from bs_server.batching import ChannelDecoded, Decoded, Entry, Lanes, run_batches
+from bs_server.batching import ChannelDecoded, Decoded, Lanes, Work, run_batches
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
+from bs_server.pools import LocalPool
 from bs_server.store import GroupWriter, Store, make_store
 from bs_server.worker import Worker, make_worker
 from shared.channels import ChannelSet
@@ -20,6 +22,16 @@ from shared.model_files import ModelFile, load_model, zoo_names
 from shared.refinement import RefinerCard
 from shared.scoring import DEFAULT_SCORING, Scoring
 from ue_client.pipeline import Pipeline, make_pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """A worker whose halves a test may replace."""
+
+    decode_channel: Callable[[Sequence[Work]], ChannelDecoded]
+    reconstruct: Callable[[Sequence[Work], ChannelDecoded, bool], list[Decoded]]
+    hold: Callable[[Sequence[ModelFile]], None]
+
 
 StartStation = Callable[..., AbstractAsyncContextManager[BaseStation]]
 
@@ -64,8 +76,8 @@ def start_station(local: Settings, models: dict[str, ModelFile], worker: Worker,
         settings: Settings = local,
         store: Store | None = None,
         metrics: Observability | None = None,
-        decode_channel: Callable[[list[Entry]], ChannelDecoded] = worker.decode_channel,
-        reconstruct: Callable[[list[Entry], ChannelDecoded, bool], list[Decoded]] = worker.reconstruct,
+        decode_channel: Callable[[Sequence[Work]], ChannelDecoded] = worker.decode_channel,
+        reconstruct: Callable[[Sequence[Work], ChannelDecoded, bool], list[Decoded]] = worker.reconstruct,
         refiners: Sequence[RefinerCard] = (),
     ) -> AsyncIterator[BaseStation]:
         store = store or make_store(settings.database_url, settings.keep_reconstructions)
@@ -77,11 +89,10 @@ def start_station(local: Settings, models: dict[str, ModelFile], worker: Worker,
         datasets, metrics = {indoor.sha256: indoor}, metrics or Observability()
         station = BaseStation(settings, cards, list(refiners), datasets, lanes, store, writer, metrics, "test")
         with ThreadPoolExecutor(1) as channel_thread, ThreadPoolExecutor(1) as device_thread:
+            pool = LocalPool(Halves(decode_channel, reconstruct, worker.hold), channel_thread, device_thread)
             tasks = [
                 asyncio.create_task(writer.run()),
-                asyncio.create_task(
-                    run_batches(lanes, decode_channel, reconstruct, channel_thread, device_thread, lambda *_: None)
-                ),
+                asyncio.create_task(run_batches(lanes, pool, lambda *_: None)),
             ]
             try:
                 async with asyncio.timeout(60):

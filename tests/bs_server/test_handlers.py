@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bs_server.batching import ChannelDecoded, Decoded, Entry
+from bs_server.batching import ChannelDecoded, Decoded, Work
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
@@ -549,12 +549,20 @@ class TestReports:
                 with pytest.raises(ModelMismatchError, match="was opened with other parameters"):
                     await station.open_session(replace(last, fallback="mean"))
 
+    async def test_replicas_hold_nobodys_last_good_csi(
+        self, start_station: StartStation, models: dict[str, ModelFile], moving: Path, local: Settings
+    ) -> None:
+        ue = make_pipeline(models["klt"], load_channels(str(moving)), "ideal", None, 1, fallback="last")
+        async with start_station(replace(local, pool="ray", replicas=2)) as station:
+            with pytest.raises(InvalidArgumentError, match=r"`fallback` must be mean .* several replicas.*got last"):
+                await station.open_session(ue.session_request(str(uuid.uuid4())))
+
     async def test_whether_the_crc_holds_is_stored_and_told_of_reports_that_arrived(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings, worker: Worker
     ) -> None:
         """The checks stand in for those of a channel code: every third report fails, and every erased one."""
 
-        def reconstruct(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+        def reconstruct(batch: Sequence[Work], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
             (decoded,) = worker.reconstruct(batch, decided, refine)
             crc_ok = (np.arange(len(decoded.erased)) % 3 != 0) & ~decoded.erased
             return [replace(decoded, checked=~decoded.erased, crc_ok=crc_ok, fallback=~crc_ok)]
@@ -778,7 +786,7 @@ class TestFailures:
     ) -> None:
         started, go = threading.Event(), threading.Event()
 
-        def decode_channel(batch: list[Entry]) -> ChannelDecoded:
+        def decode_channel(batch: Sequence[Work]) -> ChannelDecoded:
             if batch[0].key.code != "uncoded":
                 started.set()
                 go.wait(20)
@@ -803,7 +811,7 @@ class TestFailures:
     ) -> None:
         decoded: list[tuple[int, int]] = []
 
-        def reconstruct(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+        def reconstruct(batch: Sequence[Work], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
             decoded.append((batch[0].key.rate, sum(entry.num_reports for entry in batch)))
             if batch[0].key.rate == 64 and len(decoded) == 1:
                 raise MemoryError("of the device")

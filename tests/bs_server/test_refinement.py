@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from bs_server.batching import BatchKey, ChannelDecoded, Decoded, Entry
+from bs_server.batching import BatchKey, ChannelDecoded, Decoded, Entry, Work
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
@@ -185,7 +185,7 @@ async def test_nothing_is_refined_while_the_queue_is_full_and_everything_is_agai
     """The device is held at its first batch, which nothing waited behind, until the queue is full."""
     started, go = threading.Event(), threading.Event()
 
-    def slow(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+    def slow(batch: Sequence[Work], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
         started.set()
         go.wait(20)
         return refining.reconstruct(batch, decided, refine)

@@ -21,7 +21,8 @@ def entry(code: str, num_reports: int = 1, model: str = "a") -> Entry:
     key = BatchKey(model * 64, 8, ReceivedKind.LLRS, code, DEFAULT_SCORING)
     received = Received(key.kind, np.zeros((num_reports, 8), dtype=np.int8), np.full(num_reports, 8))
     snr_db = np.zeros(num_reports, dtype=np.float32)
-    return Entry(key, received, received.length, snr_db, None, None, loop.time(), np.inf, loop.create_future())
+    now_s, result = loop.time(), loop.create_future()
+    return Entry(key, received, received.length, snr_db, None, None, now_s, deadline_s=np.inf, result=result)
 
 
 async def test_every_channel_code_but_a_crc_alone_is_work_of_its_own() -> None:

@@ -2,24 +2,35 @@ import asyncio
 import logging
 import threading
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from bs_server.batching import BatchKey, ChannelDecoded, Decoded, Entry, Lanes, run_batches
+from bs_server.batching import BatchKey, ChannelDecoded, Decoded, Entry, Lanes, Work, run_batches
+from bs_server.pools import LocalPool
 from shared.errors import DataFileError, OverloadedError
+from shared.model_files import ModelFile
 from shared.scoring import DEFAULT_SCORING
 from shared.types import Received, ReceivedKind
 
 GOOD, BAD, WRONG = (BatchKey(name * 64, 8, ReceivedKind.HARD_BITS, "uncoded", DEFAULT_SCORING) for name in "abc")
 CODES = ["uncoded", "ldpc-1/5"]  # one of each lane
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
-DecodeChannel = Callable[[list[Entry]], ChannelDecoded]
-Reconstruct = Callable[[list[Entry], ChannelDecoded, bool], list[Decoded]]
+DecodeChannel = Callable[[Sequence[Work]], ChannelDecoded]
+Reconstruct = Callable[[Sequence[Work], ChannelDecoded, bool], list[Decoded]]
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    decode_channel: DecodeChannel
+    reconstruct: Reconstruct
+
+    def hold(self, models: Sequence[ModelFile]) -> None:
+        raise AssertionError("nobody asks for more models")
 
 
 def entry(key: BatchKey, snr_db: float, code: str = "uncoded") -> Entry:
@@ -27,11 +38,19 @@ def entry(key: BatchKey, snr_db: float, code: str = "uncoded") -> Entry:
     received = Received(key.kind, np.zeros((1, 8), dtype=np.uint8), np.array([8]))
     snr = np.array([snr_db], dtype=np.float32)
     return Entry(
-        replace(key, code=code), received, received.length, snr, None, None, loop.time(), np.inf, loop.create_future()
+        replace(key, code=code),
+        received,
+        received.length,
+        snr,
+        None,
+        None,
+        loop.time(),
+        deadline_s=np.inf,
+        result=loop.create_future(),
     )
 
 
-def decode_channel(batch: list[Entry]) -> ChannelDecoded:
+def decode_channel(batch: Sequence[Work]) -> ChannelDecoded:
     """Leave the SNR of each entry for `reconstruct`, so that it shows where a result went."""
     if batch[0].key.model_sha256 == WRONG.model_sha256:
         raise DataFileError("the code is gone")
@@ -39,7 +58,7 @@ def decode_channel(batch: list[Entry]) -> ChannelDecoded:
     return ChannelDecoded(Received(batch[0].key.kind, snr_db[:, None], np.ones(len(batch), dtype=np.int64)), None, 0.0)
 
 
-def reconstruct(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+def reconstruct(batch: Sequence[Work], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
     if batch[0].key.model_sha256 == BAD.model_sha256:
         raise RuntimeError("out of memory")
     none, num_steps = np.zeros(1, dtype=np.bool_), np.full(1, 2 if refine else 0)
@@ -61,10 +80,11 @@ def held(event: threading.Event) -> Iterator[None]:
 @asynccontextmanager
 async def running(
     lanes: Lanes, decode_channel: DecodeChannel = decode_channel, reconstruct: Reconstruct = reconstruct
-) -> AsyncIterator[list[tuple[list[Entry], list[Decoded]]]]:
-    observed: list[tuple[list[Entry], list[Decoded]]] = []
+) -> AsyncIterator[list[tuple[Sequence[Entry], list[Decoded]]]]:
+    observed: list[tuple[Sequence[Entry], list[Decoded]]] = []
     with ThreadPoolExecutor(1, "channel") as channel, ThreadPoolExecutor(1, "device") as device:
-        batches = run_batches(lanes, decode_channel, reconstruct, channel, device, lambda *b: observed.append(b))
+        pool = LocalPool(Halves(decode_channel, reconstruct), channel, device)
+        batches = run_batches(lanes, pool, lambda *b: observed.append(b))
         task = asyncio.create_task(batches)
         async with asyncio.timeout(20):
             yield observed
@@ -101,15 +121,15 @@ async def test_a_failing_batch_fails_its_own_entries_and_the_next_is_served(code
 @pytest.mark.parametrize("half", ["channel", "device"])
 @pytest.mark.parametrize("poison", [0, 3, 6])
 async def test_an_entry_that_cannot_be_decoded_fails_alone(code: str, half: str, poison: int) -> None:
-    def refuse(batch: list[Entry], where: str) -> None:
+    def refuse(batch: Sequence[Work], where: str) -> None:
         if half == where and any(e.snr_db[0] == poison for e in batch):
             raise RuntimeError("out of memory")
 
-    def channel(batch: list[Entry]) -> ChannelDecoded:
+    def channel(batch: Sequence[Work]) -> ChannelDecoded:
         refuse(batch, "channel")
         return decode_channel(batch)
 
-    def device(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+    def device(batch: Sequence[Work], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
         refuse(batch, "device")
         return reconstruct(batch, decided, refine)
 
@@ -132,7 +152,7 @@ async def test_a_batch_that_fails_altogether_is_given_up_and_holds_no_memory(mon
     alive: list[weakref.ref[Tensors]] = []
     most_alive: list[int] = []
 
-    def device(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+    def device(batch: Sequence[Work], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
         most_alive.append(sum(one() is not None for one in alive))
         tensors = Tensors()
         alive.append(weakref.ref(tensors))
@@ -160,12 +180,12 @@ async def test_who_left_while_a_thread_was_at_work_gets_nothing_and_disturbs_nob
         started.set()
         go.wait(10)
 
-    def slow_channel(batch: list[Entry]) -> ChannelDecoded:
+    def slow_channel(batch: Sequence[Work]) -> ChannelDecoded:
         if half == "channel":
             wait()
         return decode_channel(batch)
 
-    def slow_device(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+    def slow_device(batch: Sequence[Work], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
         if half == "device":
             wait()
         return reconstruct(batch, decided, refine)
@@ -190,7 +210,7 @@ async def test_a_plain_batch_is_answered_while_a_channel_code_is_being_decoded(e
     lanes = Lanes(max_reports=1, max_batch=8, max_wait_s=0, refine_queue_reports=3)
     started, go = threading.Event(), threading.Event()
 
-    def slow(batch: list[Entry]) -> ChannelDecoded:
+    def slow(batch: Sequence[Work]) -> ChannelDecoded:
         if batch[0].key.code == "ldpc-1/5":
             started.set()
             go.wait(60)  # longer than `running` lets the test take
@@ -216,14 +236,14 @@ async def test_only_channel_codes_that_are_expensive_are_decoded_off_the_device_
     lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0, refine_queue_reports=3)
     seen: list[tuple[str, str, str]] = []
 
-    def note(what: str, batch: list[Entry]) -> None:
+    def note(what: str, batch: Sequence[Work]) -> None:
         seen.append((batch[0].key.code, what, threading.current_thread().name.split("_")[0]))
 
-    def noted_channel(batch: list[Entry]) -> ChannelDecoded:
+    def noted_channel(batch: Sequence[Work]) -> ChannelDecoded:
         note("decode_channel", batch)
         return decode_channel(batch)
 
-    def noted_device(batch: list[Entry], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+    def noted_device(batch: Sequence[Work], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
         note("reconstruct", batch)
         return reconstruct(batch, decided, refine)
 

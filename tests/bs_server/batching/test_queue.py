@@ -42,8 +42,8 @@ def entry(
         None,
         None,
         now_s - age_s,
-        deadline_s,
-        result,
+        deadline_s=deadline_s,
+        result=result,
         session_id=session_id,
     )
 

@@ -1,0 +1,110 @@
+"""The decoders of this process: the device in one thread, expensive channel codes in another.
+
+    plain: device thread: decode_channel, reconstruct -------------------> results
+    coded: channel thread: decode_channel -> device thread: reconstruct -> results
+
+The channel thread never touches the device, and nothing but the device thread does.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Protocol
+
+from bs_server.batching import CHEAP_CODES, ChannelDecoded, Decoded, Work
+from bs_server.worker import make_device, make_worker
+from shared.model_files import ModelFile
+from shared.refinement import RefinerFile
+
+
+class Halves(Protocol):
+    """What the two threads run: `bs_server.worker.Worker`."""
+
+    def decode_channel(self, batch: Sequence[Work]) -> ChannelDecoded:
+        """Decode the channel code."""
+
+    def reconstruct(self, batch: Sequence[Work], decided: ChannelDecoded, refine: bool) -> list[Decoded]:
+        """Decode, refine and score what the other half made."""
+
+    def hold(self, models: Sequence[ModelFile]) -> None:
+        """Decode for further models besides."""
+
+
+class LocalPool:
+    """A worker and its two threads.
+
+    Args:
+        halves: The worker.
+        channel_thread: An executor of one thread.
+        device_thread: An executor of one thread.
+    """
+
+    num_replicas = 1
+
+    def __init__(self, halves: Halves, channel_thread: Executor, device_thread: Executor) -> None:
+        self._halves = halves
+        self._channel_thread = channel_thread
+        self._device_thread = device_thread
+
+    async def decode(self, batch: Sequence[Work], refine: bool) -> list[Decoded]:
+        """See `bs_server.batching.DecoderPool.decode`."""
+        loop, halves = asyncio.get_running_loop(), self._halves
+        if batch[0].key.code in CHEAP_CODES:
+            return await loop.run_in_executor(
+                self._device_thread, lambda: halves.reconstruct(batch, halves.decode_channel(batch), refine)
+            )
+        decided = await loop.run_in_executor(self._channel_thread, halves.decode_channel, batch)
+        return await loop.run_in_executor(self._device_thread, halves.reconstruct, batch, decided, refine)
+
+    async def hold(self, models: Sequence[ModelFile]) -> None:
+        """See `bs_server.batching.DecoderPool.hold`."""
+        await asyncio.get_running_loop().run_in_executor(self._device_thread, self._halves.hold, models)
+
+    def close(self) -> None:
+        """Wait for what is under way, and end the threads."""
+        self._device_thread.shutdown()
+        self._channel_thread.shutdown()
+
+
+def start_local_pool(
+    models: Sequence[ModelFile], refiners: Sequence[RefinerFile], device: str, threads: int
+) -> LocalPool:
+    """Return a pool of this process, its decoders warm.
+
+    Args:
+        models: What it decodes for.
+        refiners: What it refines by.
+        device: ``cpu`` or ``cuda``.
+        threads: Torch threads of each of the two threads, on the CPU.
+
+    Raises:
+        InvalidArgumentError: If there is no such device.
+        DataFileError: If a model or refiner cannot be used.
+    """
+    device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
+    channel_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="channel")
+    # There, for what it sets of torch, and what CUDA keeps, is of a thread.
+    worker = device_thread.submit(lambda: make_worker(models, make_device(device, threads), refiners))
+    try:
+        return LocalPool(worker.result(), channel_thread, device_thread)
+    except BaseException:
+        device_thread.shutdown()
+        channel_thread.shutdown()
+        raise
+
+
+@contextlib.asynccontextmanager
+async def local_pool(
+    models: Sequence[ModelFile], refiners: Sequence[RefinerFile], device: str, threads: int
+) -> AsyncIterator[LocalPool]:
+    """Run the pool of `start_local_pool` inside an ``async with``.
+
+    Raises:
+        CsiError: As that does.
+    """
+    pool = await asyncio.to_thread(start_local_pool, models, refiners, device, threads)
+    try:
+        yield pool
+    finally:
+        pool.close()
