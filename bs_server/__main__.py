@@ -125,6 +125,14 @@ def serve(
     keep_reconstructions: Annotated[
         int, typer.Option(envvar="CSI_BS_KEEP_RECONSTRUCTIONS", min=0, help="Reconstructions kept in all.")
     ] = _default.keep_reconstructions,
+    retain_days: Annotated[
+        float,
+        typer.Option(
+            envvar="CSI_BS_RETAIN_DAYS",
+            min=0,
+            help="Days after which a session that was closed, or does nothing, is removed with its reports; 0: never.",
+        ),
+    ] = _default.retain_days,
     drain_s: Annotated[
         float, typer.Option(envvar="CSI_BS_DRAIN_S", min=0, max=3600, help="Time to finish after SIGTERM.")
     ] = _default.drain_s,
@@ -171,6 +179,7 @@ def serve(
         max_frame_bytes=max_frame_bytes,
         keep_every=keep_every,
         keep_reconstructions=keep_reconstructions,
+        retain_days=retain_days,
         drain_s=drain_s,
         token_file=token_file,
         tls_cert=tls_cert,

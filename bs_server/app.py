@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 
 # Python's 5 ms is what the device's thread waits, after each operation, for an event loop that is busy with frames.
 SWITCH_INTERVAL_S = 0.0002
+RETENTION_S = 600.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -176,6 +178,7 @@ async def _serving(
     tasks = (
         asyncio.create_task(writer.run(), name="writer"),
         asyncio.create_task(run_batches(lanes, pool, _observer(metrics)), name="batches"),
+        asyncio.create_task(_remove_old_sessions(settings.retain_days, station), name="retention"),
         asyncio.create_task(rest.serve(sockets=[rest_socket]), name="rest"),
     )
     try:
@@ -195,6 +198,19 @@ async def _serving(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _remove_old_sessions(retain_days: float, station: BaseStation) -> None:
+    """Remove sessions that are over, now and every `RETENTION_S`; a database that refuses is asked again."""
+    while retain_days:
+        try:
+            num_removed = await station.remove_idle_sessions(time.time() - retain_days * 86400)
+        except Exception:
+            log.exception("old sessions not removed")
+        else:
+            log.log(logging.INFO if num_removed else logging.DEBUG, "old sessions removed", extra={"num": num_removed})
+        await asyncio.sleep(RETENTION_S)
+    await asyncio.Event().wait()  # a part of the service that ends by itself is a failure
 
 
 class _RestServer(uvicorn.Server):

@@ -36,6 +36,7 @@ class Settings:
         max_frame_bytes: Largest gRPC message.
         keep_every: Keep the reconstruction of every n-th report of a UE; 0 keeps none.
         keep_reconstructions: Reconstructions kept in all, newest first.
+        retain_days: Days after which a session that was closed, or does nothing, is removed with its reports; 0: never.
         drain_s: Time for accepted reports to finish after SIGTERM.
         token_file: File of the bearer tokens that open both APIs; None: they are open.
         tls_cert: Certificate of gRPC and REST, PEM; None for plaintext.
@@ -64,6 +65,7 @@ class Settings:
     max_frame_bytes: int = 16 * 1024 * 1024
     keep_every: int = 20
     keep_reconstructions: int = 500
+    retain_days: float = 0.0
     drain_s: float = 20.0
     token_file: str | None = None
     tls_cert: str | None = None

@@ -8,6 +8,7 @@ open_session -> report -> report -> ... -> close_session
 import asyncio
 import contextlib
 import logging
+import math
 import re
 import time
 import uuid
@@ -95,6 +96,7 @@ class BaseStation:
         self._server_version = server_version
         self._clock = clock
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._used_at: dict[str, float] = {}  # of the same sessions
         self._opening = asyncio.Lock()
 
     @property
@@ -181,7 +183,7 @@ class BaseStation:
             session = await self._load_session(session_id)
             if session is None:
                 raise NotFoundError(f"`session_id` must be a session; got {session_id[:64]!r}.")
-            self._sessions.pop(session_id, None)
+            self._forget(session_id)
             await session.ledger.idle()
             await self._store.close_session(session_id, self._clock())
         self._metrics.sessions.set(len(self._sessions))
@@ -189,6 +191,26 @@ class BaseStation:
         num_reports = row.num_reports if row else 0
         log.info("session closed", extra={"session_id": session_id, "num_reports": num_reports})
         return num_reports
+
+    async def remove_idle_sessions(self, before: float) -> int:
+        """Remove sessions that were closed before a time or did nothing since, with all their reports.
+
+        Args:
+            before: Unix time.
+
+        Returns:
+            How many.
+        """
+        num_removed = 0
+        for session_id in await self._store.idle_sessions(before):
+            async with self._opening:  # nobody opens it again meanwhile
+                if self._used_at.get(session_id, -math.inf) >= before:
+                    continue
+                self._forget(session_id)
+                await self._store.remove_session(session_id)
+            num_removed += 1
+        self._metrics.sessions.set(len(self._sessions))
+        return num_removed
 
     def admit(self, session_id: str, num_reports: int, first: Identity | None) -> None:
         """Refuse a frame that certainly finds no room, before anything is made of its bytes.
@@ -304,6 +326,7 @@ class BaseStation:
         """
         if session_id in self._sessions:
             self._sessions.move_to_end(session_id)
+            self._used_at[session_id] = self._clock()
             return self._sessions[session_id]
         async with self._opening:
             session = await self._load_session(session_id)
@@ -343,11 +366,16 @@ class BaseStation:
 
     def _add(self, session: Session) -> None:
         self._sessions[session.session_id] = session
+        self._used_at[session.session_id] = self._clock()
         if len(self._sessions) > MAX_SESSIONS_IN_MEMORY:
             idle = next((key for key, quiet in self._sessions.items() if quiet.ledger.is_idle), None)
             if idle is not None:
-                del self._sessions[idle]
+                self._forget(idle)
         self._metrics.sessions.set(len(self._sessions))
+
+    def _forget(self, session_id: str) -> None:
+        self._sessions.pop(session_id, None)
+        self._used_at.pop(session_id, None)
 
     @contextlib.contextmanager
     def _counting_cancelled(self, num_reports: int) -> Iterator[None]:

@@ -214,6 +214,16 @@ class Store(Protocol):
     async def sessions(self, limit: int, before: float | None) -> list[SessionRow]:
         """Return sessions, newest first, opened before a time."""
 
+    async def idle_sessions(self, before: float) -> list[str]:
+        """Return sessions that were closed before a time, or opened before it and sent nothing since, oldest first.
+
+        Args:
+            before: Unix time.
+        """
+
+    async def remove_session(self, session_id: str) -> None:
+        """Remove a session, if it is there, with all that is of it."""
+
     async def append(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
         """Add reports and reconstructions in one commit; a report that is already there stays as it is."""
 

@@ -53,6 +53,7 @@ from bs_server.store.queries import (
     session_row,
     subbands_of,
 )
+from bs_server.store.retention import remove_chunk, select_idle_sessions
 from bs_server.store.totals import INSERTING, begin_to_sum_up, sum_up_chunk, totals_of
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.summary import GroupColumn, GroupTotals
@@ -236,6 +237,15 @@ class SqlStore:
         async with self._write, self._connected().begin() as connection:
             await connection.execute(statement)
 
+    async def idle_sessions(self, before: float) -> list[str]:
+        """See `Store.idle_sessions`."""
+        return [str(row[0]) for row in await self._query(select_idle_sessions(before))]
+
+    async def remove_session(self, session_id: str) -> None:
+        """See `Store.remove_session`."""
+        while await self._written(partial(remove_chunk, session_id=session_id)):
+            pass  # in chunks: reports are stored between them
+
     async def session(self, session_id: str) -> SessionRow | None:
         """See `Store.session`."""
         rows = await self._fetch(select_sessions().where(equals(SESSION.session_id, session_id)))
@@ -270,12 +280,7 @@ class SqlStore:
                 newest = select(func.max(KEPT.reconstruction_id)).scalar_subquery()
                 connection.execute(schema.reconstructions.delete().where(KEPT.reconstruction_id <= newest - self._keep))
 
-        async with self._write:
-            if self._sqlite is not None:
-                await asyncio.to_thread(_in_transaction, self._sqlite, insert_all)
-            else:
-                async with self._connected().begin() as connection:
-                    await connection.run_sync(insert_all)
+        await self._written(insert_all)
 
     async def identities(self, session_id: str) -> list[tuple[int, int]]:
         """See `Store.identities`."""
@@ -341,14 +346,16 @@ class SqlStore:
 
     async def _sum_up(self) -> None:
         """Add reports to the cells until few are left that every summary has to go through."""
-        more = True
-        while more:  # in chunks: reports are stored between them
+        while await self._written(sum_up_chunk):
+            pass  # in chunks: reports are stored between them
+
+    async def _written(self, work: Callable[[Connection], _Result]) -> _Result:
+        """Run what writes in a transaction of its own."""
+        async with self._write:
             if self._sqlite is not None:
-                async with self._write:
-                    more = await asyncio.to_thread(_in_transaction, self._sqlite, sum_up_chunk)
-            else:
-                async with self._connected().begin() as connection:
-                    more = await connection.run_sync(sum_up_chunk)
+                return await asyncio.to_thread(_in_transaction, self._sqlite, work)
+            async with self._connected().begin() as connection:
+                return await connection.run_sync(work)
 
     def _connected(self) -> AsyncEngine:
         if self._engine is None:

@@ -1,6 +1,7 @@
 """A base station without its transports: lanes, their threads, store and group commits are the real ones."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -79,6 +80,7 @@ def start_station(local: Settings, models: dict[str, ModelFile], worker: Worker,
         decode_channel: Callable[[Sequence[Work]], ChannelDecoded] = worker.decode_channel,
         reconstruct: Callable[[Sequence[Work], ChannelDecoded, bool], list[Decoded]] = worker.reconstruct,
         refiners: Sequence[RefinerCard] = (),
+        clock: Callable[[], float] = time.time,
     ) -> AsyncIterator[BaseStation]:
         store = store or make_store(settings.database_url, settings.keep_reconstructions)
         await store.open()
@@ -87,7 +89,7 @@ def start_station(local: Settings, models: dict[str, ModelFile], worker: Worker,
         writer = GroupWriter(store)
         cards = {model.card.sha256: model.card for model in models.values()}
         datasets, metrics = {indoor.sha256: indoor}, metrics or Observability()
-        station = BaseStation(settings, cards, list(refiners), datasets, lanes, store, writer, metrics, "test")
+        station = BaseStation(settings, cards, list(refiners), datasets, lanes, store, writer, metrics, "test", clock)
         with ThreadPoolExecutor(1) as channel_thread, ThreadPoolExecutor(1) as device_thread:
             pool = LocalPool(Halves(decode_channel, reconstruct, worker.hold), channel_thread, device_thread)
             tasks = [

@@ -549,6 +549,27 @@ class TestReports:
                 with pytest.raises(ModelMismatchError, match="was opened with other parameters"):
                     await station.open_session(replace(last, fallback="mean"))
 
+    async def test_old_sessions_are_removed_and_one_that_is_opened_again_stays(
+        self, start_station: StartStation, make_ue: MakeUe
+    ) -> None:
+        ue = make_ue()
+        now_s = 0.0
+        async with start_station(clock=lambda: now_s) as station:
+            closed, again, quiet = [await opened(station, ue) for _ in range(3)]
+            for session_id in (closed, again, quiet):
+                await station.report(frame(ue, session_id, range(3)))
+            await station.close_session(closed)
+            await station.close_session(again)
+            assert await station.remove_idle_sessions(before=0.0) == 0
+            now_s = 100.0
+            await station.open_session(ue.session_request(again))
+            assert await station.remove_idle_sessions(before=50.0) == 2
+            assert (await station.report(frame(ue, again, range(2, 5)))).duplicate.tolist() == [True, False, False]
+            with pytest.raises(NotFoundError, match="must be an open session"):
+                await station.report(frame(ue, quiet, range(3)))
+            await station.open_session(ue.session_request(quiet))
+            assert not (await station.report(frame(ue, quiet, range(3)))).duplicate.any()
+
     async def test_replicas_hold_nobodys_last_good_csi(
         self, start_station: StartStation, models: dict[str, ModelFile], moving: Path, local: Settings
     ) -> None:

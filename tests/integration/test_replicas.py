@@ -1,4 +1,4 @@
-"""A base station whose decoders are replicas of Ray Serve, in processes of their own; skipped without the extra `ray`."""
+"""A base station whose decoders are replicas of Ray Serve, in processes of their own; needs the extra `ray`."""
 
 import asyncio
 import signal

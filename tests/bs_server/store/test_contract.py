@@ -31,6 +31,7 @@ from bs_server.store import (
     SessionRow,
     Store,
     make_store,
+    retention,
     totals,
 )
 from shared.errors import DataFileError
@@ -183,6 +184,38 @@ class TestSessions:
 
 
 class TestAppending:
+    async def test_what_is_over_is_removed_whole_and_the_rest_stays(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(retention, "CHUNK_ROWS", 7)
+        monkeypatch.setattr(totals, "FEW_REPORTS", 10)
+        scoring = Scoring((0.0, 10.0), num_subbands=1)
+        closed, quiet, busy, new = (session_row(opened_at=at, scoring=scoring) for at in (1.0, 2.0, 3.0, 60.0))
+        details: dict[str, Any] = {
+            "downlink": (downlink_row(0.0, 0.25), downlink_row(10.0, 0.125)),
+            "sgcs_subbands": ((0.5,),),
+        }
+        for session, received_at in ((closed, 5.0), (quiet, 49.0), (busy, 51.0), (new, 61.0)):
+            await store.add_session(session)
+            rows = [replace(report_row(session, i), received_at=received_at, **details) for i in range(20)]
+            h_hat = np.zeros((1, 2, 3), dtype=np.complex64)
+            await store.append(rows, [ReconstructionRow(session.session_id, 0, 0, h_hat, None)])
+        await store.close_session(closed.session_id, 49.0)
+        before = await store.totals(ReportFilter(), ["session"])
+        idle = await store.idle_sessions(50.0)
+        assert idle == [closed.session_id, quiet.session_id]
+        for session_id in (*idle, str(uuid.uuid4())):
+            await store.remove_session(session_id)
+        kept = {busy.session_id, new.session_id}
+        assert {row.session_id for row in await store.sessions(10, None)} == kept
+        assert await store.totals(ReportFilter(), ["session"]) == [one for one in before if one.key[0] in kept]
+        assert await store.identities(closed.session_id) == []
+        assert len(await store.reports(ReportFilter(), 100, 0)) == 40
+        assert await store.idle_sessions(50.0) == []
+        await store.add_session(closed)  # as if it had never been there
+        await store.append([report_row(closed, 0)], [])
+        assert await store.identities(closed.session_id) == [(0, 0)]
+
     async def test_a_report_comes_back_as_it_was_added(self, store: Store) -> None:
         of_session: dict[str, Any] = {"codec": "angular-topk", "link": "digital:bsc", "estimator": "ls"}
         of_session |= {"cnr_db": 10.1, "refinement": "always"}
