@@ -4,10 +4,12 @@
 #   docker build -f docker/bs.Dockerfile -t csilink-bs --build-arg TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu .
 #
 # BASE_IMAGE: any image with Python >= 3.11 as `python`, a CUDA one for instance.
+# EXTRAS: of csilink that it gets; with `ray`, its decoders may be replicas of Ray Serve.
 # TORCH_INDEX_URL: a package index beside the default one to take torch from; empty is the default torch.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE}
 ARG TORCH_INDEX_URL=
+ARG EXTRAS=bs,postgres
 
 ENV OMP_WAIT_POLICY=PASSIVE PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
@@ -21,7 +23,7 @@ RUN useradd --create-home --uid 10001 csilink && install -d -o csilink /data
 
 # The dependencies, by a csilink without packages: this layer stays when only sources change.
 COPY pyproject.toml README.md LICENSE ./
-RUN python -m pip install --no-cache-dir --no-build-isolation -c constraints.txt '.[bs,postgres]'
+RUN python -m pip install --no-cache-dir --no-build-isolation -c constraints.txt ".[$EXTRAS]"
 
 COPY protos protos
 COPY shared shared

@@ -570,6 +570,20 @@ class TestReports:
             await station.open_session(ue.session_request(quiet))
             assert not (await station.report(frame(ue, quiet, range(3)))).duplicate.any()
 
+    async def test_a_session_may_move_between_base_stations_of_one_database(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue()
+        async with start_station() as one, start_station() as other:
+            session_id = await opened(one, ue)
+            await one.report(frame(ue, session_id, range(4)))
+            moved = await other.report(frame(ue, session_id, range(2, 6)))
+            assert moved.duplicate.tolist() == [True, True, False, False]
+            await other.open_session(ue.session_request(session_id))
+            await one.report(frame(ue, session_id, range(4, 8)))  # of which it does not know that two are stored
+            assert await other.close_session(session_id) == 8
+        assert [row.sequence for row in await stored(local)] == [0, 1, 2, 3, 4, 5, 6, 7]
+
     async def test_replicas_hold_nobodys_last_good_csi(
         self, start_station: StartStation, models: dict[str, ModelFile], moving: Path, local: Settings
     ) -> None:
