@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.linear_model import orthogonal_mp
 
-from shared.errors import InvalidArgumentError
 from shared.coding.matching_pursuit import SparseCodes, from_atoms, gaussian_dictionary, orthogonal_matching_pursuit
+from shared.errors import InvalidArgumentError
 
 
 @pytest.mark.parametrize(("length", "num_atoms", "num_nonzero"), [(32, 128, 15), (64, 96, 31), (20, 400, 9), (8, 8, 8)])
