@@ -68,17 +68,17 @@ def test_a_threshold_above_every_correlation_gives_zeros() -> None:
     assert Lasso(matrix, 0.99 * most, 50)(y).any()
 
 
-def test_on_cost2100_indoor_it_is_ahead_of_the_published_figures_by_no_more_than_a_tuned_lambda_explains(
+def test_on_cost2100_indoor_a_large_lambda_gives_the_published_figures_and_a_good_one_is_ahead(
     shared_data: Path,
 ) -> None:
-    """At 1/4 and 1/16, real vectors as published: with a large lambda near the figures, with a good one ahead."""
+    """At 1/4 and 1/16, of real vectors as published."""
     x, _ = next(open_stream(shared_data / "cost2100-indoor/paths_train_0.npz").chunks())
     x = torch.cat([x.flatten(1).real, x.flatten(1).imag], dim=1)[:200]
-    for num_reals, large, good in ((512, 0.0, 0.0), (128, 0.0, 0.0)):
+    for num_reals, large, good in ((512, 1.6, 0.25), (128, 5.2, 1.4)):
         matrix = measurement_matrix(num_reals, 2048, seed=1).real
         matrix = matrix / matrix.norm(dim=0)
         y = (x.double() @ matrix.T).float()
-        found = [to_db(float(nmse(Lasso(matrix, threshold, 200)(y), x).mean())) for threshold in (large, good)]
+        found = [to_db(float(nmse(Lasso(matrix, threshold, 100)(y), x).mean())) for threshold in (large, good)]
         published = LASSO_COST2100_INDOOR_DB[num_reals]
         assert found[0] == pytest.approx(published, abs=0.7)
         assert published - 5 < found[1] < published - 0.5
