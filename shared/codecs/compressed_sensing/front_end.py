@@ -43,7 +43,7 @@ def measurement_matrix(num_measurements: int, num_complex: int, seed: int) -> Te
     generator = torch.Generator().manual_seed(seed)
     parts = torch.randn(num_measurements, num_complex, 2, generator=generator, dtype=torch.float64)
     matrix = torch.view_as_complex(parts)
-    return matrix / matrix.norm(dim=0)
+    return matrix.div(matrix.norm(dim=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +78,19 @@ class FrontEnd:
 
     def widths(self, rate: int) -> NDArray[np.int64]:
         """Return [2 m], bits of re 0, im 0, re 1, ... at a rate."""
-        return latent_widths(rate, 2 * int(self.num_measurements[rate - self.min_rate]))
+        return latent_widths(rate, 2 * self.size(rate))
+
+    def size(self, rate: int) -> int:
+        """Return m at a rate."""
+        return int(self.num_measurements[rate - self.min_rate])
+
+    def draw(self, size: int) -> Tensor:
+        """Return A of m = ``size``, [m, num_complex] complex128 on the device; several rates may share it."""
+        return measurement_matrix(size, self.num_complex, self.seed).to(self.codebook.device)
 
     def matrix(self, rate: int) -> Tensor:
-        """Return A at a rate, [m, num_complex] complex128 on the device."""
-        num_measurements = int(self.num_measurements[rate - self.min_rate])
-        return measurement_matrix(num_measurements, self.num_complex, self.seed).to(self.codebook.device)
+        """Return A at a rate."""
+        return self.draw(self.size(rate))
 
     def index(self, y: Tensor, widths: NDArray[np.int64]) -> Tensor:
         """Quantise measurements.
@@ -124,13 +131,13 @@ class CompressedSensingEncoder:
     def __init__(self, model: ModelFile, device: torch.device) -> None:
         self.card = model.card
         self._front_end = FrontEnd.load(model, device)
-        self._matrix = lru_cache(CACHED)(self._front_end.matrix)
+        self._draw = lru_cache(CACHED)(self._front_end.draw)
 
     def encode(self, h_est: Tensor, context: EncodeContext) -> Payload:
         """See `shared.codecs.base.Encoder.encode`."""
         self.card.shape.require(h_est, "h_est")
         self.card.require_rate(context.rate)
-        matrix, widths = self._matrix(context.rate), self._front_end.widths(context.rate)
+        matrix, widths = self._draw(self._front_end.size(context.rate)), self._front_end.widths(context.rate)
         y = h_est.to(matrix.device).flatten(1).to(torch.complex128) @ matrix.T
         indices = self._front_end.index(y.to(torch.complex64), widths)
         return Payload.of_equal_length(fields_to_bits(indices.cpu().numpy(), widths))
@@ -155,7 +162,8 @@ class CompressedSensingDecoder:
         self.card = model.card
         self.mean_csi = torch.zeros(self.card.shape.dims, dtype=torch.complex64, device=device)
         self._front_end = FrontEnd.load(model, device)
-        self._recovery = lru_cache(CACHED)(lambda rate: make_recovery(self._front_end.matrix(rate), rate))
+        self._draw = lru_cache(CACHED)(self._front_end.draw)
+        self._recovery = lru_cache(CACHED)(lambda rate: make_recovery(self._draw(self._front_end.size(rate)), rate))
 
     def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
         """See `shared.codecs.base.Decoder.decode`."""
