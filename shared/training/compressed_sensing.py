@@ -149,8 +149,8 @@ def _front_end(bits: NDArray[np.float64]) -> dict[str, Tensor]:
 
 def _num_measurements(rates: Sequence[int], bits: Sequence[float] | NDArray[np.float64]) -> NDArray[np.int64]:
     """Return how many complex measurements share each budget, two parts of ``bits`` each."""
-    shared_out: NDArray[np.int64] = np.floor(np.asarray(rates) / (2 * np.asarray(bits))).astype(np.int64)
-    return shared_out
+    num_measurements: NDArray[np.int64] = np.floor(np.asarray(rates) / (2 * np.asarray(bits))).astype(np.int64)
+    return num_measurements
 
 
 @cache
