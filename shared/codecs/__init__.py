@@ -17,6 +17,9 @@ from shared.codecs.base import (
     SymbolEncoder,
     require_length,
 )
+from shared.codecs.compressed_sensing.front_end import CompressedSensingEncoder
+from shared.codecs.compressed_sensing.lasso import CsLassoDecoder
+from shared.codecs.compressed_sensing.omp import CsOmpDecoder
 from shared.codecs.csi_inr.codec import make_csi_inr_decoder, make_csi_inr_encoder
 from shared.codecs.fitted import Fitted, make_model
 from shared.codecs.float32 import FloatDecoder, FloatEncoder
@@ -33,6 +36,8 @@ CODECS: dict[str, CodecEntry] = {
     "klt": CodecEntry(KltEncoder, KltDecoder),
     "klt-analog": CodecEntry(KltAnalogEncoder, KltAnalogDecoder),
     "angular-topk": CodecEntry(AngularTopkEncoder, AngularTopkDecoder),
+    "cs-omp": CodecEntry(CompressedSensingEncoder, CsOmpDecoder),
+    "cs-lasso": CodecEntry(CompressedSensingEncoder, CsLassoDecoder),
     "csinet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
     "csinet-plus": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),
     "crnet": CodecEntry(AutoencoderEncoder, AutoencoderDecoder),

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.coding.adaptive_integers import AdaptiveIntegers
+from shared.coding.matching_pursuit import SparseCodes, from_atoms, gaussian_dictionary, orthogonal_matching_pursuit
 from shared.coding.range_coder import RangeDecoder, RangeEncoder, decode_field, encode_field
 from shared.errors import CodecError, require_in_range
 from shared.inr.bitstream import decode_scale, encode_scale
-from shared.inr.matching_pursuit import SparseCodes, from_atoms, gaussian_dictionary, orthogonal_matching_pursuit
 from shared.inr.siren import SirenShape, Weights, require_tensors
 from shared.inr.weight_quantizer import Grid, grids_of
 

@@ -31,10 +31,12 @@ from shared.metrics import nmse, to_db
 from shared.model_files import MeasuredNmse, ModelFile, save_model
 from shared.rng import Randomness
 from shared.training.angular_topk import fit_angular_topk
+from shared.training.compressed_sensing import NUM_ITERATIONS, fit_cs_lasso, fit_cs_omp
 from shared.training.klt import fit_klt
 from shared.training.klt_analog import NUM_COEFFICIENTS, fit_klt_analog
 
 MEASURED_RATES = (32, 64, 128, 256, 512, 1024)
+SPARSE_RATES = (32, 128, 512, 1024)  # fewer: the recovery of thousands of reports takes seconds
 SYMBOL_RATES = (1, 8, 16, 32, 64, 128)
 NOISELESS_SNR_DB = 80.0  # at which a codec of symbols is measured
 CHUNK = 500  # reports measured at once: a network holds all its layers for each
@@ -85,6 +87,32 @@ def _fit_angular_topk(h: Tensor) -> Fitted:
     )
 
 
+def _fit_cs_omp(h: Tensor) -> Fitted:
+    num_complex, tensors = h[0].numel(), fit_cs_omp(h)
+    measurements, atoms = int(tensors["num_measurements"][-1]), int(tensors["num_atoms"][-1])
+    return Fitted(
+        tensors,
+        "Compressed sensing: Gaussian measurements, orthogonal matching pursuit",
+        "Tropp and Gilbert 2007; quantiser: csilink",
+        SPARSE_RATES,
+        encoder_macs=4 * num_complex * measurements,
+        decoder_macs=4 * measurements * atoms * (num_complex + 2 * atoms),
+    )
+
+
+def _fit_cs_lasso(h: Tensor) -> Fitted:
+    num_complex, tensors = h[0].numel(), fit_cs_lasso(h)
+    macs = 4 * num_complex * int(tensors["num_measurements"][-1])
+    return Fitted(
+        tensors,
+        f"Compressed sensing: Gaussian measurements, lasso by FISTA, {NUM_ITERATIONS} iterations",
+        "Tibshirani 1996; Beck and Teboulle 2009; quantiser: csilink",
+        SPARSE_RATES,
+        encoder_macs=macs,
+        decoder_macs=2 * NUM_ITERATIONS * macs,
+    )
+
+
 def _fit_float(h: Tensor) -> Fitted:
     num_bits = BITS_PER_COMPLEX * h[0].numel()
     return Fitted({}, "No compression, 32-bit floats, ideal link only", "IEEE 754", (num_bits,), links=("ideal",))
@@ -94,6 +122,8 @@ CLOSED_FORM: dict[str, Callable[[Tensor], Fitted]] = {
     "klt": _fit_klt,
     "klt-analog": _fit_klt_analog,
     "angular-topk": _fit_angular_topk,
+    "cs-omp": _fit_cs_omp,
+    "cs-lasso": _fit_cs_lasso,
     "float": _fit_float,
 }
 

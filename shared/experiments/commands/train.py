@@ -44,8 +44,8 @@ def train(
     codec: Annotated[
         str,
         typer.Argument(
-            help="klt, klt-analog, angular-topk, float; networks: csinet, csinet-plus, crnet, dnnet, atnet, transnet, "
-            "dcrnet; networks over the analog link: rd-jscc, adjscc, djscc-csinet-plus, unet-jscc; "
+            help="klt, klt-analog, angular-topk, cs-omp, cs-lasso, float; networks: csinet, csinet-plus, crnet, dnnet, "
+            "atnet, transnet, dcrnet; networks over the analog link: rd-jscc, adjscc, djscc-csinet-plus, unet-jscc; "
             "package.module:ENTRY."
         ),
     ],

@@ -64,7 +64,7 @@ def test_a_codec_is_trained_from_a_file_into_a_folder_and_its_card_tells_no_fold
         (["data", "info", "nope"], "csi-lab: `data` must be a shipped data set"),
         (
             ["train", "nope", "--data", "nope.npz"],
-            "csi-lab: `codec` must be one of klt, klt-analog, angular-topk, float,",
+            "csi-lab: `codec` must be one of klt, klt-analog, angular-topk, cs-omp, cs-lasso, float,",
         ),
         (
             ["codecs", "show", "nope.safetensors"],

@@ -39,9 +39,8 @@ def test_training_on_the_test_split_is_refused(indoor: ChannelSet, tmp_path: Pat
 
 
 def test_a_codec_without_a_recipe_is_refused(train: ChannelSet, indoor: ChannelSet, tmp_path: Path) -> None:
-    with pytest.raises(
-        InvalidArgumentError, match="`codec` must be one of klt, klt-analog, angular-topk, float; got 'nope'"
-    ):
+    names = "klt, klt-analog, angular-topk, cs-omp, cs-lasso, float"
+    with pytest.raises(InvalidArgumentError, match=f"`codec` must be one of {names}; got 'nope'"):
         fit_codec("nope", train, indoor, tmp_path, "")
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.linear_model import orthogonal_mp
 
+from shared.coding.matching_pursuit import SparseCodes, from_atoms, gaussian_dictionary, orthogonal_matching_pursuit
 from shared.errors import InvalidArgumentError
-from shared.inr.matching_pursuit import SparseCodes, from_atoms, gaussian_dictionary, orthogonal_matching_pursuit
 
 
 @pytest.mark.parametrize(("length", "num_atoms", "num_nonzero"), [(32, 128, 15), (64, 96, 31), (20, 400, 9), (8, 8, 8)])
@@ -17,6 +17,24 @@ def test_atoms_and_values_are_those_of_scikit_learn(length: int, num_atoms: int,
     theirs = orthogonal_mp(dictionary.numpy(), vectors.numpy().T, n_nonzero_coefs=num_nonzero)
     dense = torch.zeros(7, num_atoms, dtype=torch.float64).scatter(1, codes.atoms, codes.values)
     assert np.abs(dense.numpy().T - theirs).max() < 1e-9
+
+
+def test_a_complex_dictionary_gives_what_it_gives_step_by_step() -> None:
+    """Against a plain loop over reports, with NumPy's least squares in each step."""
+    generator = torch.Generator().manual_seed(3)
+    dictionary = torch.randn(24, 96, generator=generator, dtype=torch.complex128)
+    dictionary = dictionary / dictionary.norm(dim=0)
+    vectors = torch.randn(5, 24, generator=generator, dtype=torch.complex128)
+    codes = orthogonal_matching_pursuit(vectors, dictionary, 11)
+    a = dictionary.numpy()
+    for w, atoms, values in zip(vectors.numpy(), codes.atoms.tolist(), codes.values.numpy(), strict=True):
+        residual, chosen, x = w, [], np.zeros(0)
+        for _ in range(11):
+            chosen.append(int(np.abs(a.conj().T @ residual).argmax()))
+            x = np.linalg.lstsq(a[:, chosen], w)[0]
+            residual = w - a[:, chosen] @ x
+        assert atoms == chosen
+        assert np.abs(values - x).max() < 1e-10
 
 
 def test_a_vector_of_few_atoms_is_found_exactly() -> None:

@@ -1,7 +1,7 @@
 r"""Orthogonal matching pursuit, for a batch of vectors in one dictionary.
 
-    r = w;  s times:  j = argmax |a_j . r|;  q = a_j made orthogonal to the atoms so far;  r = r - (q . r) q
-    at last  x = R^-1 Q^T w,  the least squares on the atoms chosen
+    r = w;  s times:  j = argmax |a_j^H r|;  q = a_j made orthogonal to the atoms so far;  r = r - (q^H r) q
+    at last  x = R^-1 Q^H w,  the least squares on the atoms chosen
 
 Atoms have unit length. The orthogonal basis grows by one vector a step, made orthogonal twice, since once leaves errors
 as large as the atoms are alike (L. Giraud et al., Numer. Math. 101, 2005).
@@ -24,7 +24,7 @@ class SparseCodes:
 
     Attributes:
         atoms: [batch, s] int64, columns of the dictionary, in the order of choice.
-        values: [batch, s] float64, of each.
+        values: [batch, s] float64 or complex128, of each.
     """
 
     atoms: Tensor
@@ -42,8 +42,8 @@ def orthogonal_matching_pursuit(vectors: Tensor, dictionary: Tensor, num_nonzero
     """Code each vector as ``num_nonzero`` atoms.
 
     Args:
-        vectors: [batch, length] float64.
-        dictionary: [length, num_atoms] float64, columns of unit length.
+        vectors: [batch, length] float64 or complex128.
+        dictionary: [length, num_atoms] of the same type, columns of unit length.
         num_nonzero: s, at most the length and the number of atoms.
 
     Raises:
@@ -57,28 +57,28 @@ def orthogonal_matching_pursuit(vectors: Tensor, dictionary: Tensor, num_nonzero
     length, num_atoms = dictionary.shape
     if not 1 <= num_nonzero <= min(length, num_atoms):
         raise InvalidArgumentError(f"`num_nonzero` must be in [1, {min(length, num_atoms)}]; got {num_nonzero}.")
-    batch = len(vectors)
+    batch, device, conjugate = len(vectors), vectors.device, dictionary.conj().resolve_conj()
     basis = vectors.new_zeros(batch, num_nonzero, length)
-    chosen = torch.zeros(batch, num_nonzero, dtype=torch.int64)
-    taken = torch.zeros(batch, num_atoms, dtype=torch.bool)
+    chosen = torch.zeros(batch, num_nonzero, dtype=torch.int64, device=device)
+    taken = torch.zeros(batch, num_atoms, dtype=torch.bool, device=device)
     residual = vectors.clone()
     for step in range(num_nonzero):
-        match = (residual @ dictionary).abs().masked_fill(taken, -1)
+        match = (residual @ conjugate).abs().masked_fill(taken, -1)
         atom = match.argmax(dim=1)
         chosen[:, step] = atom
-        taken[torch.arange(batch), atom] = True
+        taken[torch.arange(batch, device=device), atom] = True
         q, before = dictionary[:, atom].mT, basis[:, :step]
         for _ in range(2):
-            q = q - ((before @ q[:, :, None]).mT @ before)[:, 0]
+            q = q - ((before.conj() @ q[:, :, None]).mT @ before)[:, 0]
         q = q / q.norm(dim=1, keepdim=True).clamp_min(torch.finfo(q.dtype).tiny)
         basis[:, step] = q
-        residual = residual - (q * residual).sum(dim=1, keepdim=True) * q
-    triangle = basis @ dictionary[:, chosen.flatten()].mT.reshape(batch, num_nonzero, length).mT
-    heights = basis @ vectors[:, :, None]
+        residual = residual - (q.conj() * residual).sum(dim=1, keepdim=True) * q
+    triangle = basis.conj() @ dictionary[:, chosen.flatten()].mT.reshape(batch, num_nonzero, length).mT
+    heights = basis.conj() @ vectors[:, :, None]
     values = torch.linalg.solve_triangular(triangle.triu(), heights, upper=True)[:, :, 0]
     return SparseCodes(chosen, values)
 
 
 def from_atoms(codes: SparseCodes, dictionary: Tensor) -> Tensor:
-    """Return the vectors of some codes, A x: [batch, length] float64."""
+    """Return the vectors of some codes, A x: [batch, length], of their type."""
     return torch.einsum("bs,lbs->bl", codes.values, dictionary[:, codes.atoms])

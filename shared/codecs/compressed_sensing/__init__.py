@@ -1,0 +1,1 @@
+"""Compressed sensing, nothing learned: random measurements at the UE, a search for few taps at the base station."""
