@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shared.directions import layer_directions
 from shared.metrics import bit_errors, nmse, nmse_full_from_loss, rho, sgcs_per_layer_and_subband, zero_forcing_downlink
-from shared.metrics.directions import layer_directions
 from shared.metrics.downlink import Downlink, beam_downlink
 from shared.metrics.rho import NUM_FFT
 from shared.metrics.sgcs import direction_similarity

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from shared.channels import ChannelSet
+from shared.directions import layer_directions
 from shared.evaluation import Scores, evaluate, join_scores
 from shared.metrics import nmse, rho, sgcs, sgcs_per_layer_and_subband, zero_forcing_downlink
-from shared.metrics.directions import layer_directions
 from shared.metrics.downlink import mrt_downlink
 from shared.scoring import Scoring
 from shared.transforms import from_angular_delay
