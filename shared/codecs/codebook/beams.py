@@ -28,8 +28,8 @@ def dft_beams(num_ant: int, device: torch.device) -> Tensor:
         ([1.0, 0.0], [0.0, 1.0])
     """
     m, n = torch.arange(OVERSAMPLING * num_ant, device=device), torch.arange(num_ant, device=device)
-    turn = m[:, None] * n % (OVERSAMPLING * num_ant) / (OVERSAMPLING * num_ant)
-    angle = 2 * torch.pi * turn.to(torch.float64)
+    turns = m[:, None] * n % (OVERSAMPLING * num_ant)
+    angle = 2 * torch.pi * turns.to(torch.float64) / (OVERSAMPLING * num_ant)
     return torch.polar(torch.full_like(angle, num_ant**-0.5), angle)
 
 

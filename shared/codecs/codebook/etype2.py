@@ -55,7 +55,7 @@ def etype2_precoders(report: Etype2Report, form: Etype2Format, device: torch.dev
     turn = on_device(report.phase).to(torch.float64) / 2**PHASE_WIDTH
     coefficients = torch.polar(amplitude * of_polarisation[:, :, None], 2 * torch.pi * turn)
     turns = on_device(report.taps)[..., None] * torch.arange(form.num_subbands, device=device) % form.num_subbands
-    angle = 2 * torch.pi * (turns / form.num_subbands).to(torch.float64)
+    angle = 2 * torch.pi * turns.to(torch.float64) / form.num_subbands
     y = torch.polar(torch.ones_like(angle), angle)  # [batch, rank, tap, subband]
     of_beams = torch.einsum("brmi,brms->bsri", coefficients, y)
     norm = of_beams.abs().square().sum(dim=-1, keepdim=True).sqrt()

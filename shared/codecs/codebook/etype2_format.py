@@ -177,10 +177,10 @@ class Etype2Report:
 
 def write_reports(report: Etype2Report, form: Etype2Format) -> Payload:
     """Return the bits of reports, of as many lengths as they have numbers of nonzero coefficients."""
-    batch = len(report.group)
+    batch, num_others = len(report.group), form.num_taps - 1
     offsets = _to_offsets(report.taps[..., 1:], report.window[:, None, None], form)
-    taps = index_of(offsets.reshape(batch * form.rank, -1) - 1, form.num_offsets).reshape(batch, form.rank)
-    strongest, bitmap = report.strongest, report.nonzero.reshape(batch, -1)
+    taps = index_of(offsets.reshape(batch * form.rank, num_others) - 1, form.num_offsets).reshape(batch, form.rank)
+    strongest, bitmap = report.strongest, report.nonzero.reshape(batch, form.rank * form.num_coefficients)
     if form.rank == 1:  # named by its place among the nonzero ones of tap 0
         strongest = (
             np.take_along_axis(report.nonzero[:, :, 0].cumsum(axis=-1), strongest[..., None], axis=-1)[..., 0] - 1
@@ -228,7 +228,7 @@ def read_reports(payload: Payload, form: Etype2Format) -> tuple[Etype2Report, Fl
     further = _further(nonzero, strongest)
     amplitude, phase = (_spread(tail, further).reshape(nonzero.shape) for tail in tails)
     np.put_along_axis(amplitude[:, :, 0], strongest[..., None], 2**AMPLITUDE_WIDTH - 1, axis=-1)
-    others = _to_taps(offsets.reshape(batch, layers, -1) + 1, window[:, None, None], form)
+    others = _to_taps(offsets.reshape(batch, layers, form.num_taps - 1) + 1, window[:, None, None], form)
     taps = np.concatenate([np.zeros((batch, layers, 1), dtype=np.int64), others], axis=2)
     reference = np.maximum(reference, 1)
     report = Etype2Report(group[:, 0], beam_members, window, taps, nonzero, strongest, reference, amplitude, phase)
@@ -257,7 +257,7 @@ def _further(nonzero: Flags, strongest: Numbers) -> Flags:
     """Return [batch, rank * num_taps * 2 num_beams], the coefficients whose amplitude and phase are sent."""
     sent = nonzero.copy()
     np.put_along_axis(sent[:, :, 0], strongest[..., None], values=False, axis=-1)
-    return sent.reshape(len(sent), -1)
+    return sent.reshape(len(sent), math.prod(sent.shape[1:]))
 
 
 def _spread(tail: Numbers, places: Flags) -> Numbers:

@@ -128,7 +128,7 @@ def _choose_taps(power: Tensor, form: Etype2Format) -> tuple[Tensor, Tensor]:
     window = ordered[..., : form.num_taps - 1].sum(dim=(1, 3)).argmax(dim=-1)
     best = index.gather(2, window[:, None, None, None].expand(-1, index.shape[1], 1, index.shape[3])).squeeze(2)
     taps = others[window][:, None].expand(-1, index.shape[1], -1).gather(2, best[..., : form.num_taps - 1])
-    zero = torch.zeros_like(index[..., 0, :1]) if taps.shape[-1] == 0 else torch.zeros_like(taps[..., :1])
+    zero = torch.zeros(*power.shape[:2], 1, dtype=torch.int64, device=power.device)
     return torch.cat([zero, taps.sort(dim=-1).values], dim=-1), window
 
 
