@@ -182,6 +182,22 @@ def test_the_loss_of_the_crop_counts_where_it_is_known(indoor: ChannelSet) -> No
     assert np.isnan(evaluate(h_hat, decided, h, sent, "angular-delay").nmse_full).all()
 
 
+def test_a_precoder_has_no_nmse_and_no_rho_but_all_that_directions_have(indoor: ChannelSet) -> None:
+    h, h_hat = indoor.h[:4], noisy(indoor.h[:4])
+    decided, sent = bits(4)
+    loss, scoring = np.zeros(4), Scoring((-5.0, 5.0), num_subbands=4)
+    found = evaluate(h_hat, decided, h, sent, "angular-delay", scoring, loss, "precoder")
+    wanted = evaluate(h_hat, decided, h, sent, "angular-delay", scoring, loss)
+    assert np.isnan(found.nmse).all()
+    assert np.isnan(found.nmse_full).all()
+    assert found.rho is None
+    assert found.downlink is not None
+    assert wanted.downlink is not None
+    np.testing.assert_array_equal(found.downlink.spectral_efficiency, wanted.downlink.spectral_efficiency)
+    for name in ("sgcs", "bit_errors", "sgcs_subbands"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+
+
 def test_joined_parts_are_the_whole(indoor: ChannelSet) -> None:
     pytest.importorskip("sionna.sys")
     h, h_hat = indoor.h[:6], noisy(indoor.h[:6])
