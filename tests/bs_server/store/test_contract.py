@@ -629,14 +629,18 @@ class TestTotals:
     numbers = itertools.count()
     scorings: ClassVar[dict[str, Scoring]] = {}  # of the sessions, by id
 
-    async def test_a_report_without_an_nmse_is_no_block_error_whatever_its_bits(self, store: Store) -> None:
-        """A share of those scored is counted: NaN is stored as NULL."""
+    async def test_a_report_without_scores_is_no_block_error_and_a_precoder_is_scored(self, store: Store) -> None:
+        """A share of those scored is counted: NaN is stored as NULL. A precoder has an SGCS and no NMSE."""
         session = session_row()
         await store.add_session(session)
-        reports = [report_row(session, 0), replace(report_row(session, 1), nmse=None)]
+        reports = [
+            report_row(session, 0),
+            replace(report_row(session, 1), nmse=None, sgcs=None),
+            replace(report_row(session, 2), nmse=None),
+        ]
         await store.append(reports, [])
         (found,) = await store.totals(ReportFilter(), [])
-        assert (found.num_reports, found.num_scored, found.block_errors) == (2, 1, 1)
+        assert (found.num_reports, found.num_scored, found.num_nmse, found.block_errors) == (3, 2, 1, 2)
 
     @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
