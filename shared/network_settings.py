@@ -103,7 +103,7 @@ class CodebookSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rank: Literal[1, 2] = Field(default=1, description="Layers of each report.")
+    rank: int = Field(default=1, ge=1, le=2, description="Layers of each report.")
     num_subbands: int = Field(
         default=16, ge=1, le=36, description="N3: subbands of equal width, a precoder each; one a CQI subband (R = 1)."
     )

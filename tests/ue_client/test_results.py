@@ -55,7 +55,8 @@ def test_reports_of_precoders_have_an_sgcs_and_no_nmse() -> None:
     told = replace(told, ack=replace(told.ack, nmse=np.full(3, np.nan)))
     tally.add(told, ALL[:3])
     row = tally.row()
-    assert (row["nmse"], row["nmse_db"], row["sgcs"], row["bler"]) == (None, None, pytest.approx(0.1), 2 / 3)
+    assert (row["nmse"], row["nmse_db"], row["bler"]) == (None, None, 2 / 3)
+    assert row["sgcs"] == pytest.approx(0.1)
 
 
 def test_reports_that_were_refined_are_counted() -> None:

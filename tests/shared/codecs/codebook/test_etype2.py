@@ -66,7 +66,11 @@ def test_a_precoder_is_that_of_the_specification(form: Etype2Format, report: Ety
 def test_a_subband_in_which_all_cancels_has_no_precoder() -> None:
     form = Etype2Format(16, 4, 1, 6)  # two taps
     report = reports(form, 1, seed=0)
-    nonzero, amplitude, phase = (np.zeros_like(x) for x in (report.nonzero, report.amplitude, report.phase))
+    nonzero, amplitude, phase = (
+        np.zeros_like(report.nonzero),
+        np.zeros_like(report.amplitude),
+        np.zeros_like(report.phase),
+    )
     nonzero[0, 0, :, 2], amplitude[0, 0, :, 2] = True, 7
     cancelling = replace(
         report,
@@ -159,7 +163,7 @@ def test_both_layers_of_a_ue_of_two_antennas_are_reported(codec: str) -> None:
     rate = model.card.max_rate
     h_hat = decode(make_decoder(model, CPU), encode(make_encoder(model, CPU), h, rate), rate).h_hat
     layers = sgcs_per_layer_and_subband(h_hat, h, 2, 16).mean(dim=(0, 2)).tolist()
-    least = (0.25, 0.25) if codec == "type1" else (0.9, 0.9)  # of one polarisation, Type I's layers share a direction
+    least = (0.25, 0.25) if codec == "type1" else (0.9, 0.9)  # each layer is one beam, the second's halves turned
     assert layers[0] > least[0]
     assert layers[1] > least[1]
 

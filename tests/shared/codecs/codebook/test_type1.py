@@ -4,6 +4,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from shared.channels import ChannelSet
 from shared.codecs import make_decoder, make_encoder
@@ -34,14 +35,15 @@ def test_a_report_has_the_bits_of_the_specification(
     assert [form.max_bits for form in type1_formats(num_tx_ant, settings)] == wanted
 
 
-def precoder(l: int, k1: int, n: int, num_ant: int, rank: int) -> np.ndarray:  # noqa: E741  (the specification's)
+def precoder(l: int, k1: int, n: int, num_ant: int, rank: int) -> NDArray[np.complex128]:  # noqa: E741  (the specification's)
     """Return W of table 5.2.2.2.1-5 or -6, each layer at unit norm."""
     v, other = (
         np.array([cmath.exp(2j * cmath.pi * m * i / (4 * num_ant)) for i in range(num_ant)]) for m in (l, l + k1)
     )
     phi = cmath.exp(1j * cmath.pi * n / 2)
     layers = [np.concatenate([v, phi * v]), np.concatenate([other, -phi * other])]
-    return np.stack(layers[:rank]) / (2 * num_ant) ** 0.5
+    w: NDArray[np.complex128] = np.array(layers[:rank]) / (2 * num_ant) ** 0.5
+    return w
 
 
 @pytest.mark.parametrize("rank", [1, 2])
