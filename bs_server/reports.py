@@ -239,7 +239,7 @@ def _columns(
     if scores is None:
         return columns | dict.fromkeys(("nmse", "sgcs", "bit_errors"), [None] * n)
     columns |= {
-        "nmse": scores.nmse.tolist(),
+        "nmse": _or_none(scores.nmse, ~np.isnan(scores.nmse)),
         "sgcs": scores.sgcs.tolist(),
         "nmse_full": _or_none(scores.nmse_full, ~np.isnan(scores.nmse_full)),
         "bit_errors": _or_none(scores.bit_errors, ~result.erased) if of_bits else [None] * n,
@@ -308,7 +308,11 @@ def acknowledge(
     """
     by_identity = {(report.ue_id, report.sequence): report for report in reports}
     rows = [by_identity[identity] for identity in identities]
-    scored = [(row.nmse, row.sgcs, row.bit_errors or 0) for row in rows if row.nmse is not None]
+    scored = [
+        (np.nan if row.nmse is None else row.nmse, row.sgcs, row.bit_errors or 0)
+        for row in rows
+        if row.sgcs is not None
+    ]
     nmse, sgcs, bit_errors = zip(*scored, strict=True) if len(scored) == len(rows) else ((), (), ())
     return FrameAck(
         session_id=frame.session_id,

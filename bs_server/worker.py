@@ -147,7 +147,8 @@ class Worker:
         crop_loss = np.concatenate(
             [np.full(batch[i].num_reports, np.nan) if (loss := batch[i].crop_loss) is None else loss for i in known]
         )
-        scores = evaluate(h_hat, decided, h, sent, decoder.card.domain, batch[0].key.scoring, crop_loss)
+        card, scoring = decoder.card, batch[0].key.scoring
+        scores = evaluate(h_hat, decided, h, sent, card.domain, scoring, crop_loss, card.output)
         ends = np.cumsum([batch[i].num_reports for i in known])
         by_entry = {
             i: scores.part(int(end) - batch[i].num_reports, int(end)) for i, end in zip(known, ends, strict=True)

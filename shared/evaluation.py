@@ -5,14 +5,15 @@ The base station and an offline run share this file.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shared.directions import layer_directions
 from shared.metrics import bit_errors, nmse, nmse_full_from_loss, rho, sgcs_per_layer_and_subband, zero_forcing_downlink
-from shared.metrics.directions import layer_directions
 from shared.metrics.downlink import Downlink, beam_downlink
 from shared.metrics.rho import NUM_FFT
 from shared.metrics.sgcs import direction_similarity
@@ -28,11 +29,13 @@ class Scores:
     """Scores of a batch.
 
     Attributes:
-        nmse: [batch] float64, linear.
+        nmse: [batch] float64, linear; NaN of a precoder, which has none.
         sgcs: [batch] float64.
-        rho: [batch] float64; None outside the angular-delay domain, or for more delay taps than its FFT has.
+        rho: [batch] float64; None of a precoder, outside the angular-delay domain, or for more delay taps than its FFT
+            has.
         bit_errors: [batch] int64, wrong information bits; they mean nothing in a report that was erased.
-        nmse_full: [batch] float64, NMSE against the uncropped channel, linear; NaN where the crop loss is not known.
+        nmse_full: [batch] float64, NMSE against the uncropped channel, linear; NaN where the crop loss is not known,
+            and of a precoder.
         downlink: On the host; None unless asked for.
         sgcs_subbands: [batch, num_layers, num_subbands] float64, num_layers = min(num_rx_ant, num_tx_ant); None unless
             asked for.
@@ -101,6 +104,7 @@ def evaluate(
     domain: Domain,
     scoring: Scoring = DEFAULT_SCORING,
     crop_loss: Column | None = None,
+    output: Literal["channel", "precoder"] = "channel",
 ) -> Scores:
     """Score a batch.
 
@@ -113,17 +117,20 @@ def evaluate(
         scoring: What is scored besides. The batch holds whole groups of ``downlink_num_ue`` reports.
         crop_loss: [batch] float64, share of each whole channel's energy that the crop left out, NaN where it is not
             known; None: of no report.
+        output: What ``h_hat`` is, by the codec's card. A precoder's scale and phase mean nothing, so it has no NMSE and
+            no rho; its directions are what SGCS and downlink take.
     """
     # In double precision, once for all that follows: the sums of a large channel overflow in single.
     h_hat, h = h_hat.to(torch.complex128), h.to(h_hat.device, torch.complex128)
     f_hat, f = _to_frequency(h_hat, domain), _to_frequency(h, domain)
     # Once for SGCS and downlink: with several receive antennas, each is a decomposition a subcarrier.
     v_hat, v = (layer_directions(x, 1, x.shape[-1]) for x in (f_hat, f))
-    of_report = nmse(h_hat, h).cpu()
+    of_channel = output == "channel"
+    of_report = nmse(h_hat, h).cpu() if of_channel else torch.full((len(h),), torch.nan, dtype=torch.float64)
     return Scores(
         of_report.numpy(),
         direction_similarity(v_hat, v).mean(dim=(1, 2)).cpu().numpy(),
-        rho(h_hat, h).cpu().numpy() if domain == "angular-delay" and h.shape[-1] <= NUM_FFT else None,
+        rho(h_hat, h).cpu().numpy() if of_channel and domain == "angular-delay" and h.shape[-1] <= NUM_FFT else None,
         bit_errors(decided, sent),
         np.full(len(h), np.nan)
         if crop_loss is None

@@ -243,7 +243,7 @@ class FrameAck:
         fallback: [num_reports] bool, reconstruction is the codec's mean channel.
         erased: [num_reports] bool, nothing arrived over the link.
         crc_failed: [num_reports] bool, a CRC does not hold.
-        nmse: [num_reports] float64, linear; empty without truth.
+        nmse: [num_reports] float64, linear; NaN of a precoder; empty without truth.
         sgcs: [num_reports] float64; empty without truth.
         bit_errors: [num_reports] int64, 0 where erased; empty without truth, and with symbols.
         queue_ms: [num_reports] float32.

@@ -17,6 +17,7 @@ from torch import Tensor
 from shared.digests import read_tensors, sha256_of
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.network_settings import (
+    CodebookSettings,
     CoordinateSettings,
     InvertibleSettings,
     JsccSettings,
@@ -41,6 +42,15 @@ class MeasuredNmse(BaseModel):
     nmse_db: float | None = Field(description="None for an exact reconstruction.")
 
 
+class MeasuredSgcs(BaseModel):
+    """SGCS at one rate over an ideal link, the mean over reports: of a precoder, which has no NMSE."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rate: int
+    sgcs: float
+
+
 class TrainingRecord(BaseModel):
     """How the weights of a network came to be."""
 
@@ -61,7 +71,7 @@ class CodecCard(BaseModel):
 
     ``rate`` counts the information bits of a report, or its complex symbols (channel uses) where the payload is
     symbols, exactly: what the card says is what the wire carries. Of a variable length it counts the bits before
-    entropy coding; how many a report then has is said beside it.
+    entropy coding, of a codebook the most that a report may have; how many it then has is said beside it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,11 +85,14 @@ class CodecCard(BaseModel):
     num_rx_ant: int = Field(ge=1)
     num_tx_ant: int = Field(ge=1)
     num_subcarriers: int = Field(ge=1)
-    output: str = Field(description="`channel` or `precoder`.")
+    output: Literal["channel", "precoder"] = Field(
+        description="What h_hat is: a channel, or conj of the precoder of each layer, which has no NMSE."
+    )
     payload: Literal["bits", "symbols"] = Field(default="bits", description="What a report is made of.")
     length: Literal["fixed", "variable"] = Field(
         default="fixed",
-        description="Whether a report has exactly `rate` information bits, or as many as its entropy code gives.",
+        description="Whether a report has exactly `rate` information bits, or as many as its entropy code gives, or "
+        "its codebook within `rate`.",
     )
     min_rate: int = Field(ge=1, description="Least information bits, or symbols, of a report.")
     max_rate: int = Field(ge=1, description="Most of them; every integer between is a rate.")
@@ -93,11 +106,13 @@ class CodecCard(BaseModel):
     training_data: str
     test_data: str
     measured: list[MeasuredNmse] = Field(description="On `test_data`, ideal link; symbols over AWGN at 80 dB.")
+    measured_sgcs: list[MeasuredSgcs] = Field(default=[], description="Likewise, of a codec that reports a precoder.")
     network: NetworkSettings | None = Field(default=None, description="Settings of a codec that is a network.")
     jscc: JsccSettings | None = Field(default=None, description="Settings of a network of joint coding.")
     invertible: InvertibleSettings | None = Field(default=None, description="Settings of an invertible network.")
     coordinates: CoordinateSettings | None = Field(default=None, description="Settings of a coordinate network.")
     siren: SirenSettings | None = Field(default=None, description="Settings of a network that is sent itself.")
+    codebook: CodebookSettings | None = Field(default=None, description="Settings of a codebook of the standard.")
     training: TrainingRecord | None = Field(default=None, description="Training of a codec that is a network.")
 
     @model_validator(mode="after")
@@ -107,6 +122,8 @@ class CodecCard(BaseModel):
             raise ValueError(f"`links` of a payload of {self.payload} cannot be {self.links}: analog carries symbols.")
         if self.length == "variable" and self.payload == "symbols":
             raise ValueError("`length` of a payload of symbols cannot be variable: symbols have no entropy code.")
+        if self.output == "precoder" and self.measured:
+            raise ValueError("`measured` of a precoder must be empty: it has no NMSE; `measured_sgcs` takes its SGCS.")
         return self
 
     @property
@@ -133,6 +150,8 @@ class CodecCard(BaseModel):
         """Return the least and the most information bits that a report may have; one of symbols has none."""
         if self.payload == "symbols":
             return 0, 0
+        if self.codebook is not None:
+            return 1, rate
         return (1, MAX_STRETCH * rate + MAX_EXTRA_BITS) if self.length == "variable" else (rate, rate)
 
     def require_link(self, family: str, label: str) -> None:

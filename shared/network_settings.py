@@ -98,6 +98,22 @@ class InvertibleSettings(BaseModel):
         return bits
 
 
+class CodebookSettings(BaseModel):
+    """How a codebook of the standard is used, see `shared.codecs.codebook`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(default=1, ge=1, le=2, description="Layers of each report.")
+    num_subbands: int = Field(
+        default=16, ge=1, le=36, description="N3: subbands of equal width, a precoder each; one a CQI subband (R = 1)."
+    )
+    port_mapping: Literal["single", "dual"] = Field(
+        default="single",
+        description="What the halves of the BS array are. single: of a row of one polarisation, co-phased as "
+        "polarisations are; dual: the polarisations of a row, which is the standard's numbering.",
+    )
+
+
 class CoordinateSettings(BaseModel):
     """What a coordinate network with codewords needs beside its weights, see `shared.codecs.csi_inr`."""
 

@@ -68,8 +68,9 @@ class Tally:
         self.num_crc_failed += int(ack.crc_failed[rows].sum())
         self.num_refined += int(ack.refined[rows].sum())
         self._latency_s.append(delivery.latency_s)
-        if len(ack.nmse):  # empty without truth
-            self._nmse.extend(ack.nmse[rows].tolist())
+        if len(ack.sgcs):  # empty without truth
+            nmse = ack.nmse[rows]
+            self._nmse.extend(nmse[~np.isnan(nmse)].tolist())  # a precoder has none
             self._sgcs.extend(ack.sgcs[rows].tolist())
         if len(ack.bit_errors):  # empty also with symbols
             self.num_blocks += int(rows.sum())
@@ -80,7 +81,7 @@ class Tally:
 
     def row(self) -> dict[str, str | int | float | None]:
         """Return the figures; those that need truth are None without it, those of bits where there are none."""
-        scored = len(self._nmse)
+        num_nmse, scored = len(self._nmse), len(self._sgcs)
         p50, p95 = np.percentile(self._latency_s or [np.nan], [50, 95])
         return {
             "codec": self.codec,
@@ -92,8 +93,8 @@ class Tally:
             "cnr_db": self.cnr_db,
             "refinement": self.refinement,
             "reports": self.num_stored,
-            "nmse": sum(self._nmse) / scored if scored else None,
-            "nmse_db": to_db(sum(self._nmse) / scored) if scored else None,
+            "nmse": sum(self._nmse) / num_nmse if num_nmse else None,
+            "nmse_db": to_db(sum(self._nmse) / num_nmse) if num_nmse else None,
             "sgcs": sum(self._sgcs) / scored if scored else None,
             "ber": self.num_bit_errors / self.num_decided_bits if self.num_decided_bits else None,
             "bler": self.num_block_errors / self.num_blocks if self.num_blocks else None,

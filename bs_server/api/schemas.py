@@ -120,7 +120,7 @@ class Report(Answer):
     )
     num_bits: int = Field(description="Information bits that it has; 0: symbols.", examples=[128])
     snr_db: float = Field(description="Es/N0 of the feedback link.", examples=[10.0])
-    nmse: float | None = Field(description="Linear.", examples=[0.1604])
+    nmse: float | None = Field(description="Linear; null of a precoder.", examples=[0.1604])
     nmse_db: float | None = Field(description="Null also for an exact reconstruction.", examples=[-7.95])
     nmse_full: float | None = Field(
         description="Against the uncropped channel, linear; null where its crop loss is not known.", examples=[0.1752]

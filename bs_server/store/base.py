@@ -93,7 +93,7 @@ class ReportRow:
         rate: Information bits, of a variable length before entropy coding, or symbols of an analog link.
         num_bits: Information bits that it has; 0 of symbols.
         snr_db: Es/N0 of the feedback link.
-        nmse: Linear, or None without truth.
+        nmse: Linear, or None without truth, or of a precoder.
         sgcs: Or None without truth.
         bit_errors: Wrong information bits, or None without truth, where nothing arrived, or of symbols.
         fallback: Whether the reconstruction is the codec's mean channel, or the CSI that is held in its place.

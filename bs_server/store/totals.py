@@ -90,12 +90,12 @@ def _sum_squared(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def select_cells(chosen: ColumnElement[bool]) -> Select[Any]:
-    """Sum reports in cells of one session, rate and SNR; a report is scored when it has an NMSE."""
+    """Sum reports in cells of one session, rate and SNR; a report is scored when it has an SGCS."""
     errors, decided, num_bits = REPORT.bit_errors, REPORT.bit_errors.is_not(None), num_bits_of().element
     checked, of_bits = REPORT.crc_ok.is_not(None), on_the_air("coded_bits").element > 0
     sums: dict[str, ColumnElement[Any]] = {
         "num_reports": func.count(),
-        "num_scored": func.count(REPORT.nmse),
+        "num_scored": func.count(REPORT.sgcs),
         "num_nmse_full": func.count(REPORT.nmse_full),
         "num_rho": func.count(REPORT.rho),
         "num_decided": func.count(errors),
@@ -104,7 +104,7 @@ def select_cells(chosen: ColumnElement[bool]) -> Select[Any]:
         "sum_errors_squared": func.coalesce(func.sum(_wide(errors) * errors), 0),
         "sum_errors_times_bits": func.coalesce(func.sum(_wide(errors) * num_bits), 0),
         "sum_bits_squared": func.coalesce(func.sum(_wide(num_bits) * num_bits).filter(decided), 0),
-        "block_errors": func.count().filter(REPORT.nmse.is_not(None), or_(errors > 0, and_(REPORT.erased, of_bits))),
+        "block_errors": func.count().filter(REPORT.sgcs.is_not(None), or_(errors > 0, and_(REPORT.erased, of_bits))),
         "erasures": func.count().filter(REPORT.erased),
         "num_checked": func.count().filter(checked),
         "crc_failures": func.count().filter(REPORT.crc_ok.is_(False)),
@@ -114,7 +114,7 @@ def select_cells(chosen: ColumnElement[bool]) -> Select[Any]:
         "coded_bits": func.sum(on_the_air("coded_bits").element),
         "channel_uses": func.sum(on_the_air("channel_uses").element),
         "num_symbol_reports": func.count().filter(not_(of_bits)),
-        "num_symbol_scored": func.count(REPORT.nmse).filter(not_(of_bits)),
+        "num_symbol_scored": func.count(REPORT.sgcs).filter(not_(of_bits)),
         "fallbacks": func.count().filter(REPORT.fallback),
         "held": func.count().filter(REPORT.held),
         "num_refined": func.count().filter(REPORT.num_steps > 0),
@@ -364,7 +364,7 @@ def totals_of(connection: Connection, where: ReportFilter, group_by: Sequence[Gr
             subbands.setdefault(tuple(row)[:n], []).append(subband_totals(row, n))
     rows = [(tuple(row)[:n], row) for row in sums(schema.cells, select_sums)]
     return [
-        group_totals(row, n, median_of(add_counts(counts.get(key, []))), downlink.get(key, []), subbands.get(key, []))
+        group_totals(row, n, add_counts(counts.get(key, [])), downlink.get(key, []), subbands.get(key, []))
         for key, row in rows
     ]
 
@@ -372,14 +372,15 @@ def totals_of(connection: Connection, where: ReportFilter, group_by: Sequence[Gr
 def group_totals(
     row: Row[Any],
     num_keys: int,
-    median: float | None,
+    nmse: Counts,
     downlink: Sequence[DownlinkTotals],
     subbands: Sequence[SubbandTotals],
 ) -> GroupTotals:
-    """Convert a row of `select_sums`, the group's median, its downlinks and its subbands."""
+    """Convert a row of `select_sums`, the counts of the group's NMSE, its downlinks and its subbands."""
     sums = {name: _number(value) for name, value in row._mapping.items() if name in _TOTALS}
     key = tuple(row)[:num_keys]
-    return GroupTotals(key=key, median_nmse=median, downlink=tuple(downlink), subbands=tuple(subbands), **sums)
+    sums |= {"num_nmse": int(nmse[:, 1].sum()), "median_nmse": median_of(nmse)}
+    return GroupTotals(key=key, downlink=tuple(downlink), subbands=tuple(subbands), **sums)
 
 
 def _number(value: Any) -> Any:

@@ -17,6 +17,8 @@ from shared.codecs.base import (
     SymbolEncoder,
     require_length,
 )
+from shared.codecs.codebook.etype2 import Etype2Decoder, Etype2Encoder
+from shared.codecs.codebook.type1 import Type1Decoder, Type1Encoder
 from shared.codecs.compressed_sensing.front_end import CompressedSensingEncoder
 from shared.codecs.compressed_sensing.lasso import CsLassoDecoder
 from shared.codecs.compressed_sensing.omp import CsOmpDecoder
@@ -54,6 +56,8 @@ CODECS: dict[str, CodecEntry] = {
     "adjscc": CodecEntry(make_jscc_encoder, make_jscc_decoder),
     "djscc-csinet-plus": CodecEntry(make_jscc_encoder, make_jscc_decoder),
     "unet-jscc": CodecEntry(make_jscc_encoder, make_jscc_decoder),
+    "type1": CodecEntry(Type1Encoder, Type1Decoder),
+    "etype2": CodecEntry(Etype2Encoder, Etype2Decoder),
     "float": CodecEntry(FloatEncoder, FloatDecoder),
 }
 

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from shared.errors import InvalidArgumentError
 from shared.model_files import CodecCard, ModelFile, TrainingRecord, count_parameters
-from shared.network_settings import CoordinateSettings, InvertibleSettings, JsccSettings, NetworkSettings, SirenSettings
+from shared.network_settings import (
+    CodebookSettings,
+    CoordinateSettings,
+    InvertibleSettings,
+    JsccSettings,
+    NetworkSettings,
+    SirenSettings,
+)
 from shared.types import CsiShape
 
 DIGITAL = ("ideal", "digital")
@@ -26,7 +33,8 @@ class Fitted:
         source: Publication or textbook.
         rates: At which it is measured, increasing; the first and the last are its range.
         links: Links that may carry it.
-        length: Whether a report has exactly as many bits as its rate, or as many as its entropy code gives.
+        output: What a decoder returns.
+        length: Whether a report has exactly as many bits as its rate, or as many as its entropy code or codebook gives.
         encoder_macs: Multiply-accumulates of a report.
         decoder_macs: Likewise.
         network: Settings, where it is a network.
@@ -34,6 +42,7 @@ class Fitted:
         invertible: Settings, where it is an invertible network.
         coordinates: Settings, where it is a coordinate network.
         siren: Settings, where the weights of a network are what is sent.
+        codebook: Settings, where it is a codebook of the standard.
         training: How its weights came to be, where it is a network.
     """
 
@@ -42,6 +51,7 @@ class Fitted:
     source: str
     rates: tuple[int, ...]
     links: tuple[str, ...] = DIGITAL
+    output: Literal["channel", "precoder"] = "channel"
     length: Literal["fixed", "variable"] = "fixed"
     encoder_macs: int = 0
     decoder_macs: int = 0
@@ -50,6 +60,7 @@ class Fitted:
     invertible: InvertibleSettings | None = None
     coordinates: CoordinateSettings | None = None
     siren: SirenSettings | None = None
+    codebook: CodebookSettings | None = None
     training: TrainingRecord | None = None
 
 
@@ -93,7 +104,7 @@ def make_model(
         num_rx_ant=shape.num_rx_ant,
         num_tx_ant=shape.num_tx_ant,
         num_subcarriers=shape.num_subcarriers,
-        output="channel",
+        output=fitted.output,
         payload="symbols" if fitted.links == ("analog",) else "bits",
         length=fitted.length,
         min_rate=fitted.rates[0],
@@ -111,6 +122,7 @@ def make_model(
         invertible=fitted.invertible,
         coordinates=fitted.coordinates,
         siren=fitted.siren,
+        codebook=fitted.codebook,
         training=fitted.training,
     )
     return ModelFile(card, fitted.tensors)

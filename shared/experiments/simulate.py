@@ -167,9 +167,9 @@ class Simulator:
         if self.last_good is not None:
             sequence = (report + first_sequence).tolist()
             reception = self.last_good.hold(reception, [("", self.ue_id, number) for number in sequence])
-        domain = self.transmitter.card.domain
-        crop_loss = None if loss is None else loss[index].numpy()
-        scores = evaluate(reception.h_hat, reception.payload, h, sent.payload, domain, self.scoring, crop_loss)
+        card, crop_loss = self.transmitter.card, None if loss is None else loss[index].numpy()
+        h_hat, decided = reception.h_hat, reception.payload
+        scores = evaluate(h_hat, decided, h, sent.payload, card.domain, self.scoring, crop_loss, card.output)
         return scores, reception, np.diff([started_s, encoded_s, arrived_s, time.perf_counter()])
 
 

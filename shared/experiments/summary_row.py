@@ -129,14 +129,16 @@ def totals_of(key: PointKey, reports: Reports) -> GroupTotals:
     errors, bits = scores.bit_errors[decided], reports.num_bits[decided]
     num_checked = int(reports.checked.sum())
     full = scores.nmse_full[~np.isnan(scores.nmse_full)]
+    nmse = scores.nmse[~np.isnan(scores.nmse)]
     rho = np.zeros(0) if scores.rho is None else scores.rho
     return GroupTotals(
         key=(key.codec, key.rate, key.snr_db, key.link, key.estimator, key.cnr_db, key.refinement),
         num_reports=n,
         num_scored=n,
-        sum_nmse=_sum(scores.nmse),
-        sum_nmse_squared=_sum_squared(scores.nmse),
-        median_nmse=median_of(count_bins(scores.nmse)),
+        num_nmse=len(nmse),
+        sum_nmse=_sum(nmse),
+        sum_nmse_squared=_sum_squared(nmse),
+        median_nmse=median_of(count_bins(nmse)),
         num_nmse_full=len(full),
         sum_nmse_full=_sum(full),
         sum_nmse_full_squared=_sum_squared(full),

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from shared.energy import energy_of
 from shared.errors import InvalidArgumentError
-from shared.metrics.energy import energy_of
 
 
 def nmse(h_hat: Tensor, h: Tensor) -> Tensor:

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from shared.directions import layer_directions
+from shared.energy import energy_of
 from shared.errors import InvalidArgumentError
-from shared.metrics.directions import layer_directions
-from shared.metrics.energy import energy_of
 
 
 def mrt_sinr(h_hat: Tensor, h: Tensor, snr_db: Sequence[float]) -> Tensor:

@@ -11,8 +11,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from shared.energy import energy_of
 from shared.errors import InvalidArgumentError
-from shared.metrics.energy import energy_of
 from shared.transforms import CSINET_TRUTH_SUBCARRIERS, from_angles
 
 NUM_FFT = 257

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
+from shared.directions import layer_directions
 from shared.errors import InvalidArgumentError
-from shared.metrics.directions import layer_directions
 
 
 def sgcs(h_hat: Tensor, h: Tensor) -> Tensor:

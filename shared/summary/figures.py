@@ -136,7 +136,7 @@ class Group(Figures):
     session: str | None = None
     num_reports: int = Field(examples=[1000])
     num_scored: int = Field(description="Reports with truth; all metrics below are over these.")
-    nmse: Nmse | None
+    nmse: Nmse | None = Field(description="Null of precoders, which have no NMSE; they count in no mean of others.")
     nmse_full: MeanNmse | None = Field(
         description="NMSE against the uncropped channel, over the reports whose crop loss is known."
     )
@@ -187,7 +187,7 @@ class Group(Figures):
             **key,  # type: ignore[arg-type]  # the store keeps each key's type
             num_reports=totals.num_reports,
             num_scored=n,
-            nmse=_nmse(totals) if n else None,
+            nmse=_nmse(totals) if totals.num_nmse else None,
             nmse_full=_nmse_full(totals) if totals.num_nmse_full else None,
             sgcs=sgcs.value if sgcs else None,
             sgcs_ci95_low=sgcs.ci95_low if sgcs else None,
@@ -218,7 +218,7 @@ class Group(Figures):
 
 
 def _nmse(totals: GroupTotals) -> Nmse:
-    mean = _mean_nmse(totals.sum_nmse, totals.sum_nmse_squared, totals.num_scored)
+    mean = _mean_nmse(totals.sum_nmse, totals.sum_nmse_squared, totals.num_nmse)
     return Nmse(**mean.model_dump(), median_db=None if totals.median_nmse is None else to_db(totals.median_nmse))
 
 

@@ -70,9 +70,10 @@ class GroupTotals:
         key: Value of each column of ``group_by``, in its order; None for the CNR of a perfect estimate.
         num_reports: Reports.
         num_scored: Reports with truth.
+        num_nmse: Of those, reports that have an NMSE: precoders have none.
         sum_nmse: Sum of the linear NMSE.
         sum_nmse_squared: Sum of its squares.
-        median_nmse: Median of the linear NMSE to 0.005 dB (`shared.summary.median`), or None without truth.
+        median_nmse: Median of the linear NMSE to 0.005 dB (`shared.summary.median`), or None of none.
         num_nmse_full: Reports with truth whose crop loss is known.
         sum_nmse_full: Sum of their linear NMSE against the uncropped channel.
         sum_nmse_full_squared: Sum of its squares.
@@ -112,6 +113,7 @@ class GroupTotals:
     key: tuple[str | int | float | None, ...]
     num_reports: int
     num_scored: int
+    num_nmse: int
     sum_nmse: float
     sum_nmse_squared: float
     median_nmse: float | None

@@ -1,9 +1,10 @@
 """Fit or train a codec on a training split, measure it on a test split, and write model file and card.
 
 training split -> tensors (closed form, or the training loop) -> NMSE of each rate on the test split -> file, card
+                                      of a codec that reports a precoder: SGCS --'
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,16 @@ from shared.codecs.reference import OwnModel, import_entry, is_reference, requir
 from shared.errors import InvalidArgumentError
 from shared.links.analog import AnalogLink
 from shared.links.label import AnalogLabel
-from shared.metrics import nmse, to_db
-from shared.model_files import MeasuredNmse, ModelFile, save_model
+from shared.metrics import nmse, sgcs, to_db
+from shared.model_files import MeasuredNmse, MeasuredSgcs, ModelFile, save_model
+from shared.network_settings import CodebookSettings
 from shared.rng import Randomness
 from shared.training.angular_topk import fit_angular_topk
+from shared.training.codebook import make_codebook
 from shared.training.compressed_sensing import NUM_ITERATIONS, fit_cs_lasso, fit_cs_omp
 from shared.training.klt import fit_klt
 from shared.training.klt_analog import NUM_COEFFICIENTS, fit_klt_analog
+from shared.transforms import from_angular_delay
 
 MEASURED_RATES = (32, 64, 128, 256, 512, 1024)
 SPARSE_RATES = (32, 128, 512, 1024)  # fewer: the recovery of thousands of reports takes seconds
@@ -153,6 +157,25 @@ def fit_codec(
     return save_codec(codec, CLOSED_FORM[codec](train.h), trained_on, test, folder, command, name)
 
 
+def fit_codebook(
+    codec: str, settings: CodebookSettings, test: ChannelSet, folder: Path, command: str, name: str | None = None
+) -> ModelFile:
+    """Measure a codebook of the standard over an ideal link, and save it; it learns nothing.
+
+    Args:
+        codec: Key of `shared.training.codebook.CODEBOOKS`.
+        settings: Rank, subbands, port mapping.
+        test: Test split, of the shape and domain that the model is for.
+        folder: Where ``<name>.safetensors`` and its card go.
+        command: The command line, for the card.
+        name: Name of the model; None for the codec's.
+
+    Raises:
+        InvalidArgumentError: If there is no such codebook for such channels.
+    """
+    return save_codec(codec, make_codebook(codec, test.shape, settings), "none", test, folder, command, name)
+
+
 def _fit_own(
     reference: str, train: ChannelSet, test: ChannelSet, folder: Path, command: str, name: str | None
 ) -> ModelFile:
@@ -204,8 +227,16 @@ def save_codec(
     model = make_model(name or codec, test.shape, fitted, codec, command, trained_on, test.identity)
     if entry is not None:
         model = OwnModel(model.card, model.tensors, entry)
-    measured = [MeasuredNmse(rate=rate, nmse_db=measure_nmse_db(model, test, rate)) for rate in fitted.rates]
-    return save_model(ModelFile(model.card.model_copy(update={"measured": measured}), model.tensors), folder)
+    measured: dict[str, list[MeasuredNmse] | list[MeasuredSgcs]] = {}
+    if model.card.output == "precoder":
+        measured["measured_sgcs"] = [
+            MeasuredSgcs(rate=rate, sgcs=measure_sgcs(model, test, rate)) for rate in fitted.rates
+        ]
+    else:
+        measured["measured"] = [
+            MeasuredNmse(rate=rate, nmse_db=measure_nmse_db(model, test, rate)) for rate in fitted.rates
+        ]
+    return save_model(ModelFile(model.card.model_copy(update=measured), model.tensors), folder)
 
 
 def measure_nmse_db(model: ModelFile, test: ChannelSet, rate: int) -> float | None:
@@ -213,9 +244,21 @@ def measure_nmse_db(model: ModelFile, test: ChannelSet, rate: int) -> float | No
 
     The symbols of an analog codec are sent over AWGN at `NOISELESS_SNR_DB`, at unit power as always.
     """
+    value = to_db(float(torch.cat([nmse(h_hat, h) for h_hat, h in _reconstructed(model, test, rate)]).mean()))
+    return None if value is None else round(value, 3)
+
+
+def measure_sgcs(model: ModelFile, test: ChannelSet, rate: int) -> float:
+    """Return the mean SGCS of a model over an ideal link, rounded to 0.0001."""
+    of_frequency = from_angular_delay if model.card.domain == "angular-delay" else torch.Tensor.clone
+    found = [sgcs(of_frequency(h_hat), of_frequency(h)) for h_hat, h in _reconstructed(model, test, rate)]
+    return round(float(torch.cat(found).mean()), 4)
+
+
+def _reconstructed(model: ModelFile, test: ChannelSet, rate: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield h_hat and h, chunk by chunk."""
     device = torch.device("cpu")
     encoder, decoder = make_encoder(model, device), make_decoder(model, device)
-    ratios = []
     for sequence in np.array_split(np.arange(len(test.h)), -(-len(test.h) // CHUNK)):
         h = test.h[torch.from_numpy(sequence)]
         snr_db = np.zeros(len(h), dtype=np.float32)
@@ -228,6 +271,4 @@ def measure_nmse_db(model: ModelFile, test: ChannelSet, rate: int) -> float | No
         else:
             payload = encoder.encode(h, EncodeContext(rate, snr_db, randomness))
             h_hat = decoder.decode(payload, DecodeContext(rate, snr_db)).h_hat
-        ratios.append(nmse(h_hat, h))
-    value = to_db(float(torch.cat(ratios).mean()))
-    return None if value is None else round(value, 3)
+        yield h_hat, h

@@ -29,6 +29,10 @@ class FrozenCodec:
     def __init__(self, model: ModelFile, link: str, rate: int | None) -> None:
         if model.card.shape != SHAPE:
             raise InvalidArgumentError(f"`codec` of a refiner must be for {SHAPE}; {model.card.name} is not.")
+        if model.card.output != "channel":
+            raise InvalidArgumentError(
+                f"`codec` of a refiner must report a channel; {model.card.name} reports a {model.card.output}."
+            )
         self.transmitter: Transmitter = make_transmitter(model, SHAPE, link, rate)
         self._decoder = make_decoder(model, torch.device("cpu"))
 

@@ -19,10 +19,10 @@ LAYERS = (
     ("transmit", "receive", "evaluation", "summary"),
     ("codecs", "channels", "estimation", "links", "refinement", "metrics", "wire"),
     ("inr",),
-    ("networks", "coding", "transforms", "model_files", "scenario"),
+    ("networks", "coding", "transforms", "directions", "model_files", "scenario"),
     ("frame",),
     ("scoring",),
-    ("types", "rng", "digests", "network_settings", "credentials"),
+    ("types", "rng", "digests", "energy", "network_settings", "credentials"),
     ("errors",),
 )
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from shared.channels import ChannelSet
+from shared.directions import layer_directions
 from shared.evaluation import Scores, evaluate, join_scores
 from shared.metrics import nmse, rho, sgcs, sgcs_per_layer_and_subband, zero_forcing_downlink
-from shared.metrics.directions import layer_directions
 from shared.metrics.downlink import mrt_downlink
 from shared.scoring import Scoring
 from shared.transforms import from_angular_delay
@@ -180,6 +180,22 @@ def test_the_loss_of_the_crop_counts_where_it_is_known(indoor: ChannelSet) -> No
     np.testing.assert_allclose(scores.nmse_full[[0, 2]], [scores.nmse[0], 0.75 * scores.nmse[2] + 0.25])
     assert np.isnan(scores.nmse_full[1])
     assert np.isnan(evaluate(h_hat, decided, h, sent, "angular-delay").nmse_full).all()
+
+
+def test_a_precoder_has_no_nmse_and_no_rho_but_all_that_directions_have(indoor: ChannelSet) -> None:
+    h, h_hat = indoor.h[:4], noisy(indoor.h[:4])
+    decided, sent = bits(4)
+    loss, scoring = np.zeros(4), Scoring((-5.0, 5.0), num_subbands=4)
+    found = evaluate(h_hat, decided, h, sent, "angular-delay", scoring, loss, "precoder")
+    wanted = evaluate(h_hat, decided, h, sent, "angular-delay", scoring, loss)
+    assert np.isnan(found.nmse).all()
+    assert np.isnan(found.nmse_full).all()
+    assert found.rho is None
+    assert found.downlink is not None
+    assert wanted.downlink is not None
+    np.testing.assert_array_equal(found.downlink.spectral_efficiency, wanted.downlink.spectral_efficiency)
+    for name in ("sgcs", "bit_errors", "sgcs_subbands"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
 
 
 def test_joined_parts_are_the_whole(indoor: ChannelSet) -> None:

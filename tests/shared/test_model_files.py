@@ -106,6 +106,17 @@ def test_a_card_with_a_field_that_is_wrong_or_not_ours_is_refused(saved: Path, c
         load_model(str(saved))
 
 
+def test_a_precoder_with_an_nmse_is_refused(saved: Path) -> None:
+    change_card(saved, output="precoder", measured=[{"rate": 32, "nmse_db": -1.0}])
+    with pytest.raises(DataFileError, match="`measured` of a precoder must be empty"):
+        load_model(str(saved))
+
+
+def test_the_reports_of_a_codebook_have_no_more_bits_than_their_rate() -> None:
+    card = load_model("etype2").card
+    assert [card.num_bits_range(rate) for rate in (63, 333)] == [(1, 63), (1, 333)]
+
+
 @pytest.mark.parametrize("content", [b"", b"\x80\x04K\x01.", b"\xff" * 64])
 def test_a_foreign_file_is_refused_even_under_its_own_digest(saved: Path, content: bytes) -> None:
     from hashlib import sha256

@@ -49,6 +49,16 @@ def test_a_tally_averages_reports_and_not_frames() -> None:
     assert (row["p50_ms"], row["p95_ms"]) == (20.0, 29.0)
 
 
+def test_reports_of_precoders_have_an_sgcs_and_no_nmse() -> None:
+    tally = Tally("etype2", 8, 5.0, "digital:bsc", "s")
+    told = delivery([0.1, 0.2, 0.3], [0, 2, 1])
+    told = replace(told, ack=replace(told.ack, nmse=np.full(3, np.nan)))
+    tally.add(told, ALL[:3])
+    row = tally.row()
+    assert (row["nmse"], row["nmse_db"], row["bler"]) == (None, None, 2 / 3)
+    assert row["sgcs"] == pytest.approx(0.1)
+
+
 def test_reports_that_were_refined_are_counted() -> None:
     tally = Tally("klt", 8, 5.0, "digital:bsc", "s", refinement="gain")
     tally.add(delivery([0.1, 0.2, 0.3], [0, 2, 1], num_steps=[0, 4, 1]), ALL[:3])

@@ -46,7 +46,12 @@ def codecs_show(
     if as_json:
         typer.echo(card.model_dump_json(indent=2))
         return
-    print_card(card.name, card.model_dump(exclude={"measured"}))
+    print_card(card.name, card.model_dump(exclude={"measured", "measured_sgcs"}))
+    if card.measured_sgcs:
+        of_precoders = Table("bits", "SGCS", title="SGCS, ideal link")
+        for measured in card.measured_sgcs:
+            of_precoders.add_row(str(measured.rate), f"{measured.sgcs:.4f}")
+        console.print(of_precoders)
     table = Table(title="NMSE, ideal link" if card.payload == "bits" else "NMSE, AWGN at 80 dB")
     table.add_column(card.payload, justify="right")
     table.add_column("NMSE, dB", justify="right")
@@ -129,6 +134,8 @@ def codecs_verify(
             table.add_column(column)
         for result in results:
             off = "not measured" if result.nmse_off_db is None else f"{result.nmse_off_db:.3f}"
+            if result.sgcs_off is not None:
+                off = f"SGCS off by {result.sgcs_off:.4f}"
             count = "-" if result.num_parameters is None else f"{result.num_parameters:,}"
             verdict = result.verdict if result.verdict == "ok" else "not ok"
             table.add_row(Path(result.codec).name, (result.sha256 or "-")[:12], count, off, verdict)

@@ -144,7 +144,7 @@ def _table(rows: "list[Row]") -> Table:
     for key, row in zip(keys, rows, strict=True):
         mean, low, high = (row[f"nmse_{name}_db"] for name in ("mean", "ci95_low", "ci95_high"))
         margin = "" if low is None or high is None else f"\u00a0±\u00a0{(float(high) - float(low)) / 2:.2f}"
-        nmse = "exact" if mean is None else f"{mean:.2f}{margin}"
+        nmse = _without_db(row) if mean is None else f"{mean:.2f}{margin}"
         table.add_row(*(key[name] for name in varying), nmse, f"{row['sgcs']:.3f}", _bler(row["bler_value"]))
     return table
 
@@ -171,10 +171,15 @@ def _matrix_table(title: str, cells: "list[Row]") -> Table:
     for cell in cells:
         value = cell["nmse_mean_db"]
         key = str(cell["family"]), str(cell["rate"]), str(cell["trained_on"])
-        lines.setdefault(key, {})[str(cell["data"])] = "exact" if value is None else f"{value:.2f}"
+        lines.setdefault(key, {})[str(cell["data"])] = _without_db(cell) if value is None else f"{value:.2f}"
     for key, values in lines.items():
         table.add_row(*key, *(values.get(name, "-") for name in tested))
     return table
+
+
+def _without_db(row: "Row") -> str:
+    """Return what stands for an NMSE without dB: of an exact reconstruction, or of a precoder, which has none."""
+    return "-" if row["nmse_mean"] is None else "exact"
 
 
 def _bler(value: "Cell") -> str:

@@ -27,6 +27,7 @@ OF_SYMBOLS = (
     "cnr_db",
     "bits_per_real",
 )  # of JSCC
+OF_CODEBOOK = ("rank", "num_subbands", "port_mapping")
 OF_TRAINING = (
     "snr_db",
     "epochs",
@@ -46,10 +47,10 @@ def train(
         typer.Argument(
             help="klt, klt-analog, angular-topk, cs-omp, cs-lasso, float; networks: csinet, csinet-plus, crnet, dnnet, "
             "atnet, transnet, dcrnet; networks over the analog link: rd-jscc, adjscc, djscc-csinet-plus, unet-jscc; "
-            "package.module:ENTRY."
+            "codebooks of the standard, which learn nothing: type1, etype2; package.module:ENTRY."
         ),
     ],
-    data: Annotated[str, typer.Option(help="Training split: a file.")],
+    data: Annotated[str, typer.Option(help="Training split: a file; of all but codebooks.", show_default=False)] = "",
     test: Annotated[str, typer.Option(help="Test split: a shipped data set or a file.")] = "indoor-open-office",
     out: Annotated[Path, typer.Option(help="Folder for the model file and its card.")] = Path("out/models"),
     name: Annotated[
@@ -87,6 +88,12 @@ def train(
     cnr_db: Annotated[
         str, typer.Option(help="Analog: SNR of the pilots in training, lowest:highest; empty: perfect.")
     ] = "",
+    rank: Annotated[int, typer.Option(min=1, max=2, help="Codebooks: layers of a report.")] = 1,
+    num_subbands: Annotated[int, typer.Option(min=1, max=36, help="Codebooks: subbands, a precoder each.")] = 16,
+    port_mapping: Annotated[
+        Literal["single", "dual"],
+        typer.Option(help="Codebooks: whether the BS array's halves are of one polarisation, or one each."),
+    ] = "single",
     bits_per_real: Annotated[
         int | None, typer.Option(min=2, max=8, help="Analog networks over a digital link: bits of each latent, mu-law.")
     ] = None,
@@ -111,33 +118,31 @@ def train(
     from shared.channels import load_channels  # noqa: PLC0415  (keeps `csi-lab --help` quick)
     from shared.codecs.reference import is_reference  # noqa: PLC0415
     from shared.experiments.commands.training_progress import training_progress  # noqa: PLC0415
+    from shared.network_settings import CodebookSettings, make_settings  # noqa: PLC0415
     from shared.training.autoencoder import NetworkOptions  # noqa: PLC0415
-    from shared.training.fit import CLOSED_FORM, fit_codec  # noqa: PLC0415
+    from shared.training.codebook import CODEBOOKS  # noqa: PLC0415
+    from shared.training.fit import CLOSED_FORM, fit_codebook, fit_codec  # noqa: PLC0415
     from shared.training.jscc import JsccOptions, require_device  # noqa: PLC0415
     from shared.training.jscc_presets import JSCC_NETWORKS, jscc_settings  # noqa: PLC0415
     from shared.training.loop import Schedule  # noqa: PLC0415
     from shared.training.train import NETWORKS, Options, train_codec  # noqa: PLC0415
 
     command = command_line()
-    if codec not in (*CLOSED_FORM, *NETWORKS, *JSCC_NETWORKS) and not is_reference(codec):
-        names = ", ".join((*CLOSED_FORM, *NETWORKS, *JSCC_NETWORKS))
+    known = (*CLOSED_FORM, *CODEBOOKS, *NETWORKS, *JSCC_NETWORKS)
+    if codec not in known and not is_reference(codec):
+        names = ", ".join(known)
         how = f" `csi-lab {BY_ANOTHER[codec]}` trains it." if codec in BY_ANOTHER else ""
         raise InvalidArgumentError(f"`codec` must be one of {names}, or package.module:ENTRY; got {codec!r}.{how}")
+    _refuse_unheeded(context, codec, data, through_link)
     require_replaceable(out / f"{name or codec}.safetensors", command, overwrite)
-    if codec in NETWORKS:
-        _refuse_options(context, OF_SYMBOLS, ", ".join(JSCC_NETWORKS), codec)
-        if through_link:
-            of_the_model = ("num_latents", "quantizer", "loss")
-            _refuse_options(context, of_the_model, "without --through-link", f"{codec} with it")
-        else:
-            for option, heeding in (("bits", ("csinet-plus", "atnet")), ("snr_db", ("dnnet", "atnet"))):
-                if codec not in heeding:
-                    _refuse_options(context, (option,), f"{' or '.join(heeding)}, or have --through-link,", codec)
-    elif codec in JSCC_NETWORKS:
-        _refuse_options(context, OF_LATENTS, ", ".join(NETWORKS), codec)
-    else:
-        every = (*OF_LATENTS, *OF_SYMBOLS, *OF_TRAINING)
-        _refuse_options(context, every, "a network", f"{codec}, which is none")
+    if codec in CODEBOOKS:
+        settings_of_codebook = make_settings(
+            CodebookSettings, codec, rank=rank, num_subbands=num_subbands, port_mapping=port_mapping
+        )
+        model = fit_codebook(codec, settings_of_codebook, load_channels(test, option="test"), out, command, name)
+        print_model(model.card, out)
+        return
+    if codec not in (*NETWORKS, *JSCC_NETWORKS):
         model = fit_codec(codec, load_channels(data), load_channels(test, option="test"), out, command, name)
         print_model(model.card, out)
         return
@@ -239,6 +244,38 @@ def parse_prefixes(text: str) -> tuple[int, ...]:
     if min(lengths, default=1) < 1:
         raise InvalidArgumentError(f"`prefixes` must be whole numbers from 1 on, as 4,8,12,16; got {text!r}.")
     return lengths
+
+
+def _refuse_unheeded(context: typer.Context, codec: str, data: str, through_link: str) -> None:
+    """Raise if an option was given that the codec would not heed, or the training split was not that it needs.
+
+    Raises:
+        InvalidArgumentError: Naming the options.
+    """
+    from shared.training.codebook import CODEBOOKS  # noqa: PLC0415  (keeps `csi-lab --help` quick)
+    from shared.training.jscc_presets import JSCC_NETWORKS  # noqa: PLC0415
+    from shared.training.train import NETWORKS  # noqa: PLC0415
+
+    if codec in CODEBOOKS:
+        _refuse_options(context, ("data", *OF_LATENTS, *OF_SYMBOLS, *OF_TRAINING), "one that learns", codec)
+        return
+    _refuse_options(context, OF_CODEBOOK, " or ".join(CODEBOOKS), codec)
+    if not data:
+        raise InvalidArgumentError(f"`data` must be a training split, to train {codec}; got none.")
+    if codec in JSCC_NETWORKS:
+        _refuse_options(context, OF_LATENTS, ", ".join(NETWORKS), codec)
+    elif codec not in NETWORKS:
+        every = (*OF_LATENTS, *OF_SYMBOLS, *OF_TRAINING)
+        _refuse_options(context, every, "a network", f"{codec}, which is none")
+    else:
+        _refuse_options(context, OF_SYMBOLS, ", ".join(JSCC_NETWORKS), codec)
+        if through_link:
+            of_the_model = ("num_latents", "quantizer", "loss")
+            _refuse_options(context, of_the_model, "without --through-link", f"{codec} with it")
+            return
+        for option, heeding in (("bits", ("csinet-plus", "atnet")), ("snr_db", ("dnnet", "atnet"))):
+            if codec not in heeding:
+                _refuse_options(context, (option,), f"{' or '.join(heeding)}, or have --through-link,", codec)
 
 
 def _refuse_options(context: typer.Context, names: tuple[str, ...], wanted: str, found: str) -> None:

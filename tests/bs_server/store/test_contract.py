@@ -662,14 +662,18 @@ class TestTotals:
     numbers = itertools.count()
     scorings: ClassVar[dict[str, Scoring]] = {}  # of the sessions, by id
 
-    async def test_a_report_without_an_nmse_is_no_block_error_whatever_its_bits(self, store: Store) -> None:
-        """A share of those scored is counted: NaN is stored as NULL."""
+    async def test_a_report_without_scores_is_no_block_error_and_a_precoder_is_scored(self, store: Store) -> None:
+        """A share of those scored is counted: NaN is stored as NULL. A precoder has an SGCS and no NMSE."""
         session = session_row()
         await store.add_session(session)
-        reports = [report_row(session, 0), replace(report_row(session, 1), nmse=None)]
+        reports = [
+            report_row(session, 0),
+            replace(report_row(session, 1), nmse=None, sgcs=None),
+            replace(report_row(session, 2), nmse=None),
+        ]
         await store.append(reports, [])
         (found,) = await store.totals(ReportFilter(), [])
-        assert (found.num_reports, found.num_scored, found.block_errors) == (2, 1, 1)
+        assert (found.num_reports, found.num_scored, found.num_nmse, found.block_errors) == (3, 2, 1, 2)
 
     @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
@@ -789,8 +793,8 @@ def reference(
         groups.setdefault(tuple(values[column] for column in group_by), []).append(row)
     found = []
     for key, members in sorted(groups.items(), key=lambda item: [(value is not None, value) for value in item[0]]):
-        scored = [row for row in members if row.nmse is not None]
-        nmse = np.array([row.nmse for row in scored], dtype=np.float64)
+        scored = [row for row in members if row.sgcs is not None]
+        nmse = np.array([row.nmse for row in scored if row.nmse is not None], dtype=np.float64)
         full = np.array([row.nmse_full for row in scored if row.nmse_full is not None])
         sgcs = np.array([row.sgcs for row in scored], dtype=np.float64)
         rho = np.array([row.rho for row in scored if row.rho is not None])
@@ -801,9 +805,10 @@ def reference(
                 key=key,
                 num_reports=len(members),
                 num_scored=len(scored),
+                num_nmse=len(nmse),
                 sum_nmse=float(nmse.sum()),
                 sum_nmse_squared=float((nmse**2).sum()),
-                median_nmse=float(np.median(nmse)) if scored else None,
+                median_nmse=float(np.median(nmse)) if len(nmse) else None,
                 num_nmse_full=len(full),
                 sum_nmse_full=float(full.sum()),
                 sum_nmse_full_squared=float((full**2).sum()),
@@ -822,7 +827,7 @@ def reference(
                 erasures=sum(row.erased for row in members),
                 num_checked=len(checked),
                 crc_failures=sum(not row.crc_ok for row in checked),
-                num_verified=sum(row.nmse is not None for row in checked),
+                num_verified=sum(row.sgcs is not None for row in checked),
                 undetected_errors=sum(bool(row.crc_ok and row.bit_errors) for row in checked),
                 info_bits=sum(row.num_bits for row in members),
                 coded_bits=sum(row.coded_bits for row in members),

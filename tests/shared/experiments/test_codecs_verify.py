@@ -30,8 +30,14 @@ def test_one_network_travels_three_ways() -> None:
 def test_the_models_that_ship_are_what_their_cards_say(name: str) -> None:
     result = verify_codec(name)
     assert result.verdict == "ok"
-    assert result.nmse_off_db is not None
-    assert result.nmse_off_db <= 0.1
+    if load_model(name).card.output == "precoder":
+        assert result.nmse_off_db is None
+        assert result.sgcs_off is not None
+        assert result.sgcs_off <= 0.002
+    else:
+        assert result.sgcs_off is None
+        assert result.nmse_off_db is not None
+        assert result.nmse_off_db <= 0.1
     assert result.num_parameters == load_model(name).card.num_parameters
 
 
@@ -97,6 +103,17 @@ def test_an_nmse_that_is_not_there_or_said_to_be_exact_is_found(mine: Path) -> N
     assert verify_codec(str(mine), data_of(mine)).verdict == "NMSE: none in the card"
     change_card(mine, measured=[{"rate": 64, "nmse_db": None}])
     assert "NMSE: more than" in verify_codec(str(mine), data_of(mine)).verdict
+
+
+def test_a_wrong_sgcs_and_one_that_is_not_there_are_found(indoor: ChannelSet, tmp_path: Path) -> None:
+    model = load_model("type1")
+    measured = [point.model_copy(update={"sgcs": point.sgcs - 0.01}) for point in model.card.measured_sgcs[:1]]
+    for points, verdict in (
+        (measured, "SGCS: more than 0.002 from the card at 8 bits"),
+        ([], "SGCS: none in the card"),
+    ):
+        save_model(ModelFile(model.card.model_copy(update={"measured_sgcs": points}), model.tensors), tmp_path)
+        assert verify_codec(str(tmp_path / "type1.safetensors")).verdict == verdict
 
 
 def test_a_wrong_count_is_found_beside_a_wrong_nmse(mine: Path) -> None:

@@ -1,5 +1,7 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -38,6 +40,24 @@ def test_channels_start_over_and_an_snr_has_noise_of_its_own(few: ChannelSet) ->
     np.testing.assert_allclose(nmse, ideal[1].reports.scores.nmse, rtol=1e-6)
     first, second = simulate(few, "klt", "digital:bsc", [0, 0], rate=64, num_reports=32)
     assert first.reports.scores.bit_errors.tolist() != second.reports.scores.bit_errors.tolist()
+
+
+@pytest.mark.parametrize("fallback", ["mean", "last"])
+def test_a_point_of_precoders_has_all_but_an_nmse(few: ChannelSet, fallback: Literal["mean", "last"]) -> None:
+    link, scoring = "digital:soft:crc", Scoring((0.0,))
+    assert few.card is not None
+    few = replace(few, card=few.card.model_copy(update={"time_correlation": True}))
+    (point,) = simulate(few, "etype2", link, 6, rate=171, num_reports=30, scoring=scoring, fallback=fallback)
+    row = point.row()
+    assert [row[name] for name in ("nmse_mean", "nmse_mean_db", "nmse_median_db", "nmse_full_mean", "rho_value")] == [
+        None
+    ] * 5
+    assert isinstance(row["sgcs"], float)
+    assert 0 < row["sgcs"] < 1
+    assert isinstance(row["bler_value"], float)
+    assert 0 < row["bler_value"] <= point.reports.fallback.mean()  # the CRC alone may be wrong
+    assert isinstance(row["held"], int)
+    assert (row["held"] > 0) == (fallback == "last")
 
 
 def test_what_is_not_measured_is_an_empty_cell(few: ChannelSet) -> None:

@@ -58,7 +58,6 @@ async def through_the_store(reports: Reports, url: str) -> dict[str, object]:
 def report_row(reports: Reports, i: int) -> ReportRow:
     erased, scores, downlink = bool(reports.erased[i]), reports.scores, reports.scores.downlink
     assert downlink is not None
-    assert scores.rho is not None
     assert scores.sgcs_subbands is not None
     columns = [getattr(downlink, field.name) for field in fields(Downlink)]
     return ReportRow(
@@ -69,7 +68,7 @@ def report_row(reports: Reports, i: int) -> ReportRow:
         rate=KEY.rate,
         num_bits=int(reports.num_bits[i]),
         snr_db=KEY.snr_db,
-        nmse=float(scores.nmse[i]),
+        nmse=None if np.isnan(scores.nmse[i]) else float(scores.nmse[i]),
         sgcs=float(scores.sgcs[i]),
         bit_errors=None if erased else int(scores.bit_errors[i]),
         fallback=bool(reports.fallback[i]),
@@ -79,7 +78,7 @@ def report_row(reports: Reports, i: int) -> ReportRow:
         batch_size=1,
         coded_bits=int(reports.num_values[i]),
         channel_uses=int(reports.channel_uses[i]),
-        rho=float(scores.rho[i]),
+        rho=None if scores.rho is None else float(scores.rho[i]),
         erased=erased,
         crc_ok=bool(reports.crc_ok[i]) if reports.checked[i] else None,
         downlink=tuple(
@@ -93,14 +92,30 @@ def report_row(reports: Reports, i: int) -> ReportRow:
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(0, 2**32), st.sampled_from([1, 2, 3, 40]), st.booleans(), st.sampled_from([0.0, 0.3, 1.0]))
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([1, 2, 3, 40]),
+    st.booleans(),
+    st.sampled_from([0.0, 0.3, 1.0]),
+    st.booleans(),
+)
 def test_columns_and_numbers_are_those_of_the_base_station(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, num_reports: int, with_crc: bool, erasure: float
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    num_reports: int,
+    with_crc: bool,
+    erasure: float,
+    of_precoders: bool,
 ) -> None:
     folder: Path = tmp_path_factory.mktemp("store")
     reports = reports_of(seed, num_reports, with_crc, erasure)
+    if of_precoders:
+        none = np.full(num_reports, np.nan)
+        reports = replace(reports, scores=replace(reports.scores, nmse=none, nmse_full=none, rho=None))
     wanted = asyncio.run(through_the_store(reports, f"sqlite:///{folder}/csilink.db"))
     row = summary_row(KEY, reports)
+    assert (row["nmse_mean"] is None) == of_precoders
+    assert row["sgcs"] is not None
     assert list(row) == [name for name in wanted if name not in OF_A_SERVICE]
     for name, value in row.items():
         exact = value is None or isinstance(value, str)

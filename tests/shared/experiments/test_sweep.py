@@ -1,3 +1,4 @@
+import csv
 import json
 import signal
 import subprocess
@@ -261,6 +262,21 @@ def test_a_sweep_over_symbols_has_a_table_though_they_have_no_bler(tmp_path: Pat
     end = CliRunner().invoke(app, ["sweep", str(toml), "--out", str(tmp_path / "out")])
     assert end.exit_code == 0, end.output
     assert [line.split()[-1] for line in end.stdout.splitlines() if line.split()[:1] in (["0"], ["10"])] == ["-", "-"]
+
+
+def test_a_sweep_over_precoders_has_a_table_though_they_have_no_nmse(tmp_path: Path) -> None:
+    toml = tmp_path / "standard.toml"
+    grid = 'data = ["umi-nlos"]\ncodec = ["klt", "etype2"]\nrate = [63, 128, 333]\nlink = ["ideal"]\nsnr_db = [0]\n'
+    toml.write_text(f"num_reports = 4\n[grid]\n{grid}")
+    end = CliRunner().invoke(app, ["sweep", str(toml), "--out", str(tmp_path / "out")])
+    assert end.exit_code == 0, end.output
+    cells = [line.split() for line in end.stdout.splitlines() if line.split()[:1] in (["klt"], ["etype2"])]
+    assert [line[3] == "-" for line in cells] == [line[0] == "etype2" for line in cells]
+    assert len(cells) == 6
+    with (tmp_path / "out/sweep.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["codec"] == "etype2"]
+    assert {(row["nmse_mean"], row["nmse_mean_db"]) for row in rows} == {("", "")}
+    assert all(float(row["sgcs"]) > 0 for row in rows)
 
 
 def test_a_codec_of_variable_length_is_left_out_where_reports_take_equal_channel_uses(golomb_taps: str) -> None:

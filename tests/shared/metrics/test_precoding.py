@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from shared.directions import layer_directions
 from shared.errors import InvalidArgumentError
 from shared.metrics import mrt_sinr, zero_forcing_sinr
-from shared.metrics.directions import layer_directions
 
 
 def random_channels(seed: int, num_rx_ant: int = 1, batch: int = 6) -> torch.Tensor:

@@ -116,6 +116,11 @@ def test_the_codec_is_the_one_that_ships_whatever_the_training_computes_in(indoo
         assert torch.equal(codec.coarse(h, snr_db, randomness)[0], plain)
 
 
+def test_a_codec_that_reports_a_precoder_has_nothing_to_refine() -> None:
+    with pytest.raises(InvalidArgumentError, match="must report a channel; etype2 reports a precoder"):
+        FrozenCodec(load_model("etype2"), "digital:soft:crc", 171)
+
+
 def test_a_batch_of_which_nothing_arrives_teaches_nothing_and_a_link_over_which_nothing_does_is_refused(
     indoor: ChannelSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -199,6 +199,36 @@ def test_options_of_the_other_family_of_networks_are_refused(files: list[str], t
         assert sentence in str(result.exception)
 
 
+def test_a_codebook_is_made_as_a_user_calls_it_and_needs_no_training_split(files: list[str], tmp_path: Path) -> None:
+    arguments = ["train", "etype2", *files[2:], "--out", str(tmp_path / "models"), "--num-subbands", "32"]
+    made = CliRunner().invoke(app, [*arguments, "--port-mapping", "dual", "--name", "standard"])
+    assert made.exit_code == 0, made.output
+    path = str(tmp_path / "models/standard.safetensors")
+    card = load_model(path).card
+    assert (card.output, card.length, card.training_data, card.measured) == ("precoder", "variable", "none", [])
+    assert [point.rate for point in card.measured_sgcs] == [117, 175, 211, 325, 439, 473, 632, 643]
+    assert card.codebook is not None
+    assert (card.codebook.rank, card.codebook.num_subbands, card.codebook.port_mapping) == (1, 32, "dual")
+    verified = CliRunner().invoke(app, ["codecs", "verify", path, "--data", files[3]])
+    assert verified.exit_code == 0, verified.output
+    assert "SGCS off by 0.0000" in verified.stdout
+    assert f"{card.measured_sgcs[-1].sgcs:.4f}" in CliRunner().invoke(app, ["codecs", "show", path]).stdout
+
+
+def test_options_of_a_codebook_and_of_what_learns_are_refused_with_the_other(files: list[str], tmp_path: Path) -> None:
+    for words, sentence in (
+        (["etype2", *files], "`codec` must be one that learns for --data; got etype2"),
+        (["type1", "--epochs", "2"], "must be one that learns for --epochs; got type1"),
+        (["etype2", "--rank", "2"], "`rank` of a codebook must be at most 1, the UE's antennas; got 2"),
+        (["etype2", "--num-subbands", "5"], "`num_subbands` of a codebook must divide 32 subcarriers; got 5"),
+        (["klt", *files, "--rank", "1"], "`codec` must be type1 or etype2 for --rank; got klt"),
+        (["klt"], "`data` must be a training split, to train klt; got none"),
+    ):
+        result = CliRunner().invoke(app, ["train", *words, "--out", str(tmp_path / "models")])
+        assert isinstance(result.exception, InvalidArgumentError), result.output
+        assert sentence in str(result.exception)
+
+
 def test_a_shipped_network_is_trained_on_through_a_link_as_a_user_calls_it(files: list[str], tmp_path: Path) -> None:
     words = ["--through-link", "digital:hard:qpsk", "--start-from", "csinet", "--bits", "2:3"]
     arguments = ["train", "csinet", *files, "--out", str(tmp_path / "models"), "--name", "through", *words]

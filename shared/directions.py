@@ -9,8 +9,8 @@ the subband's covariance ``A_s^H A_s``, the sum of ``H_f^H H_f``, without squari
 import torch
 from torch import Tensor
 
+from shared.energy import energy_of
 from shared.errors import InvalidArgumentError
-from shared.metrics.energy import energy_of
 
 
 def layer_directions(h: Tensor, num_layers: int, num_subbands: int) -> Tensor:
