@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,6 +49,13 @@ app.command("inr")(inr.inr)
 app.command("sweep")(sweep.sweep)
 
 
+class Baselines(StrEnum):
+    """What the demo holds its codecs against, besides."""
+
+    NONE = "none"
+    STANDARD = "standard"
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for database, logs, plot and summary.")] = Path("out/demo"),
@@ -55,19 +63,25 @@ def demo(
     rate: Annotated[int, typer.Option(min=32, max=1024, help="Information bits of a report.")] = 128,
     snr_db: Annotated[str, typer.Option(help="Es/N0 of the feedback link, as `csi-ue run` takes it.")] = "-5:15:2",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the base station running.")] = False,
+    baselines: Annotated[
+        Baselines, typer.Option(help="standard: the codebooks of 5G (Type I, enhanced Type II) over bits, besides.")
+    ] = Baselines.NONE,
     as_json: AsJson = False,
 ) -> None:
     """Run a base station and a UE as two processes, ask the summary over REST, print and plot it."""
     from shared.experiments.demo import run_demo  # noqa: PLC0415
 
-    result = run_demo(out.resolve(), num_reports, rate, snr_db, keep)
+    result = run_demo(out.resolve(), num_reports, rate, snr_db, keep, baselines is Baselines.STANDARD)
     if as_json:
         typer.echo(json.dumps(result.groups, indent=2))
     else:
         _print_groups(result.groups)
         _print_joint_coding(result.joint)
+        if result.standard:
+            _print_standard(result.standard)
+    further = f", {out / 'standard.png'}" if result.standard else ""
     typer.echo(
-        f"plots {out / 'nmse_bler.png'}, {out / 'joint_coding.png'}, summary {out / 'summary.json'}, "
+        f"plots {out / 'nmse_bler.png'}, {out / 'joint_coding.png'}{further}, summary {out / 'summary.json'}, "
         f"logs {out / 'bs.log'}, {out / 'ue.json'}"
     )
     if result.still_running:
@@ -83,6 +97,17 @@ def _print_joint_coding(groups_of: dict[str, list[dict[str, Any]]]) -> None:
     for name in ("way", *columns):
         table.add_column(name, justify="left" if name == "way" else "right", no_wrap=True)
     for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _print_standard(groups: list[dict[str, Any]]) -> None:
+    from shared.experiments.demo_standard import rows_of  # noqa: PLC0415
+
+    table = Table(title="The standard's codebooks beside others, ideal link", box=SIMPLE, padding=0)
+    for name in ("codec", "bits", "SGCS", "bit/s/Hz", "NMSE dB"):
+        table.add_column(name, justify="left" if name == "codec" else "right", no_wrap=True)
+    for row in rows_of(groups):
         table.add_row(*row)
     console.print(table)
 

@@ -2,7 +2,8 @@
 
 csi-bs serve  <==gRPC==  csi-ue run        then  GET /v1/metrics/summary  ->  table, plot, summary.json
 
-Then joint source-channel coding beside separate coding: `shared.experiments.demo_joint_coding`.
+Then joint source-channel coding beside separate coding: `shared.experiments.demo_joint_coding`; and where it is asked
+for, the standard's codebooks: `shared.experiments.demo_standard`.
 """
 
 import json
@@ -19,8 +20,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from shared.errors import InvalidArgumentError, UnavailableError
-from shared.experiments import demo_joint_coding
-from shared.experiments.plots import Group, plot_joint_coding, plot_summary
+from shared.experiments import demo_joint_coding, demo_standard
+from shared.experiments.plots import Group, plot_joint_coding, plot_sgcs_over_bits, plot_summary
 from shared.model_files import load_model
 
 CODECS = ("klt", "angular-topk", "csinet", "crnet")
@@ -100,15 +101,17 @@ class DemoResult:
     Attributes:
         groups: Groups of the summary, four codecs over SNR.
         joint: Way of `shared.experiments.demo_joint_coding` -> its groups over SNR.
+        standard: Groups of the standard's codebooks and others over bits; empty unless they were asked for.
         still_running: What to say of the base station that still runs; None where it does not.
     """
 
     groups: list[Group]
     joint: dict[str, list[Group]]
+    standard: list[Group]
     still_running: str | None
 
 
-def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool) -> DemoResult:
+def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool, standard: bool = False) -> DemoResult:
     """Run the demo.
 
     Args:
@@ -117,6 +120,7 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
         rate: Information bits of a report; a codec that does not have it is left out.
         snr_db: SNRs, as ``csi-ue run`` takes them.
         keep: Leave the base station running.
+        standard: Measure the standard's codebooks too.
 
     Raises:
         UnavailableError: If one of the two processes fails.
@@ -136,6 +140,7 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
         joint = _measure_joint_coding(station, folder, num_joint)
         title = f"{demo_joint_coding.NUM_SYMBOLS} uplink symbols a report, {num_joint} reports a point, {place}"
         plot_joint_coding(joint, title, folder / "joint_coding.png")
+        of_standard = _measure_standard(station, folder, num_reports, place) if standard else []
         still_running = _addresses(station, groups) if keep else None
         (folder / "bs.pid").write_text(str(station.process.pid))
     except BaseException:
@@ -143,7 +148,7 @@ def run_demo(folder: Path, num_reports: int, rate: int, snr_db: str, keep: bool)
         raise
     if not keep:
         station.stop()
-    return DemoResult(groups, joint, still_running)
+    return DemoResult(groups, joint, of_standard, still_running)
 
 
 def codecs_at(rate: int) -> list[str]:
@@ -192,6 +197,19 @@ def _measure_joint_coding(station: BaseStationProcess, folder: Path, num_reports
         found[way.name] = station.get(f"/v1/metrics/summary?{urlencode(way.filters)}")["groups"]
     (folder / "joint_coding.json").write_text(json.dumps(found, indent=2) + "\n")
     return found
+
+
+def _measure_standard(station: BaseStationProcess, folder: Path, num_reports: int, place: str) -> list[Group]:
+    """Run a UE for each rate, ask the summary, and draw."""
+
+    def run_ue(options: list[str], name: str) -> None:
+        _run_ue(station, options, folder / name)
+
+    groups: list[Group] = demo_standard.measure_standard(run_ue, station.get, num_reports)
+    (folder / "standard.json").write_text(json.dumps(groups, indent=2) + "\n")
+    title = f"The standard's codebooks beside others, ideal link, {num_reports} reports a point, {place}"
+    plot_sgcs_over_bits(groups, title, folder / "standard.png")
+    return groups
 
 
 def _run_ue(station: BaseStationProcess, options: list[str], path: Path) -> None:

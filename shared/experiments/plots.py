@@ -92,6 +92,41 @@ def plot_joint_coding(groups_of: dict[str, list[Group]], title: str, path: Path)
     figure.savefig(path, dpi=130)
 
 
+def plot_sgcs_over_bits(groups: Sequence[Group], title: str, path: Path) -> None:
+    """Draw SGCS and spectral efficiency over the bits of a report, one line a codec, with 95 % intervals.
+
+    Args:
+        groups: Groups by codec and rate, as the REST API gives them.
+        title: Title of the picture.
+        path: PNG to write.
+    """
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    sgcs_ax, efficiency_ax = figure.subplots(1, 2)
+    of_codec: dict[str, list[Group]] = {}
+    for group in sorted(groups, key=lambda group: float(group["info_bits_per_report"])):
+        of_codec.setdefault(group["codec"], []).append(group)
+    for (codec, points), style in zip(of_codec.items(), itertools.cycle(["o-", "s--", "^-.", "v:"]), strict=False):
+        bits = np.array([point["info_bits_per_report"] for point in points])
+        efficiency = [point["downlink"][0]["spectral_efficiency"] for point in points]
+        sgcs = [[point[end] for end in ("sgcs", "sgcs_ci95_low", "sgcs_ci95_high")] for point in points]
+        efficiency = [
+            [point["downlink"][0]["spectral_efficiency"][end] for end in ("value", "ci95_low", "ci95_high")]
+            for point in points
+        ]
+        _line(sgcs_ax, bits, sgcs, codec, style)
+        _line(efficiency_ax, bits, efficiency, codec, style)
+    perfect = groups[0]["downlink"][0]
+    efficiency_ax.axhline(perfect["spectral_efficiency_perfect"], color="k", linewidth=0.8, label="perfect CSI")
+    sgcs_ax.set(ylabel="SGCS, layer 1")
+    efficiency_ax.set(ylabel=f"downlink at {perfect['snr_db']:g} dB, bit/s/Hz")
+    for ax in (sgcs_ax, efficiency_ax):
+        ax.set(xlabel="information bits of a report, mean")
+        ax.grid(visible=True, which="both", alpha=0.3)
+        ax.legend(fontsize=8)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=130)
+
+
 def _estimation(group: Group) -> str:
     """Say how the UE estimated its channel."""
     cnr_db = group["cnr_db"]

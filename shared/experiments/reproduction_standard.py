@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from shared.experiments.reproduction_sweeps import Row, read_rows, training_table
 from shared.experiments.reproduction_tables import markdown_table
 
-REFERENCE = "etype2"
+REFERENCE, CODEBOOKS = "etype2", ("etype2", "type1")
+SHOWN_RATES = (38, 63, 128, 171, 256)  # in the tables, of what has every rate
 NUM_SUBBANDS = 16
 DOWNLINK_DB = (0, 10)
 TITLES = {
@@ -55,7 +56,12 @@ def draw_standard(folder: Path, path: Path) -> None:
             curve = sorted((bits(row), sgcs(row)) for row in rows if row["codec"] == codec)
             style = "k-o" if codec == REFERENCE else "k:s" if codec == "type1" else ".-"
             ax.plot(*zip(*curve, strict=True), style, label=codec)
-        ax.set(title=title, xlabel="information bits of a report, mean", ylabel="SGCS, layer 1", xscale="log")
+        ax.set(
+            title=title.replace("`", ""),
+            xlabel="information bits of a report, mean",
+            ylabel="SGCS, layer 1",
+            xscale="log",
+        )
         ax.grid(visible=True, which="both", alpha=0.3)
         ax.legend(fontsize="x-small")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,15 +80,15 @@ def sgcs(row: Row) -> float:
 
 
 def gain(row: Row, reference: Sequence[tuple[float, float]]) -> float | None:
-    """Return what a row has over the reference at its bits, as a share; None outside the reference's.
+    """Return what a row has over the reference at its bits, as a share; None below the reference's fewest.
 
     Args:
         row: Of a sweep.
         reference: (bits, SGCS) of its configurations; between two it is a straight line over the logarithm of the
-            bits, and of two the one with more bits is at least as good as the other.
+            bits, and the best of those with fewer; beyond the last it is the last.
     """
     at, values = np.array(sorted(reference)).T
-    if not at[0] <= bits(row) <= at[-1]:
+    if bits(row) < at[0]:
         return None
     best = np.maximum.accumulate(values)
     return float(sgcs(row) / np.interp(np.log(bits(row)), np.log(at), best)) - 1
@@ -97,7 +103,8 @@ def _table(rows: Sequence[Row]) -> str:
     seen, cells = set(), []
     for row in rows:
         key = (row["codec"], row["info_bits_per_report"])
-        if key in seen:  # two rates between which no configuration lies
+        shown = row["codec"] in CODEBOOKS or int(row["rate"]) in SHOWN_RATES
+        if key in seen or not shown:  # two rates between which no configuration lies
             continue
         seen.add(key)
         over = None if row["codec"] == REFERENCE else gain(row, reference)

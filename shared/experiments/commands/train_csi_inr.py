@@ -13,6 +13,8 @@ from shared.experiments.replacing import Overwrite, require_replaceable
 from shared.model_files import load_model
 from shared.network_settings import CoordinateSettings, make_settings
 
+# At ten times its own, COIN++'s codewords run away within 200 steps, and nothing is learned.
+INNER_RATES = {"csi-inr": 1e3, "coin-plus-plus": 1e2}
 OF_THE_NETWORK = ("codec", "num_latents", "width", "num_layers", "omega_0", "deviation", "inner_rate", "fixed_rates")
 OF_TRAINING = ("inner_steps", "order", "num_points", "batch_size", "learning_rate", "ema_decay", "seed", "device")
 
@@ -33,9 +35,10 @@ def train_csi_inr(
     omega_0: Annotated[float, typer.Option(help="Scale inside the sines.")] = 50.0,
     deviation: Annotated[float, typer.Option(help="sigma_b of the Fourier features, cycles over the grid.")] = 10.0,
     inner_steps: Annotated[int, typer.Option(help="s, gradient steps to a codeword in training.")] = 3,
-    inner_rate: Annotated[float, typer.Option(help="alpha, of a gradient step; where it starts if it is learned.")] = (
-        1e3
-    ),
+    inner_rate: Annotated[
+        float | None,
+        typer.Option(help="alpha, of a gradient step; where it starts if it is learned (1000; coin-plus-plus: 100)."),
+    ] = None,
     fixed_rates: Annotated[bool, typer.Option("--fixed-rates", help="Keep alpha as it is.")] = False,
     order: Annotated[int, typer.Option(min=1, max=2, help="Of the meta-gradient.")] = 2,
     num_points: Annotated[int, typer.Option(help="Coordinates of a step, drawn from the 1,024.")] = 256,
@@ -89,7 +92,7 @@ def train_csi_inr(
             omega_0=omega_0,
             deviation=deviation,
             inner_steps=inner_steps,
-            inner_rate=inner_rate,
+            inner_rate=INNER_RATES[codec] if inner_rate is None else inner_rate,
             learned_rates=not fixed_rates,
             coding=coding,
             modulation="film" if codec == "csi-inr" else "shift",
