@@ -10,7 +10,7 @@ from shared.codecs import DecodeContext, Decoder, make_decoder
 from shared.model_files import load_model
 from shared.types import Payload
 
-MAX_BATCH, MAX_WAIT_S = 64, 0.002  # reports; csi-bs' defaults
+MAX_BATCH, MAX_WAIT_S = 32, 0.001  # reports; csi-bs' defaults
 
 
 class BatchDecoder:

@@ -121,11 +121,16 @@ def _settings(result: Result) -> dict[str, Any]:
     return settings
 
 
+def _published(figures: dict[int, dict[int, float]], result: Result) -> dict[int, float]:
+    """Return the paper's figures of a codeword's size, which are CSI-INR's alone."""
+    return figures.get(_settings(result)["num_latents"], {}) if result["card"]["codec"] == "csi-inr" else {}
+
+
 def _inner_steps(results: Sequence[Result]) -> str:
     steps = [row["inner_steps"] for row in results[0]["by_inner_steps"]]
     rows = []
     for result in results:
-        published = CSI_INR_INNER_STEPS_DB.get(_settings(result)["num_latents"], {})
+        published = _published(CSI_INR_INNER_STEPS_DB, result)
         cells = [
             f"{published[row['inner_steps']]:.2f} / {row['nmse_db']:.2f}"
             if row["inner_steps"] in published
@@ -150,7 +155,7 @@ def _quantized(folder: Path) -> str:
 def _coding(results: Sequence[Result]) -> str:
     rows = []
     for result in results:
-        published = CSI_INR_CODING_GAIN.get(_settings(result)["num_latents"], {})
+        published = _published(CSI_INR_CODING_GAIN, result)
         for row in result["by_bits"]:
             if "mean_bits" not in row:
                 continue
@@ -174,7 +179,8 @@ def _sizes(results: Sequence[Result]) -> str:
     rows = []
     for result in results:
         card, settings = result["card"], _settings(result)
-        published = CSI_INR_SIZES_DB.get((settings["width"], settings["num_layers"] + 4))
+        of_paper = settings["num_latents"] == 8 and card["codec"] == "csi-inr"
+        published = CSI_INR_SIZES_DB.get((settings["width"], settings["num_layers"] + 4)) if of_paper else None
         own = next(row for row in result["by_inner_steps"] if row["inner_steps"] == settings["inner_steps"])
         rows.append(
             (
@@ -183,7 +189,7 @@ def _sizes(results: Sequence[Result]) -> str:
                 f"{card['num_parameters']:,}",
                 f"{card['encoder_macs'] / 1e6:,.1f}M",
                 f"{card['decoder_macs'] / 1e6:,.1f}M",
-                f"{published:.2f}" if published and settings["num_latents"] == 8 else "-",
+                "-" if published is None else f"{published:.2f}",
                 f"{own['nmse_db']:.2f}",
             )
         )

@@ -44,6 +44,7 @@ def page(
     from shared.experiments.reproduction_invcsinet import draw_ideal  # noqa: PLC0415
     from shared.experiments.reproduction_jscc import draw_jscc  # noqa: PLC0415
     from shared.experiments.reproduction_page import PAGE, RESULTS, render  # noqa: PLC0415
+    from shared.experiments.reproduction_standard import draw_standard  # noqa: PLC0415
 
     if not RESULTS.is_dir():
         raise DataFileError(f"`{RESULTS}` is not a folder: the page is made in csilink's source tree.")
@@ -54,5 +55,6 @@ def page(
         PAGE.write_text(text)
         draw_jscc(RESULTS / "rd_jscc", PAGE.parent / "images" / "rd_jscc.png")
         draw_ideal(RESULTS / "invcsinet", PAGE.parent / "images" / "invcsinet.png")
+        draw_standard(RESULTS / "standard", PAGE.parent / "images" / "standard.png")
         draw_csi_inr(RESULTS / "csi_inr", PAGE.parent / "images" / "csi_inr.png")
     typer.echo(f"{PAGE}: {text.count(chr(10))} lines")
