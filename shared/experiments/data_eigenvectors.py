@@ -8,7 +8,7 @@ from shared.channels import DatasetCard, find_channels
 from shared.channels.card import write_dataset_card
 from shared.channels.eigenvectors import eigenvectors
 from shared.channels.file import open_stream, read_card_of
-from shared.channels.stream import ReadOptions, in_its_folder
+from shared.channels.stream import Configuration, ReadOptions, in_its_folder
 from shared.channels.writing import write_channels
 from shared.errors import InvalidArgumentError
 from shared.experiments.import_card import described, import_card
@@ -72,7 +72,7 @@ def write_eigenvectors(job: EigenvectorJob, progress: Callable[[int, int], None]
 
     chunks = (h for h, _ in stream.read())
     written = write_channels(job.out, chunks, stream.num_channels, stream.shape.domain, report)
-    digests = {f"sha256_of_{in_its_folder(source)}": digest}
+    digests: Configuration = {f"sha256_of_{in_its_folder(source)}": digest}
     sources = [(source.name, known)]
     command = "csi-lab data eigenvectors"
     card = import_card(stream, job.out, job.name, written, None, digests, sources, job.recipe, command)

@@ -16,7 +16,7 @@ def channels(num_rx_ant: int = 2) -> Tensor:
 def test_the_phase_is_that_of_the_mean_channel_at_the_antenna_that_hears_the_layer_best() -> None:
     h = channels()
     v = phased_directions(h, num_layers=2, num_subbands=3)
-    mean = h.to(torch.complex128).unflatten(-1, (3, 4)).mean(dim=-1)
+    mean = h.to(torch.complex128).reshape(5, 2, 6, 3, 4).mean(dim=-1)
     heard = torch.einsum("brps,bslp->blrs", mean, v)
     for report in range(len(h)):
         for layer in range(2):

@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_refused_and_nothing_written(
 ) -> None:
     changed = {field: getattr(job, field) for field in EigenvectorJob.__slots__} | changes
     with pytest.raises(error, match=message):
-        write_eigenvectors(EigenvectorJob(**changed), quiet)  # type: ignore[arg-type]
+        write_eigenvectors(EigenvectorJob(**changed), quiet)
     assert sorted(path.name for path in job.out.parent.iterdir()) == ["two.npz"]
 
 
