@@ -4,6 +4,8 @@
 
 The rows of all subcarriers of a subband are stacked, so the right singular vectors of ``A_s`` are the eigenvectors of
 the subband's covariance ``A_s^H A_s``, the sum of ``H_f^H H_f``, without squaring its condition.
+
+An eigenvector has no phase of its own. `layer_directions` leaves it open, `phased_directions` gives it the channel's.
 """
 
 import torch
@@ -50,3 +52,40 @@ def layer_directions(h: Tensor, num_layers: int, num_subbands: int) -> Tensor:
     present = singular[..., :num_layers] > rounding * singular[..., :1]
     directions: Tensor = vh[..., :num_layers, :].conj() * present.unsqueeze(-1)
     return directions
+
+
+def phased_directions(h: Tensor, num_layers: int, num_subbands: int) -> Tensor:
+    """Return the directions of `layer_directions`, with the phase that the channel has.
+
+    What arrives of a layer at the UE antenna that hears it best over all subbands is real and positive, on each
+    subband's mean: ``mean_f(H_f) v``. Over the subbands that is a phase that few delays make.
+
+    Args:
+        h: As of `layer_directions`.
+        num_layers: Likewise.
+        num_subbands: Likewise.
+
+    Returns:
+        [batch, num_subbands, num_layers, num_tx_ant] complex128, unit norm; zero for a layer that the channel does not
+        have.
+
+    Raises:
+        InvalidArgumentError: As `layer_directions` does.
+
+    Example:
+        >>> h = torch.zeros(1, 1, 2, 1, dtype=torch.complex64)
+        >>> h[0, 0, 1] = 2j
+        >>> phased_directions(h, num_layers=1, num_subbands=1)[0, 0, 0, 1].item()
+        -1j
+    """
+    v = layer_directions(h, num_layers, num_subbands)
+    mean = h.to(torch.complex128).reshape(*h.shape[:3], num_subbands, -1).mean(dim=-1)
+    heard = torch.einsum("brps,bslp->bslr", mean, v)
+    best = heard.abs().square().sum(dim=1, keepdim=True).argmax(dim=-1, keepdim=True)
+    return v * unit_phase(heard.gather(-1, best.expand(-1, v.shape[1], -1, -1))).conj()
+
+
+def unit_phase(x: Tensor) -> Tensor:
+    """Return ``x / |x|``, 1 where x is 0."""
+    magnitude = x.abs()
+    return torch.where(magnitude > 0, x / magnitude.clamp(min=torch.finfo(torch.float64).tiny), 1.0)

@@ -45,6 +45,7 @@ def import_card(
     digests: Configuration,
     sources: Sequence[tuple[str, DatasetCard | None]],
     recipe: str,
+    command: str = "csi-lab data import",
 ) -> DatasetCard:
     """Return the card of imported channels.
 
@@ -57,6 +58,7 @@ def import_card(
         digests: Digests of the source files.
         sources: Name and card of each source file.
         recipe: Command that makes the file again.
+        command: That command without its arguments.
     """
     shape = stream.shape
     losses = "; crop_loss [N] float32" if stream.loss == "each" else ""
@@ -80,7 +82,7 @@ def import_card(
         storage=f"{ARRAY_OF[shape.domain]} [N, rx, {axes}, (re, im)] float16, unit mean power per channel{losses}",
         time_correlation=all(card and card.time_correlation for card in cards),
         crop_loss=crop_loss,
-        generator=_joined([*generators, f"csilink {version('csilink')}, csi-lab data import"]),
+        generator=_joined([*generators, f"csilink {version('csilink')}, {command}"]),
         source=_joined([card.source if card else source for source, card in sources]),
         configuration=stream.configuration | environments | digests,
         recipe=recipe,

@@ -24,7 +24,7 @@ from shared.codecs.codebook.etype2_format import (
     Etype2Format,
     Etype2Report,
 )
-from shared.codecs.codebook.layers import unit_phase
+from shared.directions import unit_phase
 
 NUM_ROUNDS = 5
 TINY = torch.finfo(torch.float64).tiny

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from shared.codecs.codebook.beams import require_ports
-from shared.directions import layer_directions
+from shared.directions import phased_directions
 from shared.errors import InvalidArgumentError
 from shared.network_settings import CodebookSettings
 from shared.transforms import from_angular_delay, to_angular_delay
@@ -43,9 +43,7 @@ def require_codebook(shape: CsiShape, settings: CodebookSettings) -> None:
 def directions_of(h_est: Tensor, shape: CsiShape, settings: CodebookSettings) -> Tensor:
     """Return the directions that a UE wants its layers to be sent in.
 
-    Their phase is the channel's: what arrives of layer l at the UE antenna that hears it best is real and positive, on
-    the subband's mean. The phase of a precoder means nothing, but over the subbands the channel's is one that few
-    delays make.
+    Their phase is the channel's, which the search for few taps starts from (`shared.directions.phased_directions`).
 
     Args:
         h_est: [batch, num_rx_ant, num_tx_ant, num_subcarriers] complex64, in the domain of ``shape``.
@@ -58,11 +56,7 @@ def directions_of(h_est: Tensor, shape: CsiShape, settings: CodebookSettings) ->
     h = h_est.to(torch.complex128)
     if shape.domain == "angular-delay":
         h = from_angular_delay(h)
-    v = layer_directions(h, settings.rank, settings.num_subbands)
-    mean = h.reshape(*h.shape[:3], settings.num_subbands, -1).mean(dim=-1)
-    heard = torch.einsum("brps,bslp->bslr", mean, v)
-    best = heard.abs().square().sum(dim=1, keepdim=True).argmax(dim=-1, keepdim=True)
-    return v * unit_phase(heard.gather(-1, best.expand(-1, v.shape[1], -1, -1))).conj()
+    return phased_directions(h, settings.rank, settings.num_subbands)
 
 
 def channels_of(precoders: Tensor, shape: CsiShape) -> Tensor:
@@ -88,9 +82,3 @@ def broadside(shape: CsiShape, device: torch.device) -> Tensor:
     """Return ``[num_rx_ant, num_tx_ant, num_subcarriers] complex64``: beam 0 on all ports, for want of a report."""
     ones = torch.full((1, 1, 1, shape.num_tx_ant), shape.num_tx_ant**-0.5, dtype=torch.complex128, device=device)
     return channels_of(ones, shape)[0]
-
-
-def unit_phase(x: Tensor) -> Tensor:
-    """Return ``x / |x|``, 1 where x is 0."""
-    magnitude = x.abs()
-    return torch.where(magnitude > 0, x / magnitude.clamp(min=torch.finfo(torch.float64).tiny), 1.0)

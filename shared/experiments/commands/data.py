@@ -1,7 +1,8 @@
 """`csi-lab data`: the data sets."""
 
 import json
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -61,6 +62,52 @@ def data_import(
     options = ReadOptions(domain, sampling, array_axis, tuple(base_station or ()), trust_layout)
     splits = parse_splits(split or [])
     job = ImportJob(sources, out, name or out.stem, options, num_taps, splits, command_line(), overwrite)
+    with _channel_progress() as progress:
+        cards = import_channels(job, progress)
+    if as_json:
+        typer.echo(json.dumps([card.model_dump() for card in cards], indent=2))
+        return
+    for card in cards:
+        print_card(card.name, card.model_dump())
+        typer.echo(f"file {out.with_name(card.file)}")
+        warn_of_crop(card)
+
+
+@app.command("eigenvectors")
+def data_eigenvectors(
+    data: Annotated[str, typer.Argument(help="Name of a shipped data set, or a file.")],
+    out: Annotated[Path, typer.Option(help="The .npz file to write; its card goes beside it.")],
+    rank: Annotated[int, typer.Option(min=1, max=2, help="Layers, the strongest first: UE antennas of the file.")] = 1,
+    num_subbands: Annotated[int, typer.Option(min=1, help="Subbands, an eigenvector of each layer in each.")] = 16,
+    name: Annotated[str | None, typer.Option(help="Name of the data set; that of the file unless given.")] = None,
+    domain: Annotated[
+        Literal["angular-delay", "spatial-frequency"] | None, typer.Option(help="Domain of an array that does not say.")
+    ] = None,
+    trust_layout: Annotated[bool, typer.Option("--trust-layout", help="Take a layout that looks transposed.")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a data set of what a codebook reports: the eigenvectors of each subband's covariance, instead of channels.
+
+    csi-lab data eigenvectors indoor-open-office --out indoor-eigenvectors.npz
+    """
+    from shared.channels.stream import ReadOptions  # noqa: PLC0415
+    from shared.experiments.data_eigenvectors import EigenvectorJob, write_eigenvectors  # noqa: PLC0415
+
+    options = ReadOptions(domain, trust_layout=trust_layout)
+    job = EigenvectorJob(data, out, name or out.stem, rank, num_subbands, command_line(), options, overwrite)
+    with _channel_progress() as progress:
+        card = write_eigenvectors(job, progress)
+    if as_json:
+        typer.echo(json.dumps(card.model_dump(), indent=2))
+        return
+    print_card(card.name, card.model_dump())
+    typer.echo(f"file {out}")
+
+
+@contextmanager
+def _channel_progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on standard error, and yield what takes the channels done and those in all."""
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
     with ExitStack() as stack:
         bar = Progress(*columns, console=Console(stderr=True))
@@ -71,14 +118,7 @@ def data_import(
                 stack.enter_context(bar)
             bar.update(task, completed=done, total=total)
 
-        cards = import_channels(job, progress)
-    if as_json:
-        typer.echo(json.dumps([card.model_dump() for card in cards], indent=2))
-        return
-    for card in cards:
-        print_card(card.name, card.model_dump())
-        typer.echo(f"file {out.with_name(card.file)}")
-        warn_of_crop(card)
+        yield progress
 
 
 @app.command("info")

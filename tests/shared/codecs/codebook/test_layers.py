@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from shared.channels import ChannelSet
-from shared.codecs.codebook.layers import broadside, channels_of, directions_of, require_codebook, unit_phase
+from shared.codecs.codebook.layers import broadside, channels_of, directions_of, require_codebook
 from shared.directions import layer_directions
 from shared.errors import InvalidArgumentError
 from shared.network_settings import CodebookSettings
@@ -55,10 +55,6 @@ def test_beam_0_stands_for_a_report_that_is_lost() -> None:
     h = broadside(shape_of(2, 8, 3), CPU)
     torch.testing.assert_close(h[0], torch.ones(8, 3, dtype=torch.complex64))
     assert not h[1].any()
-
-
-def test_a_phase_of_zero_is_one() -> None:
-    assert unit_phase(torch.tensor([0, 3j], dtype=torch.complex128)).tolist() == [1, 1j]
 
 
 @pytest.mark.parametrize(
