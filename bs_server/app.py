@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 # Python's 5 ms is what the device's thread waits, after each operation, for an event loop that is busy with frames.
 SWITCH_INTERVAL_S = 0.0002
-RETENTION_S = 600.0
+RETENTION_S = 3600.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 

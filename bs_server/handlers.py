@@ -43,6 +43,7 @@ from shared.refinement import RefinerCard
 from shared.refinement.held import choose_refiner
 from shared.refinement.label import parse_refinement
 from shared.scoring import Scoring
+from shared.types import Fallback
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class BaseStation:
         self._clock = clock
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._used_at: dict[str, float] = {}  # of the same sessions
+        self._going: set[str] = set()  # sessions that are being removed
         self._opening = asyncio.Lock()
 
     @property
@@ -203,11 +205,19 @@ class BaseStation:
         """
         num_removed = 0
         for session_id in await self._store.idle_sessions(before):
-            async with self._opening:  # nobody opens it again meanwhile
-                if self._used_at.get(session_id, -math.inf) >= before:
+            async with self._opening:  # nobody opens it meanwhile, or did since the store was asked
+                session = self._sessions.get(session_id)
+                used_at = self._used_at.get(session_id, -math.inf)
+                if used_at >= before or (session is not None and not session.ledger.is_idle):
+                    continue
+                if session_id not in await self._store.idle_sessions(before, session_id):
                     continue
                 self._forget(session_id)
+                self._going.add(session_id)
+            try:
                 await self._store.remove_session(session_id)
+            finally:
+                self._going.discard(session_id)
             num_removed += 1
         self._metrics.sessions.set(len(self._sessions))
         return num_removed
@@ -297,14 +307,18 @@ class BaseStation:
             wanted, found = ("true", "false") if card.length == "variable" else ("false", "true")
             raise ModelMismatchError(f"`variable_length` of codec {card.name} must be {wanted}; got {found}.")
         card.require_link(make_link(request.link).family, request.link)
-        if request.fallback == "last" and self._settings.replicas > 1:
+        self._require_held(request.fallback)
+        require_estimation(request.estimator, request.cnr_db)
+        request.scoring.require_fit(card.shape)
+        return card
+
+    def _require_held(self, fallback: Fallback) -> None:
+        """Refuse to hold a UE's last good CSI where several replicas decode."""
+        if fallback == "last" and self._settings.replicas > 1:
             raise InvalidArgumentError(
                 "`fallback` must be mean at a base station of several replicas, none of which knows what the others "
                 "decoded last; got last."
             )
-        require_estimation(request.estimator, request.cnr_db)
-        request.scoring.require_fit(card.shape)
-        return card
 
     def _not_held(self, codec: str, digest: str) -> ModelMismatchError:
         """Return what to say of a model that is not here, and how it would be."""
@@ -335,11 +349,18 @@ class BaseStation:
                 raise NotFoundError(f"`session_id` must be an open session; got {session_id[:64]!r}.")
             refiner = choose_refiner(session.refinement, self.refiners, session.card.name, session.card.sha256)
             _require_its_refiner(session, refiner)
+            self._require_held(session.fallback)
             self._add(session)
             return session
 
     async def _load_session(self, session_id: str) -> Session | None:
-        """Return a session in memory, or one of the store, open or closed, without taking it into memory."""
+        """Return a session in memory, or one of the store, open or closed, without taking it into memory.
+
+        Raises:
+            UnavailableError: If it is being removed.
+        """
+        if session_id in self._going:
+            raise UnavailableError("The session is old and being removed; open it again in a moment.")
         if session_id in self._sessions:
             return self._sessions[session_id]
         row = await self._store.session(session_id) if _is_uuid(session_id) else None

@@ -136,7 +136,7 @@ def evaluate(
         if crop_loss is None
         else nmse_full_from_loss(of_report, torch.from_numpy(crop_loss)).numpy(),
         _downlink(f_hat, f, v_hat, v, scoring),
-        _subbands(f_hat, f, scoring),
+        _subbands(f_hat, f, scoring, output),
     )
 
 
@@ -149,12 +149,20 @@ def _downlink(f_hat: Tensor, f: Tensor, v_hat: Tensor, v: Tensor, scoring: Scori
     return zero_forcing_downlink(f_hat, f, snr_db, num_ue, mcs).map(Tensor.cpu)
 
 
-def _subbands(f_hat: Tensor, f: Tensor, scoring: Scoring) -> Column | None:
+def _subbands(f_hat: Tensor, f: Tensor, scoring: Scoring, output: Literal["channel", "precoder"]) -> Column | None:
     if not scoring.num_subbands:
         return None
     num_layers = min(f.shape[1], f.shape[2])
-    similarity: Column = sgcs_per_layer_and_subband(f_hat, f, num_layers, scoring.num_subbands).cpu().numpy()
-    return similarity
+    if output == "channel":
+        similarity = sgcs_per_layer_and_subband(f_hat, f, num_layers, scoring.num_subbands)
+    else:  # each row is a layer's, as it was reported: a decomposition would make them orthogonal
+        rows = [f_hat[:, layer : layer + 1] for layer in range(num_layers)]
+        reported = [layer_directions(row, 1, scoring.num_subbands) for row in rows]
+        similarity = direction_similarity(
+            torch.cat(reported, dim=2), layer_directions(f, num_layers, scoring.num_subbands)
+        )
+    column: Column = similarity.cpu().numpy()
+    return column
 
 
 def _to_frequency(x: Tensor, domain: Domain) -> Tensor:

@@ -2,9 +2,10 @@
 
 next_batch of a lane -> DecoderPool.decode -> results
 
-Each lane has one batch under way for each replica of the pool: a batch waits for its device no longer than one of the
-other lane takes. Whether a batch is refined is decided here, on the event loop, when it leaves its queue: the pool
-never looks at the queues. A batch that fails is decoded again in halves, until the entry that fails is alone.
+Each lane has as many batches under way as the pool takes: one, of the local pool, so that a batch waits for its device
+no longer than one of the other lane takes. Whether a batch is refined is decided here, on the event loop, when it
+leaves its queue: the pool never looks at the queues. A batch that fails is decoded again in halves, until the entry
+that fails is alone.
 """
 
 import asyncio
@@ -27,10 +28,10 @@ class DecoderPool(Protocol):
     """Where batches are decoded: `bs_server.pools`.
 
     Attributes:
-        num_replicas: Batches of each lane that it works on at once.
+        num_batches: Batches of each lane that it takes at once.
     """
 
-    num_replicas: int
+    num_batches: int
 
     async def decode(self, batch: Sequence[Work], refine: bool) -> list[Decoded]:
         """Decode and score a batch.
@@ -66,7 +67,7 @@ async def run_batches(
     """
     async with asyncio.TaskGroup() as all_lanes:
         for queue in (lanes.plain, lanes.coded):
-            for _ in range(pool.num_replicas):
+            for _ in range(pool.num_batches):
                 all_lanes.create_task(_run_lane(lanes, queue, pool, observe))
 
 
@@ -86,7 +87,7 @@ async def _run_lane(
                     entry.result.set_result(result)
             observe(part, results)
         num_reports = sum(entry.num_reports for entry in batch)
-        queue.observe_rate(pool.num_replicas * num_reports, loop.time() - start_s)
+        queue.observe_rate(pool.num_batches * num_reports, loop.time() - start_s)
 
 
 async def _decoded(

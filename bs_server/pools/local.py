@@ -40,7 +40,7 @@ class LocalPool:
         device_thread: An executor of one thread.
     """
 
-    num_replicas = 1
+    num_batches = 1
 
     def __init__(self, halves: Halves, channel_thread: Executor, device_thread: Executor) -> None:
         self._halves = halves

@@ -4,26 +4,31 @@
                  <- results, pickled ----------------------'
 
 Without an address a cluster of this machine is started, and ended with the service. A replica that dies is started
-again by Ray, and the batch that it had fails; the batch loop sends its halves to the replicas that are left.
+again by Ray, and the batch that it had goes to another, `MAX_DEATHS` times: what kills every replica fails then.
 """
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from bs_server.batching import Decoded, Work
 from bs_server.pools.local import start_local_pool
-from shared.errors import CsiError, DataFileError, ModelMismatchError
+from shared.errors import DataFileError, ModelMismatchError, UnavailableError
 from shared.model_files import ModelFile
 from shared.refinement import RefinerFile
 
-APP = "csilink"
-# Batches of a replica under way: one of each lane, and one more of each that travels meanwhile.
-MAX_BATCHES = 4
+log = logging.getLogger(__name__)
+
+# Batches of each lane under way for a replica: one that it works on, and one that travels meanwhile.
+BATCHES_A_LANE = 2
+MAX_DEATHS = 2  # of replicas under one batch
+DECODE_S = 120.0  # for a batch to come back, a replica being started again included
 START_S = 600.0  # for all replicas to have decoded their zeros: a cluster may have to start machines
 
 
@@ -55,27 +60,27 @@ class Replica:
     def __init__(self, models: Sequence[ModelFile], refiners: Sequence[RefinerFile], device: str, threads: int) -> None:
         self._pool = start_local_pool(models, refiners, device, threads)
 
-    async def decode(self, batch: list[tuple[float, Work]], refine: bool) -> tuple[int, list[Decoded]]:
-        """Decode a batch of work and how long each has waited; return the process, and the results.
+    async def decode(self, batch: list[tuple[float, Work]], refine: bool) -> list[Decoded]:
+        """Decode a batch of work and how long each has waited.
 
         The wait goes on by the clock of this machine: what travelling takes is not in it.
         """
         now_s = time.monotonic()
         own = [replace(work, arrival_s=now_s - waited_s) for waited_s, work in batch]
-        return os.getpid(), await self._pool.decode(own, refine)
+        return await self._pool.decode(own, refine)
 
 
 class RayPool:
     """The replicas, seen from the base station.
 
     Attributes:
-        num_replicas: Of the deployment.
-        processes: Those that have decoded something, in order of their first batch.
+        num_batches: Of each lane, for all replicas.
+        app: Name of the application in the cluster, where other base stations may have theirs.
     """
 
     def __init__(self, models: Sequence[ModelFile], refiners: Sequence[RefinerFile], replicas: Replicas) -> None:
-        self.num_replicas = replicas.num_replicas
-        self.processes: list[int] = []
+        self.num_batches = BATCHES_A_LANE * replicas.num_replicas
+        self.app = f"csilink-{uuid.uuid4().hex[:12]}"
         self._models = list(models)
         self._refiners = list(refiners)
         self._replicas = replicas
@@ -83,45 +88,59 @@ class RayPool:
 
     async def decode(self, batch: Sequence[Work], refine: bool) -> list[Decoded]:
         """See `bs_server.batching.DecoderPool.decode`."""
-        now_s = time.monotonic()
-        parcel = [(now_s - work.arrival_s, bare(work)) for work in batch]
-        process, results = await self._handle.decode.remote(parcel, refine)
-        if process not in self.processes:
-            self.processes.append(process)
-        return list(results)
+        from ray.exceptions import RayActorError, RayTaskError  # noqa: PLC0415
+
+        for deaths in range(MAX_DEATHS + 1):
+            now_s = time.monotonic()
+            parcel = [(now_s - work.arrival_s, bare(work)) for work in batch]
+            try:
+                async with asyncio.timeout(DECODE_S):
+                    return list(await self._handle.decode.remote(parcel, refine))
+            except RayTaskError as error:  # what the replica raised, with a trace that is nobody's business
+                raise error.cause from None
+            except RayActorError as error:
+                log.warning("a replica died", extra={"app": self.app, "num_entries": len(batch), "error": str(error)})
+                if deaths == MAX_DEATHS:
+                    raise UnavailableError(f"{deaths + 1} replicas died while they decoded this batch.") from None
+            except TimeoutError:
+                raise UnavailableError(f"No replica decoded the batch in {DECODE_S:g} s.") from None
+        raise RuntimeError("the loop above returns or raises")
 
     async def hold(self, models: Sequence[ModelFile]) -> None:
-        """See `bs_server.batching.DecoderPool.hold`; replicas are replaced one by one, and serve until they are."""
+        """See `bs_server.batching.DecoderPool.hold`; replicas serve until those that follow them are ready."""
         held = {model.card.sha256 for model in self._models}
         new = [model for model in models if model.card.sha256 not in held]
         if new:
             await self.deploy([*self._models, *new])
 
     async def deploy(self, models: Sequence[ModelFile]) -> None:
-        """Start the replicas, or replace them by ones that decode for these models.
+        """Start the replicas, or others beside them that decode for these models and then take their place.
 
         Raises:
-            DataFileError: If they do not start; those before them serve on.
+            DataFileError: If they do not start; then those before them are what is deployed.
         """
+        try:
+            await self._run(models)
+        except Exception as error:  # whatever Ray says of replicas that do not start
+            if self._handle is not None:
+                await self._run(self._models)
+            raise DataFileError(f"The replicas of Ray Serve do not start: {error}") from error
+        self._models = list(models)
+
+    async def _run(self, models: Sequence[ModelFile]) -> None:
         from ray import serve  # noqa: PLC0415
 
         replicas = self._replicas
         deployment = serve.deployment(Replica).options(
             name="decoder",
             num_replicas=replicas.num_replicas,
-            max_ongoing_requests=MAX_BATCHES,
+            max_ongoing_requests=2 * BATCHES_A_LANE,
+            max_surge_percent=100,
             ray_actor_options={"num_cpus": replicas.threads, "num_gpus": int(replicas.device == "cuda")},
         )
         app = deployment.bind(list(models), self._refiners, replicas.device, replicas.threads)
-        try:
-            self._handle = await asyncio.wait_for(
-                asyncio.to_thread(serve.run, app, name=APP, route_prefix=None), START_S
-            )
-        except CsiError:
-            raise
-        except Exception as error:  # whatever Ray says of replicas that do not start
-            raise DataFileError(f"The replicas of Ray Serve do not start: {error}") from error
-        self._models = list(models)
+        running = asyncio.to_thread(serve.run, app, name=self.app, route_prefix=None)
+        self._handle = await asyncio.wait_for(running, START_S)
 
 
 @contextlib.asynccontextmanager
@@ -141,6 +160,7 @@ async def ray_pool(
 
     Raises:
         ModelMismatchError: If Ray is not installed.
+        UnavailableError: If there is no such cluster.
         DataFileError: If the replicas do not start.
     """
     try:
@@ -151,21 +171,28 @@ async def ray_pool(
             f"`pool` ray needs the extra `ray`: pip install -c constraints.txt -e '.[ray]' ({error})."
         ) from error
 
+    pool = RayPool(models, refiners, replicas)
+
     def start() -> None:
         # In a thread that is not the main one: Ray would take SIGTERM from the service.
-        cpus = None if address else max(os.cpu_count() or 1, replicas.num_replicas * replicas.threads)
-        ray.init(address=address, num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
-        serve.start(http_options={"location": "NoServer"})
+        cpus = None if address else max(os.cpu_count() or 1, 2 * replicas.num_replicas * replicas.threads)
+        try:
+            ray.init(
+                address=address, num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False
+            )
+            serve.start(http_options={"location": "NoServer"})
+        except Exception as error:  # no cluster there, of another version, or none to be started
+            raise UnavailableError(f"`ray_address` {address or 'of a cluster of this machine'}: {error}") from error
 
     def stop() -> None:
-        serve.delete(APP)
-        if address is None:
-            serve.shutdown()
-        ray.shutdown()
+        if ray.is_initialized():
+            serve.delete(pool.app)
+            if address is None:
+                serve.shutdown()
+            ray.shutdown()
 
-    pool = RayPool(models, refiners, replicas)
-    await asyncio.to_thread(start)
     try:
+        await asyncio.to_thread(start)
         await pool.deploy(models)
         yield pool
     finally:

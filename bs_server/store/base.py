@@ -214,11 +214,12 @@ class Store(Protocol):
     async def sessions(self, limit: int, before: float | None) -> list[SessionRow]:
         """Return sessions, newest first, opened before a time."""
 
-    async def idle_sessions(self, before: float) -> list[str]:
+    async def idle_sessions(self, before: float, session_id: str | None = None) -> list[str]:
         """Return sessions that were closed before a time, or opened before it and sent nothing since, oldest first.
 
         Args:
             before: Unix time.
+            session_id: This one alone, if it is one of them.
         """
 
     async def remove_session(self, session_id: str) -> None:

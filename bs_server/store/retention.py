@@ -3,9 +3,10 @@
     remove_chunk, one transaction after the other: details, reports; then cells and session
 
 Reports are stored between the chunks. The session goes last: killed in between, it is there to be removed again.
+Meanwhile what is left of it is a part: of its reports, and of summaries of single UEs.
 """
 
-from sqlalchemy import Connection, Select, Table, and_, exists, func, or_, select, tuple_
+from sqlalchemy import Connection, Select, Table, exists, func, or_, select, tuple_
 
 from bs_server.store import schema
 from bs_server.store.queries import REPORT, SESSION
@@ -16,11 +17,14 @@ _OF_REPORTS = (schema.downlink, schema.subbands, schema.reconstructions, schema.
 _OF_SESSIONS = (schema.cells, schema.downlink_cells, schema.subband_cells, schema.nmse_counts, schema.sessions)
 
 
-def select_idle_sessions(before: float) -> Select[tuple[str]]:
-    """Select the sessions that were closed before a time, or opened before it and sent nothing since."""
+def select_idle_sessions(before: float, session_id: str | None = None) -> Select[tuple[str]]:
+    """Select the sessions that were closed before a time, or opened before it and sent nothing since; or one alone."""
     later = exists().where(REPORT.session_id == SESSION.session_id, REPORT.received_at >= before)
-    left = and_(SESSION.closed_at.is_(None), SESSION.opened_at < before, ~later)
-    return select(SESSION.session_id).where(or_(SESSION.closed_at < before, left)).order_by(SESSION.opened_at)
+    over = or_(SESSION.closed_at < before, SESSION.closed_at.is_(None))
+    statement = select(SESSION.session_id).where(over, SESSION.opened_at < before, ~later)
+    if session_id is not None:
+        statement = statement.where(SESSION.session_id == session_id)
+    return statement.order_by(SESSION.opened_at)
 
 
 def remove_chunk(connection: Connection, session_id: str) -> bool:

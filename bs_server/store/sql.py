@@ -237,9 +237,9 @@ class SqlStore:
         async with self._write, self._connected().begin() as connection:
             await connection.execute(statement)
 
-    async def idle_sessions(self, before: float) -> list[str]:
+    async def idle_sessions(self, before: float, session_id: str | None = None) -> list[str]:
         """See `Store.idle_sessions`."""
-        return [str(row[0]) for row in await self._query(select_idle_sessions(before))]
+        return [str(row[0]) for row in await self._query(select_idle_sessions(before, session_id))]
 
     async def remove_session(self, session_id: str) -> None:
         """See `Store.remove_session`."""

@@ -273,22 +273,23 @@ Not measured yet: 8 reals split by area, three sizes, the 100 MHz. INRIC and CoI
 INRIC's ablations of activation and depth; BPG and learned image codecs."""
 
 
-STANDARD = """Codebooks of 3GPP TS 38.214 (`type1`, `etype2`: [codecs.md](codecs.md#what-the-standard-does)), 32 ports,
-16 subbands, one layer, beside codecs that reconstruct the channel. SGCS of layer 1 as in TR 38.843, over 16 subbands of 2
-subcarriers, ideal link, nothing of what follows trained for SGCS. RAN1's summaries have two-sided models 4.9 to 29.9 %
-ahead of enhanced Type II at equal bits: trained on eigenvectors, by the companies, on their own channels. "Over eType II"
-is against the best of its combinations within the same mean bits, on a straight line over their logarithm; past its last
-one, against that.
+STANDARD = """Codebooks of 3GPP TS 38.214 (`type1`, `etype2`: [codecs.md](codecs.md#what-the-standard-does)), 32
+ports, 16 subbands, one layer, beside codecs that reconstruct the channel. SGCS of layer 1 as in TR 38.843, over 16
+subbands of 2 subcarriers, ideal link, nothing of what follows trained for SGCS. RAN1's summaries have two-sided
+models 4.9 to 29.9 % ahead of enhanced Type II at equal bits: trained on eigenvectors, by the companies, on their own
+channels. "Over eType II" is against the best of its combinations within the same mean bits, on a straight line over
+their logarithm; past its last one, against that.
 
 What came out, whichever way it points:
 
-* *Enhanced Type II is ahead of everything that was learned here*, at every number of bits: on the 28 GHz street TransNet
-  is 6.4 % behind at 128 bits, CRNet 9.1 %, CsiNet 14.3 %, on few epochs (their table above). It sends what counts for a
-  beam and nothing else: no amplitude of a subband, no common phase. The networks spend their bits on the channel itself.
-* *`angular-topk` is the nearest*, 5.8 % behind at 128 bits, 1.9 to 3 % past 250: a few beams with their delays are what
-  enhanced Type II sends too.
-* *Type I* has 0.79 with 8 bits on the street, and hardly gains by more: one beam for all subbands is nearly all that there
-  is with a line of sight. Below 60 bits nothing else comes near it.
+* *Enhanced Type II is ahead of everything that was learned here*, at every number of bits: on the 28 GHz street
+  TransNet is 6.4 % behind at 128 bits, CRNet 9.1 %, CsiNet 14.3 %, on few epochs (their table above). It sends what
+  counts for a beam and nothing else: no amplitude of a subband, no common phase. The networks spend their bits on the
+  channel itself.
+* *`angular-topk` is the nearest*, 5.8 % behind at 128 bits, 1.9 to 3 % past 250: a few beams with their delays are
+  what enhanced Type II sends too.
+* *Type I* has 0.79 with 8 bits on the street, and hardly gains by more: one beam for all subbands is nearly all that
+  there is with a line of sight. Below 60 bits nothing else comes near it.
 * *Compressed sensing* is 20 to 40 % behind."""
 
 

@@ -570,6 +570,32 @@ class TestReports:
             await station.open_session(ue.session_request(quiet))
             assert not (await station.report(frame(ue, quiet, range(3)))).duplicate.any()
 
+    async def test_a_session_that_is_used_while_others_are_removed_stays(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue, now_s = make_ue(), 0.0
+        store = SqlStore(local.database_url, keep_reconstructions=0)
+        async with start_station(store=store, clock=lambda: now_s) as station:
+            first, second = [await opened(station, ue) for _ in range(2)]
+            for session_id in (first, second):
+                await station.report(frame(ue, session_id, range(3)))
+                await station.close_session(session_id)
+            now_s, remove = 100.0, store.remove_session
+
+            async def busy(session_id: str) -> None:
+                if session_id == first:
+                    with pytest.raises(UnavailableError, match="being removed"):
+                        await station.open_session(ue.session_request(first))
+                    await station.open_session(ue.session_request(second))
+                    await station.report(frame(ue, second, range(3, 6)))
+                    await station.close_session(second)
+                await remove(session_id)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(store, "remove_session", busy)
+                assert await station.remove_idle_sessions(before=50.0) == 1
+        assert [(row.session_id, row.sequence) for row in await stored(local)] == [(second, n) for n in range(6)]
+
     async def test_a_session_may_move_between_base_stations_of_one_database(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings
     ) -> None:

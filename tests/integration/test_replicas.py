@@ -32,7 +32,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def station(folder: Path) -> Iterator[BaseStationProcess]:
     saved(folder, 0.9)
-    options = ["--pool", "ray", "--replicas", "2", "--max-batch", "8", "--model", str(folder / "mine.safetensors")]
+    options = [
+        "--pool",
+        "ray",
+        "--replicas",
+        "2",
+        "--max-batch",
+        str(PER_FRAME),
+        "--model",
+        str(folder / "mine.safetensors"),
+    ]
     process = start_base_station(folder, options)
     yield process
     process.stop()
@@ -49,8 +58,10 @@ def replicas(station: BaseStationProcess) -> list[int]:
     return [child.pid for child in children if any("ServeReplica" in word for word in child.cmdline())]
 
 
-async def send(station: BaseStationProcess, ue: Pipeline) -> list[float]:
-    """Send frames of a session of its own, all at once; return the NMSE of each report in order."""
+async def send(
+    station: BaseStationProcess, ue: Pipeline, after_first: Callable[[], object] = lambda: None
+) -> list[float]:
+    """Send frames of a session of its own, all at once, a batch each; return the NMSE of each report in order."""
     sender, session_id = Sender(f"127.0.0.1:{station.grpc_port}"), str(uuid.uuid4())
 
     async def frames() -> AsyncIterator[Frame]:
@@ -63,6 +74,8 @@ async def send(station: BaseStationProcess, ue: Pipeline) -> list[float]:
     async with asyncio.timeout(100):
         async for delivery in sender.send(frames(), NUM_FRAMES):
             assert delivery.ack.code == 0, delivery.ack.message
+            if not acks:
+                after_first()
             acks[delivery.frame.frame_id] = delivery.ack
     await sender.close()
     assert station.get(f"/v1/sessions/{session_id}")["num_reports"] == NUM_FRAMES * PER_FRAME
@@ -90,10 +103,9 @@ async def test_reports_outlive_a_replica_that_is_killed_and_it_comes_back(
     ue = make_pipeline(load_model("csinet"), indoor, "digital:bsc", None, 2)
     before = await send(station, ue)
     victim, other = replicas(station)
-    sending = asyncio.create_task(send(station, ue))
-    psutil.Process(victim).kill()
-    np.testing.assert_allclose(await sending, before, rtol=1e-4)
-    await eventually(lambda: len(set(replicas(station)) - {victim}) == 2)
+    killed = await send(station, ue, after_first=psutil.Process(victim).kill)
+    np.testing.assert_allclose(killed, before, rtol=1e-4)
+    await eventually(lambda: len(set(replicas(station)) - {victim}) == 2, 120)
     assert other in replicas(station)
 
 
@@ -109,4 +121,8 @@ async def test_a_new_model_is_served_beside_the_old(
     await eventually(lambda: digest in [card["sha256"] for card in station.get("/v1/codecs")], 150)
     new = make_pipeline(load_model(str(path)), indoor, "digital:bsc", None, 1)
     assert await send(station, new) != before
+    assert await send(station, old) == pytest.approx(before, rel=1e-4)
+    path.write_bytes(b"no model at all")
+    station.process.send_signal(signal.SIGHUP)
+    await eventually(lambda: "models not read again" in station.log.read_text())
     assert await send(station, old) == pytest.approx(before, rel=1e-4)

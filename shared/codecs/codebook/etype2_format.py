@@ -48,7 +48,7 @@ COMBINATIONS = {
     7: (6, 1 / 4, 1 / 2),
     8: (6, 1 / 4, 3 / 4),
 }
-OF_32_PORTS = (7, 8)  # alone
+OF_32_PORTS = (7, 8)  # alone, and with R = 1
 MOST_WITHOUT_WINDOW = 19  # subbands
 REFERENCE_WIDTH, AMPLITUDE_WIDTH, PHASE_WIDTH = 4, 3, 4  # bits
 
@@ -76,8 +76,13 @@ class Etype2Format:
 
     @property
     def num_taps(self) -> int:
-        """M."""
-        return math.ceil(COMBINATIONS[self.combination][1] * self.num_subbands)
+        """M = ceil(p N3 / R)."""
+        return math.ceil(COMBINATIONS[self.combination][1] * self.num_subbands / self.subbands_of_cqi)
+
+    @property
+    def subbands_of_cqi(self) -> int:
+        """R: PMI subbands of a CQI subband. There are at most 19 of those, so more than 19 subbands mean R = 2."""
+        return 2 if self.windowed else 1
 
     @property
     def most_nonzero(self) -> int:
@@ -132,8 +137,7 @@ class Etype2Format:
 def etype2_formats(num_tx_ant: int, settings: CodebookSettings) -> list[Etype2Format]:
     """Return the configurations that there are, by their most bits, increasing.
 
-    Not there are 7 and 8 unless there are 32 ports, and those of more beams than antennas or, with a window, more taps
-    in it than subbands.
+    Not there are 7 and 8 unless there are 32 ports and R = 1, and those of more beams than antennas.
 
     Example:
         >>> [(one.combination, one.max_bits) for one in etype2_formats(32, CodebookSettings(num_subbands=16))]
@@ -142,8 +146,8 @@ def etype2_formats(num_tx_ant: int, settings: CodebookSettings) -> list[Etype2Fo
     found = []
     for combination in COMBINATIONS:
         form = Etype2Format(num_tx_ant // 2, settings.num_subbands, settings.rank, combination)
-        fits = form.num_beams <= form.num_ant and form.num_offsets < form.num_subbands
-        if fits and (num_tx_ant == 32 or combination not in OF_32_PORTS):
+        allowed = combination not in OF_32_PORTS or (num_tx_ant == 32 and not form.windowed)
+        if allowed and form.num_beams <= form.num_ant:
             found.append(form)
     return sorted(found, key=lambda form: form.max_bits)
 
