@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,7 +48,8 @@ async def test_reports_that_are_not_finite_fall_back_and_the_summary_stands(
     model, ue = load_model("klt"), make_ue("klt", "digital:bsc", scoring=Scoring((0.0, 10.0)))
     broken = Worker({model.card.sha256: Broken(model, torch.device("cpu"))})
     session_id, sequence = str(uuid.uuid4()), np.arange(NUM_REPORTS)
-    async with start_station(reconstruct=broken.reconstruct) as station:
+    in_one_batch = replace(local, max_batch=NUM_REPORTS)
+    async with start_station(in_one_batch, reconstruct=broken.reconstruct) as station:
         await station.open_session(ue.session_request(session_id))
         ack = await station.report(ue.frame(session_id, 0, 0, sequence, sequence, snr_db=0.0, truth_by="index"))
     assert ack.fallback.tolist() == [True] * NOT_FINITE + [False] * (NUM_REPORTS - NOT_FINITE)

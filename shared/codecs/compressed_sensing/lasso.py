@@ -39,7 +39,8 @@ class Lasso:
         num_iterations: How many.
 
     Example:
-        >>> Lasso(torch.eye(2).double(), threshold=1.0, num_iterations=9)(torch.tensor([[0.5, 3.0]])).tolist()
+        >>> lasso = Lasso(torch.eye(2).double(), threshold=1.0, num_iterations=9)
+        >>> lasso(torch.tensor([[0.5, 3.0]])).round(decimals=4).tolist()
         [[0.0, 2.0]]
     """
 

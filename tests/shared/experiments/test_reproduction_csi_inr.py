@@ -17,6 +17,7 @@ def folder(tmp_path: Path) -> Path:
         "training": {"samples_seen": 168000, "epochs": 6.0, "unquantized_nmse_db": -1.25},
         "training_data": "street, 20 channels, sha256 1",
         "recipe": "csi-lab train-csi-inr --coding entropy",
+        "codec": "csi-inr",
         "num_parameters": 27_470,
         "encoder_macs": 127_440_000,
         "decoder_macs": 21_240_000,
@@ -73,6 +74,9 @@ def test_published_inner_steps_stand_beside_ours(folder: Path) -> None:
     result["card"]["coordinates"]["num_latents"] = 32
     (folder / "mine.json").write_text(json.dumps(result))
     assert "| mine | -24.41 / -1.00 | -36.94 / -1.25 |" in csi_inr_section(folder, "")
+    result["card"]["codec"] = "coin-plus-plus"  # of which the paper has none
+    (folder / "mine.json").write_text(json.dumps(result))
+    assert "| mine | - / -1.00 | - / -1.25 |" in csi_inr_section(folder, "")
 
 
 def test_a_picture_is_drawn(folder: Path, tmp_path: Path) -> None:
