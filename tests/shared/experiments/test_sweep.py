@@ -122,7 +122,7 @@ def test_an_interrupted_command_leaves_its_tables_and_says_how_to_go_on(
 ) -> None:
     toml = tmp_path / "sweep.toml"
     lines = [f"{name} = {json.dumps(value)}" for name, value in GRID.items()]
-    toml.write_text("\n".join(["num_reports = 1000", "[grid]", *lines]))
+    toml.write_text("\n".join(["num_reports = 4000", "[grid]", *lines]))
     out = tmp_path / "out"
     command = [sys.executable, "-m", "shared.experiments", "sweep", str(toml), "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

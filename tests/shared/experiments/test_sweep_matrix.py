@@ -86,7 +86,7 @@ def test_a_model_of_other_data_is_trained_again_and_what_cannot_be_is_left_out(f
     [
         (
             ["float"],
-            "`grid.codec` of a matrix must be of klt, klt-analog, angular-topk, cs-omp, cs-lasso, csinet, .*, dcrnet; got 'float'",
+            "`grid.codec` of a matrix must be of klt, klt-analog, angular-topk, cs-omp, .*, dcrnet; got 'float'",
         )
     ],
 )
