@@ -67,7 +67,7 @@ def main(
 
 
 def _compared(rows: list[dict[str, Any]], size: int, peer: str) -> dict[str, Any]:
-    """Return what the base station has at the fewest requests with which the peer is near its peak: medians of turns."""
+    """Return what the base station has where the peer is near its peak with the fewest requests: medians of turns."""
     curves: dict[str, list[tuple[float, float]]] = {}
     for server in ("csilink", peer):
         of = [row for row in rows if row["server"] == server and row["reports"] == size]

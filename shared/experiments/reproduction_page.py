@@ -292,9 +292,9 @@ their logarithm; past its last one, against that.
 What came out, whichever way it points:
 
 * *Enhanced Type II is ahead of everything that was learned here*, from its fewest bits on: on the 28 GHz street
-  TransNet is 6.4 % behind at 128 bits, CRNet 9.1 %, CsiNet 14.3 %, on few epochs (their table above). It sends what counts for a
-  beam and nothing else: no amplitude of a subband, no common phase. The networks spend their bits on the channel
-  itself.
+  TransNet is 6.4 % behind at 128 bits, CRNet 9.1 %, CsiNet 14.3 %, on few epochs (their table above). It sends what
+  counts for a beam and nothing else: no amplitude of a subband, no common phase. The networks spend their bits on the
+  channel itself.
 * *`angular-topk` is the nearest* on the streets, 5.8 and 8.4 % behind at 128 bits: a few beams with their delays are
   what enhanced Type II sends too.
 * *Type I* has 0.79 and 0.86 with 8 bits on the streets, and gains little by more: one beam for all subbands is nearly
