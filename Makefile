@@ -5,7 +5,7 @@ PIP_INSTALL := $(PIP) install --constraint constraints.txt
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check protos bench soak up compose-test postgres-test raytracing-test clean
+.PHONY: help venv demo test check protos bench soak up compose-test postgres-test raytracing-test replicas-test clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -53,8 +53,14 @@ raytracing-test: $(INSTALLED) ## the tests that need Sionna RT and libllvm19, in
 	.venv-rt/bin/python -m pytest tests/shared/channels/raytraced tests/shared/experiments/test_generate_raytraced.py \
 	  tests/shared/experiments/commands/test_generate_raytraced.py $(ARGS)
 
+replicas-test: $(INSTALLED) ## the tests of decoders in replicas of Ray Serve, in an environment of their own, .venv-ray
+	test -d .venv-ray || $(PYTHON) -m venv .venv-ray
+	.venv/bin/python -c 'import site; print(site.getsitepackages()[0])' > $$(.venv-ray/bin/python -c 'import site; print(site.getsitepackages()[0])')/csilink.pth
+	.venv-ray/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt 'ray[serve]'
+	PYTHONPATH=$(CURDIR) OMP_NUM_THREADS=1 .venv-ray/bin/python -m pytest tests/integration/test_replicas.py $(ARGS)
+
 clean: ## remove .venv, caches and out/
-	rm -rf .venv .venv-rt .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist out *.egg-info
+	rm -rf .venv .venv-rt .venv-ray .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist out *.egg-info
 
 # torch goes first and by plain name and version, so that a build chosen beforehand (CPU, a CUDA release) is kept.
 $(INSTALLED): pyproject.toml constraints.txt
