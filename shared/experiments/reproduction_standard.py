@@ -36,7 +36,7 @@ def standard_section(folder: Path, text: str) -> str:
     parts = ["## What the standard does, beside what learns", "", text, ""]
     parts += [training_table(cards)] if cards else []
     for name, title in _found(folder):
-        parts += [f"{title}; `csi-lab sweep standard_{name}.toml`:", "", _table(read_rows(folder, name))]
+        parts += [f"{title}; `csi-lab sweep benchmarks/standard_{name}.toml`:", "", _table(read_rows(folder, name))]
     return "\n".join([*parts, "![SGCS over the bits of a report](images/standard.png)", ""])
 
 
