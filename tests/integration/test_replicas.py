@@ -11,7 +11,7 @@ import pytest
 
 from shared.channels import ChannelSet
 from shared.experiments.demo import BaseStationProcess, start_base_station
-from shared.frame import Frame
+from shared.frame import Frame, FrameAck
 from shared.model_files import ModelFile, load_model, save_model
 from ue_client.pipeline import Pipeline, make_pipeline
 from ue_client.sender import Sender
@@ -70,7 +70,7 @@ async def send(
             yield ue.frame(session_id, number, 0, sequence, sequence, 5.0, "index")
 
     await sender.open_session(ue.session_request(session_id))
-    acks = {}
+    acks: dict[int, FrameAck] = {}
     async with asyncio.timeout(100):
         async for delivery in sender.send(frames(), NUM_FRAMES):
             assert delivery.ack.code == 0, delivery.ack.message
