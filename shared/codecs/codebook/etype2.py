@@ -9,7 +9,7 @@ r"""Enhanced Type II of Release 16: a few beams and a few taps, and the stronges
 A rate is the most bits that a report may have: both sides take the parameter combination of the most bits within it. A
 report then has as many as its number of nonzero coefficients needs, which it says itself.
 
-Source: 3GPP TS 38.214, 5.2.2.2.5, for N2 = 1, R = 1, one and two layers.
+Source: 3GPP TS 38.214, 5.2.2.2.5, for N2 = 1, one and two layers; R = 1 up to 19 subbands, 2 above.
 """  # noqa: E501  (a formula)
 
 import numpy as np
@@ -65,7 +65,18 @@ def etype2_precoders(report: Etype2Report, form: Etype2Format, device: torch.dev
     return torch.einsum("bsrpi,bin->bsrpn", of_beams, beams).flatten(3)
 
 
-class Etype2Encoder:
+class _Side:
+    """What both sides make of the model file."""
+
+    def __init__(self, model: ModelFile, device: torch.device) -> None:
+        self.card = model.card
+        self._device = device
+        self._settings = settings_of(model, "etype2")
+        self._formats = etype2_formats(self.card.num_tx_ant, self._settings)
+        require_rates(model, self._formats)
+
+
+class Etype2Encoder(_Side):
     """The UE side of `etype2`.
 
     Example:
@@ -74,13 +85,6 @@ class Etype2Encoder:
         >>> encoder.card.min_rate, encoder.card.max_rate
         (63, 333)
     """
-
-    def __init__(self, model: ModelFile, device: torch.device) -> None:
-        self.card = model.card
-        self._device = device
-        self._settings = settings_of(model, "etype2")
-        self._formats = etype2_formats(self.card.num_tx_ant, self._settings)
-        require_rates(model, self._formats)
 
     def encode(self, h_est: Tensor, context: EncodeContext) -> Payload:
         """See `shared.codecs.base.Encoder.encode`."""
@@ -91,15 +95,11 @@ class Etype2Encoder:
         return write_reports(etype2_search(directions, form), form)
 
 
-class Etype2Decoder:
+class Etype2Decoder(_Side):
     """The base-station side of `etype2`."""
 
     def __init__(self, model: ModelFile, device: torch.device) -> None:
-        self.card = model.card
-        self._device = device
-        self._settings = settings_of(model, "etype2")
-        self._formats = etype2_formats(self.card.num_tx_ant, self._settings)
-        require_rates(model, self._formats)
+        super().__init__(model, device)
         self.mean_csi = broadside(self.card.shape, device)
 
     def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:

@@ -151,7 +151,18 @@ def type1_search(directions: Tensor, form: Type1Format) -> Tensor:
     return torch.cat([(pair // form.num_offsets)[:, None], (pair % form.num_offsets)[:, None], of_pair], dim=1)
 
 
-class Type1Encoder:
+class _Side:
+    """What both sides make of the model file."""
+
+    def __init__(self, model: ModelFile, device: torch.device) -> None:
+        self.card = model.card
+        self._device = device
+        self._settings = settings_of(model, "type1")
+        self._formats = type1_formats(self.card.num_tx_ant, self._settings)
+        require_rates(model, self._formats)
+
+
+class Type1Encoder(_Side):
     """The UE side of `type1`.
 
     Example:
@@ -160,13 +171,6 @@ class Type1Encoder:
         >>> encoder.card.min_rate, encoder.card.max_rate
         (8, 69)
     """
-
-    def __init__(self, model: ModelFile, device: torch.device) -> None:
-        self.card = model.card
-        self._device = device
-        self._settings = settings_of(model, "type1")
-        self._formats = type1_formats(self.card.num_tx_ant, self._settings)
-        require_rates(model, self._formats)
 
     def encode(self, h_est: Tensor, context: EncodeContext) -> Payload:
         """See `shared.codecs.base.Encoder.encode`."""
@@ -178,15 +182,11 @@ class Type1Encoder:
         return Payload.of_equal_length(fields_to_bits(fields, form.widths))
 
 
-class Type1Decoder:
+class Type1Decoder(_Side):
     """The base-station side of `type1`."""
 
     def __init__(self, model: ModelFile, device: torch.device) -> None:
-        self.card = model.card
-        self._device = device
-        self._settings = settings_of(model, "type1")
-        self._formats = type1_formats(self.card.num_tx_ant, self._settings)
-        require_rates(model, self._formats)
+        super().__init__(model, device)
         self.mean_csi = broadside(self.card.shape, device)
 
     def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
