@@ -9,7 +9,8 @@ array play the polarisations: they are co-phased as polarisations are.
 
 A base station takes its precoders from the right singular vectors of ``h_hat`` (`shared.directions`). So row l of it is
 the conjugate of layer l's precoder, each row weaker than the one before by `LAYER_SCALE`: that keeps their order, and
-precoders of layers that are not quite orthogonal, as those of enhanced Type II, hardly turn each other.
+layer 1 hardly turns. Layers of enhanced Type II are not orthogonal, so layer 2 of the singular vectors is another than
+that of row 2, by which it is scored (`shared.evaluation`).
 """
 
 import torch
