@@ -10,7 +10,8 @@ from shared.codecs import DecodeContext, Decoder, make_decoder
 from shared.model_files import load_model
 from shared.types import Payload
 
-MAX_BATCH, MAX_WAIT_S = 32, 0.001  # reports; csi-bs' defaults
+MAX_BATCH = 32  # csi-bs' default
+MAX_WAIT_S = 0.001  # neither peer makes a batch without waiting for it, as csi-bs does while its device is busy
 
 
 class BatchDecoder:

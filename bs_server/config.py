@@ -58,7 +58,7 @@ class Settings:
     data: tuple[str, ...] = ("indoor-open-office",)
     database_url: str = "sqlite:///csilink.db"
     max_batch: int = 32
-    max_wait_ms: float = 1.0
+    max_wait_ms: float = 0.0
     queue_reports: int = 4096
     refine_queue_reports: int = 256
     max_reports_per_frame: int = 256

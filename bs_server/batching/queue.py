@@ -8,8 +8,9 @@ goes into the batch; within a session and key, entries keep their order. A sessi
 the time of those that had. So one with few reports goes before the backlog of one with many.
 
 Where a frame does not fit, the newest frames of the session with the most waiting make room, as long as that then still
-has as much as the newcomer would (longest-queue drop): a full queue refuses whoever fills it. A frame is pushed out
-whole, and not once a part of it has left.
+has `MARGIN` times as much as the newcomer would (longest-queue drop): a full queue refuses whoever fills it, and those
+that are alike do not push out each other's frames, which were checked and unpacked. A frame is pushed out whole, and
+not once a part of it has left.
 
 Cancelled and expired entries are dropped on the way out and never reach a thread; they are not counted as served.
 
@@ -29,6 +30,7 @@ from shared.errors import DeadlineError, OverloadedError
 
 MIN_RETRY_MS, MAX_RETRY_MS = 5, 5000
 SWEEP_S = 0.02  # between two searches of a full queue for entries that nobody waits for
+MARGIN = 2  # how many times a newcomer's reports somebody must hold to make room for it
 MANY_SESSIONS = 10_000  # above which those with nothing ahead of the others are forgotten
 
 
@@ -82,7 +84,7 @@ class BatchQueue:
         self._reports_per_s = 1000.0
 
     def admit(self, session_id: str, num_reports: int) -> None:
-        """Refuse what `append` would refuse whatever it is: the queue is full, and nobody has more in it to make room.
+        """Refuse what `append` would refuse now: the queue is full, and nobody has enough in it to make room.
 
         Args:
             session_id: Of a frame.
@@ -91,13 +93,7 @@ class BatchQueue:
         Raises:
             OverloadedError: As `append` does.
         """
-        if self.num_reports + num_reports <= self._max_reports:
-            return
-        self._sweep()
-        if self.num_reports + num_reports > self._max_reports:
-            most = max(self._held.values(), default=0)
-            if self._held[session_id] + num_reports >= most:
-                raise self._no_room(num_reports)
+        self._room_for(session_id, num_reports)
 
     def append(self, entries: list[Entry]) -> None:
         """Add all entries of a frame, which are of one session, or none.
@@ -109,10 +105,7 @@ class BatchQueue:
             return
         frame = _Frame(sum(entry.num_reports for entry in entries), len(entries), len(entries))
         session_id = entries[0].session_id
-        if self.num_reports + frame.num_reports > self._max_reports:
-            self._sweep()
-            if not self._make_room(session_id, frame.num_reports):
-                raise self._no_room(frame.num_reports)
+        self._push_out(self._room_for(session_id, frame.num_reports))
         if not self.num_reports:
             self._virtual = 0.0
             self._served.clear()
@@ -222,45 +215,50 @@ class BatchQueue:
             del self._held[session_id]
             del self._frames[session_id]
 
-    def _make_room(self, session_id: str, num_reports: int) -> bool:
-        """Push out frames of who has the most, all that is needed or none; return whether there is room now.
+    def _room_for(self, session_id: str, num_reports: int) -> list[tuple[str, _Frame]]:
+        """Return the frames, and whose they are, that have to be pushed out for a newcomer; mostly none.
 
         Args:
             session_id: Of the newcomer.
             num_reports: Its.
+
+        Raises:
+            OverloadedError: If those that may be pushed out are too few.
         """
+        if self.num_reports + num_reports > self._max_reports:
+            self._sweep()
         needed = self.num_reports + num_reports - self._max_reports
-        wanted = self._held[session_id] + num_reports
-        held, whole = dict(self._held), dict[str, list[_Frame]]()
+        wanted = MARGIN * (self._held[session_id] + num_reports)
+        held, whole = dict(self._held) if needed > 0 else {}, dict[str, list[_Frame]]()
         chosen: list[tuple[str, _Frame]] = []
         while needed > 0:
             victim = max(held, key=held.__getitem__, default=session_id)
-            if victim == session_id:
-                return False
             if victim not in whole:
-                whole[victim] = [frame for frame in self._frames[victim] if frame.num_left == frame.num_entries]
-            if not whole[victim]:
-                return False
-            frame = whole[victim].pop()
+                frames = self._frames.get(victim, ())
+                whole[victim] = [frame for frame in frames if frame.num_left == frame.num_entries]
+            frame = whole[victim].pop() if whole[victim] else None
+            if victim == session_id or frame is None or held[victim] - frame.num_reports < wanted:
+                raise self._no_room(num_reports)
             held[victim] -= frame.num_reports
-            if held[victim] < wanted:
-                return False
             needed -= frame.num_reports
             chosen.append((victim, frame))
+        return chosen
+
+    def _push_out(self, chosen: list[tuple[str, _Frame]]) -> None:
+        """Tell those who wait for some frames that these made room."""
         for victim, frame in chosen:
             frame.pushed_out = True
             self._frames[victim].remove(frame)
             self._release(victim, frame.num_reports)
         told = "The queue is full, and another session has fewer reports in it: these made room."
-        out = {frame for _, frame in chosen}
-        for of_key in self._waiting.values():
-            for victim in whole.keys() & of_key.keys():
+        victims, out = {victim for victim, _ in chosen}, {frame for _, frame in chosen}
+        for of_key in self._waiting.values() if out else ():
+            for victim in victims & of_key.keys():
                 for _, entry, frame in of_key[victim]:
                     if frame in out:
                         self._of_key[entry.key] -= entry.num_reports
                         if not entry.result.done():
                             entry.result.set_exception(self._overloaded(told))
-        return True
 
     def _no_room(self, num_reports: int) -> OverloadedError:
         what = f"{self.num_reports} of {self._max_reports} reports; {num_reports} more do not fit"

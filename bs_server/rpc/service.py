@@ -6,7 +6,7 @@ Requests are parsed here and not by gRPC, whose answer to bytes that do not pars
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -16,8 +16,7 @@ from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
 from bs_server.rpc.status import status_metadata, status_of
 from protos.csi.v1 import feedback_pb2, frame_pb2
-from shared.errors import InvalidArgumentError, UnavailableError
-from shared.frame import FrameAck
+from shared.errors import CsiError, InvalidArgumentError, UnavailableError
 from shared.wire import serde
 
 log = logging.getLogger(__name__)
@@ -28,6 +27,8 @@ LINGER_S = 1.0  # of a stream when the service shuts down: cut off at once, the 
 
 _Parsed = TypeVar("_Parsed", bound=Message)
 _Context: TypeAlias = Any  # grpc.aio.ServicerContext; grpc ships no types
+# Of a stream: every acknowledgement, then None, or the error that ends it.
+_Acks: TypeAlias = "asyncio.Queue[frame_pb2.FrameAck | Exception | None]"
 
 
 class CsiFeedbackService:
@@ -83,17 +84,17 @@ class CsiFeedbackService:
         """Take one frame; an error is the status of the call."""
         try:
             message = _parse(frame_pb2.Frame, request)
-            ack = await self._report(message, context.time_remaining())
+            self._admit(message)
+            return await self._report(message, context.time_remaining())
         except Exception as error:
             _refuse(context, error)
             return frame_pb2.FrameAck()
-        return serde.frame_ack_to_proto(ack)
 
     async def stream_reports(
         self, requests: AsyncIterator[bytes], context: _Context
     ) -> AsyncIterator[frame_pb2.FrameAck]:
         """Take frames; an error is the code of a frame's acknowledgement, bytes that do not parse end the stream."""
-        acks: asyncio.Queue[FrameAck | Exception | None] = asyncio.Queue()
+        acks: _Acks = asyncio.Queue()
         room = asyncio.Semaphore(MAX_FRAMES_IN_FLIGHT)
         reader = asyncio.create_task(self._read(requests, acks, room))
         try:
@@ -101,7 +102,7 @@ class CsiFeedbackService:
                 if isinstance(ack, Exception):
                     _refuse(context, ack)
                     return
-                yield serde.frame_ack_to_proto(ack)
+                yield ack
                 room.release()
         finally:
             reader.cancel()
@@ -110,7 +111,7 @@ class CsiFeedbackService:
     async def _read(
         self,
         requests: AsyncIterator[bytes],
-        acks: "asyncio.Queue[FrameAck | Exception | None]",
+        acks: _Acks,
         room: asyncio.Semaphore,
     ) -> None:
         """Start a task for each frame; put every acknowledgement, then None, or the error that ends the stream."""
@@ -133,7 +134,7 @@ class CsiFeedbackService:
     async def _start(
         self,
         requests: AsyncIterator[bytes],
-        acks: "asyncio.Queue[FrameAck | Exception | None]",
+        acks: _Acks,
         room: asyncio.Semaphore,
         frames: set["asyncio.Task[None]"],
     ) -> Exception | None:
@@ -143,35 +144,63 @@ class CsiFeedbackService:
             async with contextlib.aclosing(messages):  # gRPC's generator, left open, keeps its last message in a cycle
                 async for request in messages:
                     await room.acquire()
-                    task = asyncio.create_task(self._handle(_parse(frame_pb2.Frame, request), acks))
+                    message = _parse(frame_pb2.Frame, request)
+                    try:
+                        self._admit(message)
+                    except CsiError as error:  # without a task of its own: under overload most frames end here
+                        acks.put_nowait(_refusal(message, error))
+                        continue
+                    task = asyncio.create_task(self._handle(message, acks))
                     frames.add(task)
                     task.add_done_callback(frames.discard)
         except Exception as error:
             return error.with_traceback(None)  # which would keep this frame, and the request, in a cycle
         return None
 
-    async def _handle(self, message: frame_pb2.Frame, acks: "asyncio.Queue[FrameAck | Exception | None]") -> None:
+    async def _handle(self, message: frame_pb2.Frame, acks: _Acks) -> None:
         try:
             ack = await self._report(message, None)
         except Exception as error:  # one frame's error is that frame's acknowledgement
-            code, sentence, delay_ms = status_of(error)
-            ack = FrameAck.refused(message.session_id, message.frame_id, code.value[0], sentence, delay_ms)
+            ack = _refusal(message, error)
         acks.put_nowait(ack)
 
-    async def _report(self, message: frame_pb2.Frame, timeout_s: float | None) -> FrameAck:
-        """Take a frame, and count its reports: each is stored, known already, or refused for a reason."""
+    def _admit(self, message: frame_pb2.Frame) -> None:
+        """Count the reports of a frame as received, and refuse it if it certainly finds no room."""
         num_reports = len(message.ue_id)
         self._metrics.received.inc(num_reports)
-        try:
-            first = (message.ue_id[0], message.sequence[0]) if message.ue_id and message.sequence else None
+        first = (message.ue_id[0], message.sequence[0]) if message.ue_id and message.sequence else None
+        with self._counting_refused(num_reports):
             self._station.admit(message.session_id, num_reports, first)
-            return await self._station.report(serde.frame_from_proto(message), timeout_s)
+
+    async def _report(self, message: frame_pb2.Frame, timeout_s: float | None) -> frame_pb2.FrameAck:
+        """Take a frame that is admitted: each report is stored, known already, or refused for a reason."""
+        with self._counting_refused(len(message.ue_id)):
+            ack = await self._station.report(serde.frame_from_proto(message), timeout_s)
+        return serde.frame_ack_to_proto(ack)
+
+    @contextlib.contextmanager
+    def _counting_refused(self, num_reports: int) -> Iterator[None]:
+        """Count the reports of a frame that is refused, by the reason."""
+        try:
+            yield
         except Exception as error:
             code, _, _ = status_of(error)
             if code is grpc.StatusCode.INTERNAL:
                 log.error("a frame failed", exc_info=error)
             self._metrics.refused.labels(code.name.lower()).inc(num_reports)
             raise
+
+
+def _refusal(message: frame_pb2.Frame, error: Exception) -> frame_pb2.FrameAck:
+    """Return the acknowledgement of a frame none of whose reports is accepted."""
+    code, sentence, delay_ms = status_of(error)
+    return frame_pb2.FrameAck(
+        session_id=message.session_id,
+        frame_id=message.frame_id,
+        code=code.value[0],
+        message=sentence,
+        retry_delay_ms=delay_ms,
+    )
 
 
 def _serialize(message: Message) -> bytes:

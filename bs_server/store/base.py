@@ -58,7 +58,7 @@ class SessionRow:
     refiner_sha256: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, like `ReportRow`
 class DownlinkRow:
     """What one report's reconstruction is worth in the downlink at one SNR: see `shared.metrics.downlink`.
 
@@ -81,7 +81,7 @@ class DownlinkRow:
     bler_coded_perfect: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which makes each take five times as long; nothing changes one
 class ReportRow:
     """A report.
 

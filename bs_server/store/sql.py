@@ -262,8 +262,8 @@ class SqlStore:
         """See `Store.append`."""
         rows: dict[Table, list[_Values]] = {
             schema.reports: [_report_values(report) for report in reports],
-            schema.downlink: [row for report in reports for row in _downlink_rows(report)],
-            schema.subbands: [row for report in reports for row in _subband_rows(report)],
+            schema.downlink: [row for report in reports if report.downlink for row in _downlink_rows(report)],
+            schema.subbands: [row for report in reports if report.sgcs_subbands for row in _subband_rows(report)],
             schema.reconstructions: [
                 (*_identity(row), *(None if x is None else x.astype("<c8").tobytes() for x in (row.h_hat, row.h)))
                 for row in reconstructions

@@ -142,17 +142,17 @@ def frame_from_proto(message: frame_pb2.Frame) -> Frame:
         raise InvalidArgumentError(f"A column of a frame must have at most {MAX_REPORTS} entries; got {longest}.")
     if max(message.sequence, default=0) > MAX_SEQUENCE:
         raise InvalidArgumentError(f"`sequence` must be at most {MAX_SEQUENCE}; got {max(message.sequence)}.")
-    rate = np.array(message.rate, dtype=np.int64)
+    rate = np.array(message.rate[:], dtype=np.int64)
     return Frame(
         session_id=message.session_id,
         frame_id=message.frame_id,
         kind=kind,
-        ue_id=np.array(message.ue_id, dtype=np.int64),
-        sequence=np.array(message.sequence, dtype=np.int64),
+        ue_id=np.array(message.ue_id[:], dtype=np.int64),
+        sequence=np.array(message.sequence[:], dtype=np.int64),
         rate=rate,
-        num_bits=np.array(message.num_bits, dtype=np.int64) if message.num_bits else fixed_num_bits(kind, rate),
-        snr_db=np.array(message.snr_db, dtype=np.float32),
-        length=np.array(message.length, dtype=np.int64),
+        num_bits=np.array(message.num_bits[:], dtype=np.int64) if message.num_bits else fixed_num_bits(kind, rate),
+        snr_db=np.array(message.snr_db[:], dtype=np.float32),
+        length=np.array(message.length[:], dtype=np.int64),
         payload=message.payload,
         truth=_truth_from_proto(message) if message.HasField("truth") else None,
         deadline_ms=message.deadline_ms,
@@ -167,8 +167,8 @@ def _truth_from_proto(message: frame_pb2.Frame) -> SimTruth:
         if n == 0 or len(truth.h) % (8 * n):
             raise InvalidArgumentError(f"`truth.h` must hold {n} channels of complex64; got {len(truth.h)} bytes.")
         h = np.frombuffer(truth.h, dtype="<c8").reshape(n, -1)
-    index = np.array(truth.dataset_index, dtype=np.int64) if truth.dataset_index else None
-    crop_loss = np.array(truth.crop_loss, dtype=np.float64) if truth.crop_loss else None
+    index = np.array(truth.dataset_index[:], dtype=np.int64) if truth.dataset_index else None
+    crop_loss = np.array(truth.crop_loss[:], dtype=np.float64) if truth.crop_loss else None
     return SimTruth(index, h, truth.sent_bits, crop_loss)
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bs_server.batching import BatchKey, BatchQueue, Entry
+from bs_server.batching.queue import MARGIN
 from shared.errors import DeadlineError, OverloadedError
 from shared.scoring import Scoring
 from shared.types import Received, ReceivedKind
@@ -117,7 +118,7 @@ async def test_who_fills_the_queue_keeps_its_share_and_takes_no_other() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 5), st.booleans()), max_size=30))
-async def test_what_is_not_admitted_would_not_have_been_taken(offers: list[tuple[str, int, bool]]) -> None:
+async def test_what_is_admitted_is_taken_and_nothing_else(offers: list[tuple[str, int, bool]]) -> None:
     queue = BatchQueue(max_reports=12, max_batch=4, max_wait_s=0)
     for session_id, num_reports, serve in offers:
         admitted, before = True, queue.num_reports
@@ -128,8 +129,7 @@ async def test_what_is_not_admitted_would_not_have_been_taken(offers: list[tuple
         assert queue.num_reports == before
         frame = [entry(num_reports=num_reports, session_id=session_id)]
         if admitted:
-            with contextlib.suppress(OverloadedError):
-                queue.append(frame)
+            queue.append(frame)
         else:
             with pytest.raises(OverloadedError):
                 queue.append(frame)
@@ -350,7 +350,7 @@ async def test_every_live_entry_comes_out_once_in_a_batch_that_keeps_the_rules(
             held = sum(e.num_reports for e in accepted if e.session_id == session_id and not e.result.done())
             for other in {e.session_id for e in pushed}:
                 left = sum(e.num_reports for e in before if e.session_id == other and not e.result.done())
-                assert left >= held
+                assert left >= MARGIN * held
         assert queue.num_reports == sum(e.num_reports for e in accepted if not e.result.done()) <= 60
     for number in cancelled & set(range(len(accepted))):
         accepted[number].result.cancel()
