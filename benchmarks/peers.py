@@ -34,7 +34,6 @@ PEERS = {"litserve": "/predict", "ray": "/"}  # and where each takes requests
 CONTENT = {"/predict": "application/json", "/": "application/octet-stream"}
 START_S = 120.0
 WARM_UP_S = 2.0
-NEAR_PEAK = 0.95
 
 
 def main(
@@ -57,7 +56,7 @@ def main(
                         row = {"turn": turn, "server": server, "reports": size, "in_flight": number}
                         rows.append(row | run(number, seconds))
                         typer.echo(json.dumps(rows[-1]))
-    compared = [_compared(rows, size, peer) for size in reports for peer in PEERS]
+    compared = [_compared(rows, size, peer, number) for size in reports for peer in PEERS for number in in_flight]
     for line in compared:
         typer.echo(json.dumps(line))
     out.mkdir(parents=True, exist_ok=True)
@@ -66,29 +65,35 @@ def main(
     (out / "peers.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
-def _compared(rows: list[dict[str, Any]], size: int, peer: str) -> dict[str, Any]:
-    """Return what the base station has where the peer is near its peak with the fewest requests: medians of turns."""
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for server in ("csilink", peer):
-        of = [row for row in rows if row["server"] == server and row["reports"] == size]
-        numbers = sorted({row["in_flight"] for row in of})
-        curves[server] = [(_median(of, number, "reports_per_s"), _median(of, number, "p99_ms")) for number in numbers]
-    peak = max(curves[peer])[0]
-    best, best_p99 = next(point for point in curves[peer] if point[0] >= NEAR_PEAK * peak)
-    at_p99 = max((carried for carried, p99 in curves["csilink"] if p99 <= best_p99), default=0.0)
-    at_throughput = min((p99 for carried, p99 in curves["csilink"] if carried >= best), default=None)
+def _compared(rows: list[dict[str, Any]], size: int, peer: str, in_flight: int) -> dict[str, Any]:
+    """Return what the base station has at the p99, and at the throughput, of one loop of a peer: medians of turns.
+
+    Between two loops of ours it is a straight line; what lies beyond all of them is None, and what lies below the
+    throughput of the first is that one's p99.
+    """
+    ours = [row for row in rows if row["server"] == "csilink" and row["reports"] == size]
+    theirs = [row for row in rows if row["server"] == peer and row["reports"] == size]
+    carried, p99 = np.array(sorted(_medians(ours, number) for number in {row["in_flight"] for row in ours})).T
+    peer_carried, peer_p99 = _medians(theirs, in_flight)
+    late = np.maximum.accumulate(p99)  # which rises with what is carried, but for noise
+    at_p99 = None if peer_p99 < late[0] else float(np.interp(peer_p99, late, carried))
+    at_throughput = None if peer_carried > carried[-1] else float(np.interp(peer_carried, carried, late))
     return {
         "peer": peer,
         "reports": size,
-        "peer_reports_per_s": round(best),
-        "peer_p99_ms": round(best_p99, 1),
-        "throughput_ratio_at_no_more_p99": round(at_p99 / best, 2),
-        "p99_ratio_at_no_less_throughput": None if at_throughput is None else round(at_throughput / best_p99, 2),
+        "in_flight": in_flight,
+        "peer_reports_per_s": round(peer_carried),
+        "peer_p99_ms": round(peer_p99, 1),
+        "throughput_ratio_at_equal_p99": None if at_p99 is None else round(at_p99 / peer_carried, 2),
+        "p99_ratio_at_equal_throughput": None if at_throughput is None else round(at_throughput / peer_p99, 2),
     }
 
 
-def _median(rows: list[dict[str, Any]], in_flight: int, name: str) -> float:
-    return float(np.median([row[name] for row in rows if row["in_flight"] == in_flight]))
+def _medians(rows: list[dict[str, Any]], in_flight: int) -> tuple[float, float]:
+    """Return reports/s and p99, ms, of so many requests at once."""
+    of = [row for row in rows if row["in_flight"] == in_flight]
+    carried, p99 = (float(np.median([row[name] for row in of])) for name in ("reports_per_s", "p99_ms"))
+    return carried, p99
 
 
 @contextlib.contextmanager

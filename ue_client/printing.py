@@ -26,6 +26,7 @@ def progress_bar() -> Progress:
 _COLUMNS = {
     "codec": "codec",
     "rate": "rate",
+    "info_bits_per_report": "mean bits",
     "snr_db": "SNR dB",
     "ues": "UEs",
     "reports": "reports",
@@ -51,12 +52,17 @@ def print_repeats(num_reports: int, results: "list[SessionResult]") -> None:
 
 
 def print_tallies(title: str, rows: list[Row], settings: Settings) -> None:
-    """Print one row a codec and SNR; UEs only of a fleet, and other counts only where there is something to count."""
+    """Print one row a codec and SNR, with columns that tell something.
+
+    UEs only of a fleet, bits only where they are not the rate, and other counts only where there is something to count.
+    """
     table = Table(title=title, box=SIMPLE, padding=0)
     rare = {"ues", "fallbacks", "erased", "crc_failed", "refined", "refused", "retries"}
     if rows[0]["refinement"] != "never":
         rare.remove("refined")  # none refined is what the reader wants to know
     shown = [name for name in _COLUMNS if name not in rare or any(row.get(name) for row in rows)]
+    if all(row["info_bits_per_report"] in (None, row["rate"]) for row in rows):
+        shown.remove("info_bits_per_report")
     for name in shown:
         table.add_column(_COLUMNS[name], justify="left" if name == "codec" else "right", no_wrap=True)
     for row in rows:
@@ -69,6 +75,8 @@ def print_tallies(title: str, rows: list[Row], settings: Settings) -> None:
         typer.echo(f"estimator: {settings.estimator} at a CNR of {settings.cnr_db:g} dB{knows}{genie}")
     if (refinement := rows[0]["refinement"]) != "never":
         typer.echo(f"refinement: {refinement}")
+    if settings.truth and (settings.scoring.downlink_snr_db or settings.scoring.num_subbands):
+        typer.echo("scored besides, at the base station: its REST summary, /v1/metrics/summary?session=...")
 
 
 def print_fields(title: str, fields: dict[str, object]) -> None:
@@ -84,6 +92,10 @@ def _cell(name: str, value: str | float | None) -> str:
         return "-"
     if isinstance(value, float):
         return (
-            f"{value:.1f}" if name in {"snr_db", "p95_ms"} else f"{value:.2f}" if name == "nmse_db" else f"{value:.3g}"
+            f"{value:.1f}"
+            if name in {"snr_db", "p95_ms", "info_bits_per_report"}
+            else f"{value:.2f}"
+            if name == "nmse_db"
+            else f"{value:.3g}"
         )
     return str(value)

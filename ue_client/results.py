@@ -40,6 +40,7 @@ class Tally:
     num_erased: int = 0
     num_crc_failed: int = 0
     num_refined: int = 0
+    num_info_bits: int = 0  # of those that are stored
     num_blocks: int = 0  # reports with truth that are made of bits
     num_block_errors: int = 0
     num_decided_bits: int = 0  # of those of the blocks that arrived
@@ -67,6 +68,7 @@ class Tally:
         self.num_erased += int(ack.erased[rows].sum())
         self.num_crc_failed += int(ack.crc_failed[rows].sum())
         self.num_refined += int(ack.refined[rows].sum())
+        self.num_info_bits += int(delivery.frame.num_bits[rows].sum())
         self._latency_s.append(delivery.latency_s)
         if len(ack.sgcs):  # empty without truth
             nmse = ack.nmse[rows]
@@ -93,6 +95,7 @@ class Tally:
             "cnr_db": self.cnr_db,
             "refinement": self.refinement,
             "reports": self.num_stored,
+            "info_bits_per_report": self.num_info_bits / self.num_stored if self.num_info_bits else None,
             "nmse": sum(self._nmse) / num_nmse if num_nmse else None,
             "nmse_db": to_db(sum(self._nmse) / num_nmse) if num_nmse else None,
             "sgcs": sum(self._sgcs) / scored if scored else None,

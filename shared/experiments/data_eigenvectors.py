@@ -61,6 +61,8 @@ def write_eigenvectors(job: EigenvectorJob, progress: Callable[[int, int], None]
         raise InvalidArgumentError(f"`out` must be another file than the source; got `{job.out}`.")
     require_replaceable(job.out, job.recipe, job.overwrite)
     known, digest = read_card_of(source)
+    if known is not None and "eigenvectors_rank" in known.configuration:
+        raise InvalidArgumentError(f"`data` must hold channels; {source.name} holds eigenvectors already.")
     options = replace(job.options, trust_layout=job.options.trust_layout or known is not None)
     stream = eigenvectors(described(open_stream(source, options), known), job.rank, job.num_subbands)
     done = 0

@@ -133,7 +133,9 @@ def read_sweep(path: Path) -> SweepFile:
     """
     try:
         return parse_sweep(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise DataFileError(f"`{path}` cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataFileError(f"`{path}` cannot be read as TOML: {error}") from error
 
 

@@ -184,9 +184,9 @@ def _finish(ax: Any, x: str, panel: Panel, rows: Sequence[Row]) -> None:
         ax.set_xscale("log", base=2)
         ax.xaxis.set_minor_locator(NullLocator())
     measured = sorted({number(row[x]) for row in rows})
-    if len(measured) <= MOST_TICKS:
+    if len(measured) <= MOST_TICKS and all(map(float.is_integer, measured)):  # not so the mean of several lengths
         ax.xaxis.set_major_locator(FixedLocator(measured))
-        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def number(cell: Cell) -> float:

@@ -15,6 +15,7 @@ SNR = Abscissa("snr_db", "feedback SNR, Es/N0 (dB)")
 RATE = Abscissa("info_bits_per_report", "information bits of a report")
 CHANNEL_USES = Abscissa("channel_uses_per_report", "channel uses of a report")  # where there are symbols beside bits
 NMSE = Panel("NMSE (dB)", "nmse_mean_db", "nmse_ci95_low_db", "nmse_ci95_high_db")
+SGCS = Panel("SGCS", "sgcs", "sgcs_ci95_low", "sgcs_ci95_high")
 BLER = Panel("feedback BLER", "bler_value", "bler_ci95_low", "bler_ci95_high", "log")
 
 
@@ -45,13 +46,14 @@ def plot_sweep(rows: Sequence[Row], folder: Path, *, one_panel: bool = False) ->
     for data in dict.fromkeys(str(row["data"]) for row in rows):
         of_data = _described([row for row in rows if row["data"] == data])
         split = not one_panel
-        written += plot_lines(of_data, SNR, (NMSE, BLER), data, folder / f"snr-{data}.png", split=split)
+        quality = _quality(of_data)
+        written += plot_lines(of_data, SNR, (*quality, BLER), data, folder / f"snr-{data}.png", split=split)
         x = CHANNEL_USES if any(map(is_analog, of_data)) else RATE
         if len({row[x.column] for row in of_data}) > 1:
             best = max(number(row["snr_db"]) for row in of_data)
             at_best = [row for row in of_data if row["snr_db"] == best]
             title, path = f"{data}, SNR {best:g} dB", folder / f"rate-{data}.png"
-            written += plot_lines(at_best, x, (NMSE,), title, path, split=split)
+            written += plot_lines(at_best, x, quality, title, path, split=split)
         downlink = [one for row in of_data for one in _by_downlink(row)]
         if downlink:
             coded = any(row.get("bler_coded_value") is not None for row in downlink)
@@ -60,6 +62,12 @@ def plot_sweep(rows: Sequence[Row], folder: Path, *, one_panel: bool = False) ->
                 downlink, SNR, panels, data, folder / f"downlink-{data}.png", ("downlink",), split=split
             )
     return written
+
+
+def _quality(rows: Sequence[Row]) -> tuple[Panel, ...]:
+    """Return what shows how good the CSI is: the NMSE; beside precoders, which have none, the SGCS of all."""
+    without = sum(row["nmse_mean_db"] is None and row["sgcs"] is not None for row in rows)
+    return (NMSE,) if not without else (SGCS,) if without == len(rows) else (NMSE, SGCS)
 
 
 def plot_matrix(cells: Sequence[Row], title: str, path: Path) -> None:

@@ -72,7 +72,7 @@ class BdRate:
 
     Attributes:
         where: What the two curves have in common, by `CURVE`.
-        reference: The first codec.
+        reference: The first codec that has an NMSE, which precoders have not.
         codec: The other one.
         bd_rate: Share of the rate, -0.2 for 20 % fewer bits; None where the curves do not allow it.
         reason: Why not.
@@ -91,7 +91,7 @@ class BdRate:
 
 
 def bd_rates(rows: Sequence[Row]) -> list[BdRate]:
-    """Compare each codec's NMSE over rate with the first one's, at each SNR, link, estimator and data.
+    """Compare each codec's NMSE over rate with that of the first that has one, at each SNR, link, estimator and data.
 
     Of bits, the rate is the mean of those that the reports really have.
     """
@@ -102,10 +102,10 @@ def bd_rates(rows: Sequence[Row]) -> list[BdRate]:
         if isinstance(row["nmse_mean_db"], float) and isinstance(rate, int | float):  # an exact one has no dB
             of_codec.append((float(rate), row["nmse_mean_db"]))
     found = []
-    reference = str(rows[0]["codec"]) if rows else ""
+    reference = next((str(row["codec"]) for row in rows if row["nmse_mean_db"] is not None), "")
     for where, by_codec in curves.items():
         for codec, points in by_codec.items():
-            if codec != reference and reference in by_codec:
+            if codec != reference and reference in by_codec and points:
                 value, reason = _bd_rate(by_codec[reference], points)
                 found.append(BdRate(dict(zip(CURVE, where, strict=True)), reference, codec, value, reason))
     return found

@@ -33,6 +33,15 @@ def station(tmp_path: Path) -> Iterator[BaseStationProcess]:
     process.stop()
 
 
+def test_models_that_are_read_again_do_not_hold_up_the_end(station: BaseStationProcess, tmp_path: Path) -> None:
+    replaced(tmp_path, 0.5)
+    station.process.send_signal(signal.SIGHUP)
+    station.process.send_signal(signal.SIGTERM)
+    station.process.send_signal(signal.SIGHUP)
+    assert station.process.wait(30) == 0
+    assert '"message": "stopped"' in station.log.read_text()
+
+
 async def test_a_new_model_is_served_beside_the_old_and_a_bad_file_is_refused(
     station: BaseStationProcess, tmp_path: Path, indoor: ChannelSet, eventually: Eventually
 ) -> None:

@@ -133,6 +133,20 @@ def test_a_run_prints_a_row_for_each_codec_and_snr(command: Command, station: Ba
     assert f"{rows[1]['nmse_db']:.2f}" in out
 
 
+def test_reports_that_have_fewer_bits_than_their_rate_say_how_many(
+    command: Command, station: BaseStationProcess
+) -> None:
+    arguments = ("run", "--bs", bs(station), "--num-reports", "5", "--link", "ideal")
+    _, out, _ = command(*arguments, "--codec", "klt")
+    assert "mean bits" not in out
+    code, out, _ = command(*arguments, "--codec", "etype2", "--rate", "100")
+    assert code == 0
+    assert "mean bits" in out
+    (row,) = [line.split() for line in out.splitlines() if line.startswith(" etype2 ")]
+    assert float(row[2]) < float(row[1]) == 100
+    assert "/v1/metrics/summary?session=" in out
+
+
 def test_a_run_with_an_estimator_says_which(command: Command, station: BaseStationProcess) -> None:
     arguments = ("run", "--bs", bs(station), "--num-reports", "5", "--estimator", "additive", "--cnr-db", "-2.5")
     code, out, _ = command(*arguments)

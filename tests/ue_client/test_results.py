@@ -46,6 +46,7 @@ def test_a_tally_averages_reports_and_not_frames() -> None:
     assert row["sgcs"] == pytest.approx(0.2)
     assert row["ber"] == pytest.approx(3 / 32)
     assert row["bler"] == pytest.approx(0.5)
+    assert row["info_bits_per_report"] == 8
     assert (row["p50_ms"], row["p95_ms"]) == (20.0, 29.0)
 
 

@@ -23,15 +23,11 @@ def codecs_list(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([card.model_dump() for card in cards], indent=2))
         return
-    table = Table(title="Codecs")
-    for column in ("codec", "rate", "link", "parameters", "what"):
-        table.add_column(column, overflow="fold", no_wrap=column == "codec")  # the name is what a user types
-    for card in cards:
+    width = max(len(card.name) for card in cards)
+    for card in cards:  # two lines each, which no terminal is too narrow for
         rate = f"{card.min_rate} ... {card.max_rate}" if card.min_rate < card.max_rate else str(card.min_rate)
-        table.add_row(
-            card.name, f"{rate} {card.payload}", ", ".join(card.links), f"{card.num_parameters:,}", card.title
-        )
-    console.print(table)
+        typer.echo(f"{card.name:{width}}  {rate} {card.payload}, {card.num_parameters:,} parameters")
+        typer.echo(f"{'':{width}}  {card.title}")
 
 
 @app.command("show")
@@ -130,12 +126,12 @@ def codecs_verify(
         typer.echo(json.dumps([result.as_dict() for result in results], indent=2))
     else:
         table = Table(title="Models against their cards")
-        for column in ("codec", "digest", "parameters", "NMSE off by, dB", "verdict"):
+        for column in ("codec", "digest", "parameters", "off by", "verdict"):
             table.add_column(column)
         for result in results:
-            off = "not measured" if result.nmse_off_db is None else f"{result.nmse_off_db:.3f}"
+            off = "not measured" if result.nmse_off_db is None else f"{result.nmse_off_db:.3f} dB"
             if result.sgcs_off is not None:
-                off = f"SGCS off by {result.sgcs_off:.4f}"
+                off = f"SGCS {result.sgcs_off:.4f}"
             count = "-" if result.num_parameters is None else f"{result.num_parameters:,}"
             verdict = result.verdict if result.verdict == "ok" else "not ok"
             table.add_row(Path(result.codec).name, (result.sha256 or "-")[:12], count, off, verdict)

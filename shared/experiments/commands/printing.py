@@ -33,8 +33,8 @@ def print_card(title: str, fields: dict[str, object]) -> None:
 
 
 def print_model(card: "CodecCard | RefinerCard", folder: Path) -> None:
-    """Print the card of a model or refiner just made, and its file."""
-    print_card(card.name, card.model_dump())
+    """Print the card of a model or refiner just made, but for lists that are empty, and its file."""
+    print_card(card.name, {name: value for name, value in card.model_dump().items() if value != []})
     typer.echo(f"file {folder / card.name}.safetensors")
 
 

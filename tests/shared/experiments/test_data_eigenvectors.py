@@ -131,6 +131,15 @@ def test_neither_the_source_nor_what_another_command_made_is_replaced(job: Eigen
     assert write_eigenvectors(EigenvectorJob(**other | {"overwrite": True}), quiet).num_rx_ant == 1
 
 
+def test_eigenvectors_of_eigenvectors_are_refused(job: EigenvectorJob, tmp_path: Path) -> None:
+    write_eigenvectors(job, quiet)
+    fields = {field: getattr(job, field) for field in EigenvectorJob.__slots__}
+    again = EigenvectorJob(**fields | {"data": str(job.out), "out": tmp_path / "again.npz"})
+    with pytest.raises(InvalidArgumentError, match="`data` must hold channels; .* holds eigenvectors already"):
+        write_eigenvectors(again, quiet)
+    assert not again.out.exists()
+
+
 @pytest.mark.parametrize("codec", ["klt", "csinet"])
 def test_a_codec_trains_on_eigenvectors_and_is_scored_by_the_directions_of_the_channels(
     codec: str, indoor: ChannelSet, tmp_path: Path

@@ -17,6 +17,7 @@ from shared.errors import CsiError, DataFileError, InvalidArgumentError
 from shared.experiments.__main__ import app
 from shared.experiments.sweep import rows_of, run_sweep, simulate_series
 from shared.experiments.sweep_file import SweepFile, parse_sweep
+from shared.experiments.sweep_lines import Row
 from shared.experiments.sweep_plan import Plan, plan_sweep
 from shared.experiments.sweep_results import PointsFile, bd_rates, write_tables
 from shared.model_files import save_model
@@ -250,6 +251,8 @@ def test_the_bd_rate_is_against_the_first_codec_where_the_curves_allow_one(whole
     ]
     exact = {entry.codec: entry.bd_rate for entry in bd_rates([*rows, *halved]) if entry.where["snr_db"] == 20.0}
     assert exact["half"] == pytest.approx(-0.5)
+    precoders: list[Row] = [{**row, "codec": "a-precoder", "nmse_mean_db": None} for row in rows]
+    assert [entry.reference for entry in bd_rates([*precoders, *rows])] == [entry.reference for entry in bd_rates(rows)]
     (two, *_) = bd_rates([row for row in rows if row["rate"] != 32])
     assert two.bd_rate is None
     assert "at least 3 points" in two.reason

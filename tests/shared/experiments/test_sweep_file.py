@@ -79,10 +79,14 @@ def test_what_is_wrong_is_named_with_the_wanted_and_the_found(document: dict[str
         parse_sweep(document)
 
 
-@pytest.mark.parametrize("content", [b"[grid", b"\xff\xfe", None])
-def test_a_file_that_is_no_toml_is_one_sentence(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"[grid", b"\xff\xfe"])
+def test_a_file_that_is_no_toml_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "sweep.toml"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(DataFileError, match="cannot be read as TOML"):
         read_sweep(path)
+
+
+def test_a_file_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(DataFileError, match=r"sweep.toml` cannot be read: No such file or directory\.$"):
+        read_sweep(tmp_path / "sweep.toml")

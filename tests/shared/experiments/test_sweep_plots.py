@@ -8,6 +8,7 @@ from shared.experiments.sweep_lines import MOST_LINES, Row
 from shared.experiments.sweep_plots import plot_matrix, plot_sweep
 
 NAMES = ("nmse_mean_db", "nmse_ci95_low_db", "nmse_ci95_high_db", "bler_value", "bler_ci95_low", "bler_ci95_high")
+SIMILARITY = ("sgcs", "sgcs_ci95_low", "sgcs_ci95_high")
 DOWNLINK = ("num_reports", *(f"bler_{end}" for end in ("value", "ci95_low", "ci95_high", "perfect")))
 EFFICIENCY = tuple(f"spectral_efficiency_{end}" for end in ("value", "ci95_low", "ci95_high", "perfect"))
 
@@ -24,6 +25,7 @@ def rows_of(codecs: int, rates: list[int], links: int, cnrs: list[float | None])
             "cnr_db": cnr_db,
             "refinement": "never",
             "snr_db": snr_db,
+            **dict(zip(SIMILARITY, (0.8, 0.7, 0.9), strict=True)),
             **dict(zip(NAMES, (-5.0, -5.5, None, 0.1 if snr_db < 10 else 0.0, 0.05, 0.2), strict=True)),
             **dict(zip((f"downlink_10db_{name}" for name in DOWNLINK), (5, 0.2, 0.1, 0.3, 0.1), strict=True)),
             **dict(zip((f"downlink_10db_{name}" for name in EFFICIENCY), (4.0, 3.9, 4.1, 5.0), strict=True)),
@@ -67,6 +69,28 @@ def test_each_kind_is_a_png_and_an_svg_and_the_legend_names_what_differs(
     assert legend(drawn["downlink-data.png"]) == [*lines, "perfect CSI"]
     assert drawn["snr-data.png"].get_suptitle() == "data, link-0, perfect estimate"
     assert "downlink SNR 10 dB" in drawn["downlink-data.png"].get_suptitle()
+
+
+def test_precoders_which_have_no_nmse_are_drawn_by_their_sgcs(tmp_path: Path, drawn: dict[str, Figure]) -> None:
+    rows = rows_of(2, [64, 128], 1, [None])
+    without: Row = dict.fromkeys(NAMES[:3])
+    beside = [row | without if row["codec"] == "codec-0" else row for row in rows]
+    labels = {}
+    for name, of_name in {"channels": rows, "both": beside, "precoders": [row | without for row in rows]}.items():
+        plot_sweep(of_name, tmp_path)
+        labels[name] = [ax.get_ylabel() for ax in drawn["rate-data.png"].axes]
+    assert labels == {"channels": ["NMSE (dB)"], "both": ["NMSE (dB)", "SGCS"], "precoders": ["SGCS"]}
+    assert [ax.get_ylabel() for ax in drawn["snr-data.png"].axes] == ["SGCS", "feedback BLER"]
+
+
+def test_ticks_stand_at_lengths_that_are_whole_and_elsewhere_at_round_numbers(
+    tmp_path: Path, drawn: dict[str, Figure]
+) -> None:
+    rows = rows_of(1, [63, 89], 1, [None])
+    plot_sweep(rows, tmp_path)
+    assert drawn["rate-data.png"].axes[0].get_xticks().tolist() == [63, 89]
+    plot_sweep([row | {"info_bits_per_report": float(str(row["rate"])) + 0.371} for row in rows], tmp_path)
+    assert all(tick.is_integer() for tick in drawn["rate-data.png"].axes[0].get_xticks() if tick > 1)
 
 
 def test_zero_forcing_and_the_coded_downlink_are_drawn_and_named(tmp_path: Path, drawn: dict[str, Figure]) -> None:
