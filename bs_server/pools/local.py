@@ -22,7 +22,7 @@ from bs_server.worker import make_device, make_worker
 from shared.model_files import ModelFile
 from shared.refinement import RefinerFile
 
-NICE = 10  # of both threads, as the system schedules them
+NICE, MOST_NICE = 10, 19  # by how much both threads step back as the system schedules them, and the least that there is
 
 
 class Halves(Protocol):
@@ -104,7 +104,9 @@ def start_local_pool(
 def _step_back() -> None:
     """Let other threads go before this one; only Linux schedules threads by themselves."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        thread = threading.get_native_id()
+        nice = os.getpriority(os.PRIO_PROCESS, thread) + NICE  # never less than it has, which only root may ask for
+        os.setpriority(os.PRIO_PROCESS, thread, min(nice, MOST_NICE))
 
 
 @contextlib.asynccontextmanager

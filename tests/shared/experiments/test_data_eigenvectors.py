@@ -135,7 +135,7 @@ def test_eigenvectors_of_eigenvectors_are_refused(job: EigenvectorJob, tmp_path:
     write_eigenvectors(job, quiet)
     fields = {field: getattr(job, field) for field in EigenvectorJob.__slots__}
     again = EigenvectorJob(**fields | {"data": str(job.out), "out": tmp_path / "again.npz"})
-    with pytest.raises(InvalidArgumentError, match="`data` must hold channels; .* holds eigenvectors already"):
+    with pytest.raises(InvalidArgumentError, match=r"`data` must hold channels; .* holds eigenvectors already"):
         write_eigenvectors(again, quiet)
     assert not again.out.exists()
 
