@@ -11,7 +11,7 @@ from shared.model_files import load_model
 from shared.types import Payload
 
 MAX_BATCH = 32  # csi-bs' default
-MAX_WAIT_S = 0.001  # neither peer makes a batch without waiting for it, as csi-bs does while its device is busy
+MAX_WAIT_S = 0.001  # at 0, LitServe's worker spins on the core that it shares here, and Ray Serve makes no batches
 
 
 class BatchDecoder:

@@ -68,16 +68,16 @@ def main(
 def _compared(rows: list[dict[str, Any]], size: int, peer: str, in_flight: int) -> dict[str, Any]:
     """Return what the base station has at the p99, and at the throughput, of one loop of a peer: medians of turns.
 
-    Between two loops of ours it is a straight line; what lies beyond all of them is None, and what lies below the
-    throughput of the first is that one's p99.
+    A loop of ours carries at its p99 what it carries, or what one of a shorter p99 does, if that is more. Between two
+    it is a straight line. None: no loop of ours is so quick, or carries so much.
     """
     ours = [row for row in rows if row["server"] == "csilink" and row["reports"] == size]
     theirs = [row for row in rows if row["server"] == peer and row["reports"] == size]
-    carried, p99 = np.array(sorted(_medians(ours, number) for number in {row["in_flight"] for row in ours})).T
-    peer_carried, peer_p99 = _medians(theirs, in_flight)
-    late = np.maximum.accumulate(p99)  # which rises with what is carried, but for noise
-    at_p99 = None if peer_p99 < late[0] else float(np.interp(peer_p99, late, carried))
-    at_throughput = None if peer_carried > carried[-1] else float(np.interp(peer_carried, carried, late))
+    p99, carried = np.array(sorted(_medians(ours, number) for number in {row["in_flight"] for row in ours})).T
+    carried = np.maximum.accumulate(carried)
+    peer_p99, peer_carried = _medians(theirs, in_flight)
+    at_p99 = None if peer_p99 < p99[0] else float(np.interp(peer_p99, p99, carried))
+    at_throughput = None if peer_carried > carried[-1] else float(np.interp(peer_carried, carried, p99))
     return {
         "peer": peer,
         "reports": size,
@@ -90,10 +90,10 @@ def _compared(rows: list[dict[str, Any]], size: int, peer: str, in_flight: int) 
 
 
 def _medians(rows: list[dict[str, Any]], in_flight: int) -> tuple[float, float]:
-    """Return reports/s and p99, ms, of so many requests at once."""
+    """Return p99, ms, and reports/s of so many requests at once."""
     of = [row for row in rows if row["in_flight"] == in_flight]
-    carried, p99 = (float(np.median([row[name] for row in of])) for name in ("reports_per_s", "p99_ms"))
-    return carried, p99
+    p99, carried = (float(np.median([row[name] for row in of])) for name in ("p99_ms", "reports_per_s"))
+    return p99, carried
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ import torch
 import typer
 
 from benchmarks.station import cpu_s, load_command
+from bs_server.memory import keep_freed_memory
 from shared.channels import load_channels
 from shared.codecs import DecodeContext, make_decoder
 from shared.evaluation import evaluate
@@ -79,6 +80,7 @@ def main(
 ) -> None:
     """Measure, write JSON, print a line for each codec, frame size and truth."""
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the base station does, so that the allocator is not what is compared
     options = ["--refine-queue-reports", "1000000", "--max-batch", str(BATCH)]
     cores = sorted(os.sched_getaffinity(0))
     rows = []

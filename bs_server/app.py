@@ -26,6 +26,7 @@ from bs_server.api.feed import SummaryFeed
 from bs_server.batching import Decoded, DecoderPool, Entry, Lanes, run_batches
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
+from bs_server.memory import keep_freed_memory
 from bs_server.observability import Observability
 from bs_server.pools import make_pool
 from bs_server.rpc.server import RpcServer
@@ -71,6 +72,7 @@ async def serve(settings: Settings) -> None:
         CsiError: If the service cannot start; says why.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    keep_freed_memory()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -223,7 +223,7 @@ class BaseStation:
         return num_removed
 
     def admit(self, session_id: str, num_reports: int, first: Identity | None) -> None:
-        """Refuse a frame that certainly finds no room, before anything is made of its bytes.
+        """Refuse a frame that finds no room now, were all its reports new, before anything is made of its bytes.
 
         Args:
             session_id: Of the frame.

@@ -1,4 +1,4 @@
-"""What the C library does with memory that is freed: it keeps it.
+"""What the C library does with memory that is freed: the process keeps it, each thread what it needed at most.
 
 By default glibc gives the memory of a large batch back to the system, and asks for it again at the next one, which
 costs a page fault for every 4 KiB: of a large decoder hundreds a report, and up to a quarter of the CPU time.
@@ -7,8 +7,8 @@ costs a page fault for every 4 KiB: of a large decoder hundreds a report, and up
 import ctypes
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
-KEPT_BYTES = 256 << 20  # free at the top of each heap
-HEAP_BYTES = 64 << 20  # glibc's heap of a thread: as much of the next one counts as needed, so that none is given up
+KEPT_BYTES = 256 << 20  # free at the top of a heap; one of a thread has 64 MiB at most, and so is not trimmed at all
+HEAP_BYTES = 64 << 20  # of a thread: as much of the next one counts as needed, so that none is given up
 MAPPED_BYTES = 32 << 20  # blocks from here on are mapped alone, and given back; the most that glibc takes
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from bs_server.batching import ChannelDecoded, Decoded, Work
-from bs_server.memory import keep_freed_memory
 from shared.codecs import DecodeContext, Decoder, SymbolDecoder, make_decoder
 from shared.coding.bits import stack_rows
 from shared.coding.channel_code import ChannelCode
@@ -203,7 +202,7 @@ def _decode_zeros(decoder: Decoder, rate: int) -> None:
 
 
 def make_device(name: str, threads: int) -> torch.device:
-    """Return the torch device; on the CPU with explicit threads, and memory that is kept for the next batch.
+    """Return the torch device, with explicit threads on the CPU.
 
     Raises:
         InvalidArgumentError: If CUDA is wanted and there is none.
@@ -211,5 +210,4 @@ def make_device(name: str, threads: int) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InvalidArgumentError("`device` must be one this machine has; got cuda, and torch finds no CUDA device.")
     torch.set_num_threads(threads)
-    keep_freed_memory()
     return torch.device(name)

@@ -13,7 +13,7 @@ from shared.errors import CsiError
 from shared.scoring import Scoring
 from shared.types import Fallback
 from ue_client.config import DOWNLINK_SNR_DB, Access, Settings, parse_downlink_snr_db, parse_snr_db
-from ue_client.printing import Row, print_repeats, print_tallies, progress_bar
+from ue_client.printing import Row, print_repeats, print_summary, print_tallies, progress_bar
 
 if TYPE_CHECKING:
     from ue_client.results import Tally
@@ -206,7 +206,7 @@ def run(
         reports = OneUe(ue_id, first_channel, points, num_reports)
         results = asyncio.run(send(settings, reports, progress))
     tallies = [tally for result in results for tally in result.tallies]
-    of_run: Row = {"covariance_data": settings.covariance_source, "seed": settings.seed}
+    of_run: Row = {"data": settings.data, "covariance_data": settings.covariance_source, "seed": settings.seed}
     rows = [tally.row() | of_run for tally in tallies]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
@@ -215,6 +215,7 @@ def run(
         print_repeats(num_reports, results)
         for result in results:
             typer.echo(f"session of {result.codec}: {result.session_id}")
+        print_summary(results[-1].session_id)
     _require_none_refused(tallies)
 
 
@@ -301,7 +302,7 @@ def fleet(
         results = asyncio.run(send(settings, ues, progress))
     sessions = [result.row() for result in results]
     tallies = [tally for result in results for tally in result.tallies]
-    of_run: Row = {"covariance_data": settings.covariance_source, "seed": settings.seed}
+    of_run: Row = {"data": settings.data, "covariance_data": settings.covariance_source, "seed": settings.seed}
     rows = [tally.row() | {"ues": ues.num_ues_at(tally.snr_db)} | of_run for tally in tallies]
     if as_json:
         typer.echo(json.dumps({"num_ues": num_ues, "sessions": sessions, "rows": rows}, indent=2))

@@ -51,6 +51,11 @@ def print_repeats(num_reports: int, results: "list[SessionResult]") -> None:
         typer.echo(f"channels repeat: {num_reports:,} reports of {num_channels:,} channels")
 
 
+def print_summary(session_id: str) -> None:
+    """Say where the base station tells more of a session: intervals, downlink, subbands."""
+    typer.echo(f"intervals, downlink, subbands: the base station's REST, /v1/metrics/summary?session={session_id}")
+
+
 def print_tallies(title: str, rows: list[Row], settings: Settings) -> None:
     """Print one row a codec and SNR, with columns that tell something.
 
@@ -64,7 +69,8 @@ def print_tallies(title: str, rows: list[Row], settings: Settings) -> None:
     if all(row["info_bits_per_report"] in (None, row["rate"]) for row in rows):
         shown.remove("info_bits_per_report")
     for name in shown:
-        table.add_column(_COLUMNS[name], justify="left" if name == "codec" else "right", no_wrap=True)
+        of_name = name == "codec"  # which is folded where the terminal is narrow
+        table.add_column(_COLUMNS[name], justify="left" if of_name else "right", no_wrap=not of_name, overflow="fold")
     for row in rows:
         exact = {"nmse_db": "exact"} if row["nmse"] == 0 else {}
         table.add_row(*(exact.get(name) or _cell(name, row[name]) for name in shown))
@@ -75,8 +81,6 @@ def print_tallies(title: str, rows: list[Row], settings: Settings) -> None:
         typer.echo(f"estimator: {settings.estimator} at a CNR of {settings.cnr_db:g} dB{knows}{genie}")
     if (refinement := rows[0]["refinement"]) != "never":
         typer.echo(f"refinement: {refinement}")
-    if settings.truth and (settings.scoring.downlink_snr_db or settings.scoring.num_subbands):
-        typer.echo("scored besides, at the base station: its REST summary, /v1/metrics/summary?session=...")
 
 
 def print_fields(title: str, fields: dict[str, object]) -> None:

@@ -54,6 +54,7 @@ class Session(Answer):
     domain: str = Field(examples=["angular-delay"])
     shape: tuple[int, int, int] = Field(description="num_rx_ant, num_tx_ant, num_subcarriers", examples=[(1, 32, 32)])
     link: str = Field(examples=["digital:bsc"])
+    dataset_sha256: str = Field(description="Digest of the data set that its UE's channels are of; empty: not told.")
     estimator: str = Field(examples=["ls"])
     cnr_db: float | None = Field(description="SNR of its pilots; null for a perfect estimate.", examples=[10.0])
     downlink_snr_db: tuple[float, ...] = Field(description="At which the downlink is scored.", examples=[(0.0, 10.0)])
@@ -79,6 +80,7 @@ class Session(Answer):
             domain=row.shape.domain,
             shape=row.shape.dims,
             link=row.link,
+            dataset_sha256=row.dataset_sha256,
             estimator=row.estimator,
             cnr_db=row.cnr_db,
             downlink_snr_db=row.scoring.downlink_snr_db,

@@ -22,6 +22,7 @@ import asyncio
 import heapq
 import math
 from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -84,7 +85,7 @@ class BatchQueue:
         self._reports_per_s = 1000.0
 
     def admit(self, session_id: str, num_reports: int) -> None:
-        """Refuse what `append` would refuse now: the queue is full, and nobody has enough in it to make room.
+        """Refuse what `append` would refuse now: the queue is full, and others have too little in it to make room.
 
         Args:
             session_id: Of a frame.
@@ -228,16 +229,24 @@ class BatchQueue:
         if self.num_reports + num_reports > self._max_reports:
             self._sweep()
         needed = self.num_reports + num_reports - self._max_reports
+        if needed <= 0:
+            return []
         wanted = MARGIN * (self._held[session_id] + num_reports)
-        held, whole = dict(self._held) if needed > 0 else {}, dict[str, list[_Frame]]()
+        if max(self._held.values(), default=0) <= wanted:  # most refusals under overload, and cheap with many sessions
+            raise self._no_room(num_reports)
+        held, newest = dict(self._held), dict[str, Iterator[_Frame]]()
         chosen: list[tuple[str, _Frame]] = []
         while needed > 0:
             victim = max(held, key=held.__getitem__, default=session_id)
-            if victim not in whole:
-                frames = self._frames.get(victim, ())
-                whole[victim] = [frame for frame in frames if frame.num_left == frame.num_entries]
-            frame = whole[victim].pop() if whole[victim] else None
-            if victim == session_id or frame is None or held[victim] - frame.num_reports < wanted:
+            if victim == session_id:
+                raise self._no_room(num_reports)
+            if victim not in newest:
+                newest[victim] = (one for one in reversed(self._frames[victim]) if one.num_left == one.num_entries)
+            frame = next(newest[victim], None)
+            if frame is None:  # all of its frames have been served in part
+                del held[victim]
+                continue
+            if held[victim] - frame.num_reports < wanted:
                 raise self._no_room(num_reports)
             held[victim] -= frame.num_reports
             needed -= frame.num_reports

@@ -3,9 +3,9 @@
     plain: device thread: decode_channel, reconstruct -------------------> results
     coded: channel thread: decode_channel -> device thread: reconstruct -> results
 
-The channel thread never touches the device, and nothing but the device thread does. Both step back behind the event
-loop where they share a core with it: so what arrived is in the queue before the next batch begins, and batches are
-large.
+The channel thread never touches the device, and nothing but the device thread does. On the CPU both step back a little
+behind the event loop where they share a core with it: so what arrived is in the queue before the next batch begins, and
+batches are large.
 """
 
 import asyncio
@@ -22,7 +22,9 @@ from bs_server.worker import make_device, make_worker
 from shared.model_files import ModelFile
 from shared.refinement import RefinerFile
 
-NICE, MOST_NICE = 10, 19  # by how much both threads step back as the system schedules them, and the least that there is
+# By how much both threads step back as the system schedules them. So little, where more would make batches larger yet,
+# because it is behind other processes too that share their core, and who waits for Python's lock waits with them.
+NICE, MOST_NICE = 3, 19
 
 
 class Halves(Protocol):
@@ -89,8 +91,9 @@ def start_local_pool(
         InvalidArgumentError: If there is no such device.
         DataFileError: If a model or refiner cannot be used.
     """
-    device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device", initializer=_step_back)
-    channel_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="channel", initializer=_step_back)
+    step_back = _step_back if device == "cpu" else None
+    device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device", initializer=step_back)
+    channel_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="channel", initializer=step_back)
     # There, for what it sets of torch, and what CUDA keeps, is of a thread.
     worker = device_thread.submit(lambda: make_worker(models, make_device(device, threads), refiners))
     try:
@@ -106,7 +109,8 @@ def _step_back() -> None:
     if sys.platform == "linux":
         thread = threading.get_native_id()
         nice = os.getpriority(os.PRIO_PROCESS, thread) + NICE  # never less than it has, which only root may ask for
-        os.setpriority(os.PRIO_PROCESS, thread, min(nice, MOST_NICE))
+        with contextlib.suppress(OSError):  # a container may not let it
+            os.setpriority(os.PRIO_PROCESS, thread, min(nice, MOST_NICE))
 
 
 @contextlib.asynccontextmanager

@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from bs_server.batching import Decoded, Work
+from bs_server.memory import keep_freed_memory
 from bs_server.pools.local import start_local_pool
 from shared.errors import DataFileError, ModelMismatchError, UnavailableError
 from shared.model_files import ModelFile
@@ -58,6 +59,7 @@ class Replica:
     """
 
     def __init__(self, models: Sequence[ModelFile], refiners: Sequence[RefinerFile], device: str, threads: int) -> None:
+        keep_freed_memory()
         self._pool = start_local_pool(models, refiners, device, threads)
 
     async def decode(self, batch: list[tuple[float, Work]], refine: bool) -> list[Decoded]:

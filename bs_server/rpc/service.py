@@ -6,7 +6,7 @@ Requests are parsed here and not by gRPC, whose answer to bytes that do not pars
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -16,7 +16,7 @@ from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
 from bs_server.rpc.status import status_metadata, status_of
 from protos.csi.v1 import feedback_pb2, frame_pb2
-from shared.errors import CsiError, InvalidArgumentError, UnavailableError
+from shared.errors import InvalidArgumentError, UnavailableError
 from shared.wire import serde
 
 log = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ class CsiFeedbackService:
                     message = _parse(frame_pb2.Frame, request)
                     try:
                         self._admit(message)
-                    except CsiError as error:  # without a task of its own: under overload most frames end here
+                    except Exception as error:  # without a task of its own: under overload most frames end here
                         acks.put_nowait(_refusal(message, error))
                         continue
                     task = asyncio.create_task(self._handle(message, acks))
@@ -165,30 +165,31 @@ class CsiFeedbackService:
         acks.put_nowait(ack)
 
     def _admit(self, message: frame_pb2.Frame) -> None:
-        """Count the reports of a frame as received, and refuse it if it certainly finds no room."""
-        num_reports = len(message.ue_id)
-        self._metrics.received.inc(num_reports)
+        """Refuse a frame that finds no room now, were all its reports new."""
         first = (message.ue_id[0], message.sequence[0]) if message.ue_id and message.sequence else None
-        with self._counting_refused(num_reports):
-            self._station.admit(message.session_id, num_reports, first)
+        try:
+            self._station.admit(message.session_id, len(message.ue_id), first)
+        except Exception as error:
+            self._metrics.received.inc(len(message.ue_id))
+            self._count_refused(message, error)
+            raise
 
     async def _report(self, message: frame_pb2.Frame, timeout_s: float | None) -> frame_pb2.FrameAck:
-        """Take a frame that is admitted: each report is stored, known already, or refused for a reason."""
-        with self._counting_refused(len(message.ue_id)):
+        """Take a frame that is admitted, and count its reports: each is stored, known already, or refused."""
+        self._metrics.received.inc(len(message.ue_id))
+        try:
             ack = await self._station.report(serde.frame_from_proto(message), timeout_s)
+        except Exception as error:
+            self._count_refused(message, error)
+            raise
         return serde.frame_ack_to_proto(ack)
 
-    @contextlib.contextmanager
-    def _counting_refused(self, num_reports: int) -> Iterator[None]:
+    def _count_refused(self, message: frame_pb2.Frame, error: Exception) -> None:
         """Count the reports of a frame that is refused, by the reason."""
-        try:
-            yield
-        except Exception as error:
-            code, _, _ = status_of(error)
-            if code is grpc.StatusCode.INTERNAL:
-                log.error("a frame failed", exc_info=error)
-            self._metrics.refused.labels(code.name.lower()).inc(num_reports)
-            raise
+        code, _, _ = status_of(error)
+        if code is grpc.StatusCode.INTERNAL:
+            log.error("a frame failed", exc_info=error)
+        self._metrics.refused.labels(code.name.lower()).inc(len(message.ue_id))
 
 
 def _refusal(message: frame_pb2.Frame, error: Exception) -> frame_pb2.FrameAck:

@@ -174,7 +174,8 @@ def _finish(ax: Any, x: str, panel: Panel, rows: Sequence[Row]) -> None:
     """Add perfect CSI, which is the same for every line, axes and grid."""
     if panel.perfect:
         points = sorted({number(row[x]): number(row[panel.perfect]) for row in rows}.items())
-        ax.plot(*zip(*points, strict=True), color="black", linewidth=1, linestyle=(0, (1, 1)), label="perfect CSI")
+        alone = "_" if len(points) == 1 else ""
+        ax.plot(*zip(*points, strict=True), f"k{alone}", linewidth=1, linestyle=(0, (1, 1)), label="perfect CSI")
     if panel.scale == "log" and not any(number(row[panel.value]) > 0 for row in rows):
         said = "no bits" if all(row[panel.value] is None for row in rows) else "none seen"
         ax.text(0.5, 0.5, said, transform=ax.transAxes, ha="center", va="center", color="gray")

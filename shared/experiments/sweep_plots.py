@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from shared.experiments.sweep_lines import Abscissa, Panel, Row, number, plot_lines, save
-from shared.experiments.sweep_words import is_analog, rate_in_words
+from shared.experiments.sweep_words import has_other_length, is_analog, rate_in_words
 
 SNR = Abscissa("snr_db", "feedback SNR, Es/N0 (dB)")
 RATE = Abscissa("info_bits_per_report", "information bits of a report")
@@ -47,9 +47,12 @@ def plot_sweep(rows: Sequence[Row], folder: Path, *, one_panel: bool = False) ->
         of_data = _described([row for row in rows if row["data"] == data])
         split = not one_panel
         quality = _quality(of_data)
-        written += plot_lines(of_data, SNR, (*quality, BLER), data, folder / f"snr-{data}.png", split=split)
         x = CHANNEL_USES if any(map(is_analog, of_data)) else RATE
-        if len({row[x.column] for row in of_data}) > 1:
+        over_snr = len({row["snr_db"] for row in of_data}) > 1
+        over_rate = len({row[x.column] for row in of_data}) > 1
+        if over_snr or not over_rate:
+            written += plot_lines(of_data, SNR, (*quality, BLER), data, folder / f"snr-{data}.png", split=split)
+        if over_rate:
             best = max(number(row["snr_db"]) for row in of_data)
             at_best = [row for row in of_data if row["snr_db"] == best]
             title, path = f"{data}, SNR {best:g} dB", folder / f"rate-{data}.png"
@@ -58,9 +61,9 @@ def plot_sweep(rows: Sequence[Row], folder: Path, *, one_panel: bool = False) ->
         if downlink:
             coded = any(row.get("bler_coded_value") is not None for row in downlink)
             panels = (*DOWNLINK, CODED) if coded else DOWNLINK
-            written += plot_lines(
-                downlink, SNR, panels, data, folder / f"downlink-{data}.png", ("downlink",), split=split
-            )
+            over = SNR if over_snr or not over_rate else x
+            path = folder / f"downlink-{data}.png"
+            written += plot_lines(downlink, over, panels, data, path, ("downlink",), split=split)
     return written
 
 
@@ -110,12 +113,13 @@ def plot_matrix(cells: Sequence[Row], title: str, path: Path) -> None:
 def _described(rows: Sequence[Row]) -> list[Row]:
     """Add the words of a legend; of the refinement only where something is refined."""
     refined = any(row["refinement"] != "never" for row in rows)
+    shorter = any(has_other_length(row) for row in rows)
     described = []
     for row in rows:
         estimation = f"{row['estimator']} estimate"
         if row["cnr_db"] is not None:
             estimation += f", CNR {row['cnr_db']:g} dB"
-        words: Row = {"model": row["codec"], "bits": rate_in_words(row), "estimation": estimation}
+        words: Row = {"model": row["codec"], "bits": rate_in_words(row, shorter), "estimation": estimation}
         if refined:
             words["refining"] = "not refined" if row["refinement"] == "never" else f"refined {row['refinement']}"
         described.append({**row, **words})

@@ -102,7 +102,7 @@ def bd_rates(rows: Sequence[Row]) -> list[BdRate]:
         if isinstance(row["nmse_mean_db"], float) and isinstance(rate, int | float):  # an exact one has no dB
             of_codec.append((float(rate), row["nmse_mean_db"]))
     found = []
-    reference = next((str(row["codec"]) for row in rows if row["nmse_mean_db"] is not None), "")
+    reference = next((str(row["codec"]) for row in rows if isinstance(row["nmse_mean_db"], float)), "")
     for where, by_codec in curves.items():
         for codec, points in by_codec.items():
             if codec != reference and reference in by_codec and points:

@@ -87,7 +87,10 @@ def wilson_interval(num_events: int, count: int) -> Interval | None:
     p = num_events / count
     centre = (p + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(p * (1 - p) / count + z * z / (4 * count * count))
-    return Interval(max(centre - half, 0.0), min(centre + half, 1.0))
+    # At the ends the exact value, which rounding would miss by 1e-18.
+    return Interval(
+        max(centre - half, 0.0) if num_events else 0.0, min(centre + half, 1.0) if num_events < count else 1.0
+    )
 
 
 def to_db(ratio: float) -> float | None:

@@ -26,7 +26,8 @@ def codecs_list(as_json: AsJson = False) -> None:
     width = max(len(card.name) for card in cards)
     for card in cards:  # two lines each, which no terminal is too narrow for
         rate = f"{card.min_rate} ... {card.max_rate}" if card.min_rate < card.max_rate else str(card.min_rate)
-        typer.echo(f"{card.name:{width}}  {rate} {card.payload}, {card.num_parameters:,} parameters")
+        most = " at most" if card.length == "variable" else ""
+        typer.echo(f"{card.name:{width}}  {rate} {card.payload}{most}, {card.num_parameters:,} parameters")
         typer.echo(f"{'':{width}}  {card.title}")
 
 

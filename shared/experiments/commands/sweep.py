@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from shared.experiments.commands.printing import AsJson, command_line, console
-from shared.experiments.sweep_words import rate_in_words
+from shared.experiments.sweep_words import has_other_length, is_analog, rate_in_words
 
 if TYPE_CHECKING:
     from shared.experiments.sweep_plan import Plan, Row
@@ -135,7 +135,8 @@ def _print_times(rows: "list[Row]") -> None:
 
 def _table(rows: "list[Row]") -> Table:
     """Return a table of some points, at least one; what all have in common is its title."""
-    keys = [_key(row) for row in rows]
+    shorter = any(has_other_length(row) for row in rows)
+    keys = [_key(row, shorter) for row in rows]
     varying = [name for name in keys[0] if len({key[name] for key in keys}) > 1]
     title = ", ".join(text for name, text in keys[0].items() if name not in varying and text != "never")
     table = Table(title=title, box=SIMPLE, padding=0)
@@ -149,12 +150,13 @@ def _table(rows: "list[Row]") -> Table:
     return table
 
 
-def _key(row: "Row") -> dict[str, str]:
+def _key(row: "Row", shorter: bool) -> dict[str, str]:
     cnr = "" if row["cnr_db"] is None else f", CNR {row['cnr_db']:g} dB"
     return {
         "data": str(row["data"]),
         "codec": str(row["codec"]),
-        "rate": rate_in_words(row),
+        "rate": rate_in_words(row, shorter),
+        **({"mean bits": "-" if is_analog(row) else f"{row['info_bits_per_report']:.1f}"} if shorter else {}),
         "link": str(row["link"]),
         "estimate": f"{row['estimator']}{cnr}",
         "refinement": str(row["refinement"]),

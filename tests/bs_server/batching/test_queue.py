@@ -127,7 +127,7 @@ async def test_what_is_admitted_is_taken_and_nothing_else(offers: list[tuple[str
         except OverloadedError:
             admitted = False
         assert queue.num_reports == before
-        frame = [entry(num_reports=num_reports, session_id=session_id)]
+        frame = [entry(session_id=session_id) for _ in range(num_reports)]  # of which a batch may take some
         if admitted:
             queue.append(frame)
         else:
@@ -135,6 +135,32 @@ async def test_what_is_admitted_is_taken_and_nothing_else(offers: list[tuple[str
                 queue.append(frame)
         if serve and queue.num_reports:
             await next_batch(queue)
+
+
+async def test_a_newcomer_gets_in_where_another_has_three_times_as_much_and_not_where_it_has_twice() -> None:
+    for frames, admitted in ((2, False), (3, True)):
+        queue = BatchQueue(max_reports=frames, max_batch=4, max_wait_s=0)
+        filling = [entry(session_id="many") for _ in range(frames)]
+        for one in filling:
+            queue.append([one])
+        with contextlib.nullcontext() if admitted else pytest.raises(OverloadedError):
+            queue.append([entry(session_id="one")])
+        assert [one.result.done() for one in filling] == [False] * (frames - 1) + [admitted]
+        for one in filling:
+            one.result.cancel()
+
+
+async def test_who_has_only_frames_that_are_served_in_part_is_passed_over() -> None:
+    queue = BatchQueue(max_reports=16, max_batch=1, max_wait_s=0)
+    part = [entry(session_id="part") for _ in range(9)]
+    whole = [entry(num_reports=1, session_id="whole") for _ in range(8)]
+    queue.append(part)
+    assert await next_batch(queue) == [part[0]]
+    for one in whole:
+        queue.append([one])
+    queue.append([entry(session_id="new")])
+    assert [one.result.done() for one in whole] == [False] * 7 + [True]
+    assert not any(one.result.done() for one in part)
 
 
 async def test_reports_that_were_never_served_do_not_count_as_service() -> None:

@@ -24,7 +24,7 @@ def test_the_thread_that_decodes_steps_back_behind_the_event_loop() -> None:
 NOT_ROOT = """
 import os
 from bs_server.pools.local import start_local_pool
-os.nice(15)
+os.nice(18)
 if os.getuid() == 0:  # who may do anything
     os.setuid(65534)
 start_local_pool([], [], "cpu", threads=1).close()

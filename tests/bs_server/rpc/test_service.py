@@ -1,7 +1,9 @@
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -10,6 +12,7 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc_status import rpc_status
 
+from bs_server.app import running
 from bs_server.config import Settings
 from protos.csi.v1 import feedback_pb2, frame_pb2
 from protos.csi.v1.feedback_pb2_grpc import CsiFeedbackStub
@@ -102,6 +105,39 @@ async def test_bytes_that_do_not_parse_end_a_stream_after_the_frames_before_them
         assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         again = await stub_of(channel).Report(message(ue, session_id, [0]), timeout=DEADLINE_S)
         assert list(again.duplicate) == [True]
+
+
+async def test_every_report_that_arrived_is_counted_once_whenever_its_stream_breaks(
+    local: Settings, make_ue: MakeUe, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    ue = make_ue()
+
+    async def counts() -> tuple[float, float]:
+        text = await asyncio.to_thread(lambda: urlopen(f"http://127.0.0.1:{service.rest_port}/metrics").read().decode())
+        values = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+
+        def total(name: str) -> float:
+            return sum(float(value) for key, value in values if key.split("{")[0] == name)
+
+        ends = ("csi_reports_total", "csi_duplicates_total", "csi_refused_reports_total")
+        return total("csi_received_reports_total"), sum(map(total, ends))
+
+    async with (
+        running(replace(local, max_wait_ms=5.0)) as service,
+        grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel,
+    ):
+        session_id = await opened(channel, ue)
+        for round_ in range(40):
+            frames = [message(ue, session_id, range(4 * round_ + i, 4 * round_ + i + 2), frame_id=i) for i in (0, 2)]
+            stream = stub_of(channel).StreamReports(iter(frames), timeout=DEADLINE_S)
+            await asyncio.sleep(0.0003 * round_)  # from before it is read to after it is stored
+            stream.cancel()
+
+        async def settled() -> bool:
+            arrived, ended = await counts()
+            return arrived == ended > 0
+
+        await eventually(settled)
 
 
 async def test_each_refusal_has_its_status(connected: Connected, make_ue: MakeUe, local: Settings) -> None:
