@@ -11,7 +11,7 @@ from shared.model_files import load_model
 from shared.types import Payload
 
 MAX_BATCH = 32  # csi-bs' default
-MAX_WAIT_S = 0.001  # at 0, LitServe's worker spins on the core that it shares here, and Ray Serve makes no batches
+MAX_WAIT_S = 0.001  # of the peers: at 0, LitServe's worker spins on the core that all its processes share here
 
 
 class BatchDecoder:
