@@ -304,8 +304,9 @@ What came out, whichever way it points:
 * *Compressed sensing* is 16 to 59 % behind.
 * *Trained on eigenvectors* ([data.md](data.md#eigenvectors)), which is what RAN1's figures are of, networks stay behind
   here: on those of UMa (its last table: what the codec sends is what is scored, so there is no downlink) at 128 bits
-  TransNet by 31 %, CRNet by 37 %, CsiNet by 39 %, after 20 epochs, past which CsiNet gains nothing more. Their 32 numbers
-  are the bound, not the bits: beyond 128 bits they gain 1 %, where the codebook and `angular-topk` send more beams.
+  TransNet by 31 %, CRNet by 37 %, CsiNet by 39 %, after 20 epochs, past which CsiNet gains nothing more. Their 32
+  numbers are the bound, not the bits: beyond 128 bits they gain 1 %, where the codebook and `angular-topk` send more
+  beams.
 * Not measured: RD-JSCC with a quantiser, CSI-INR and InvCSINet on UMa, networks of more latents."""
 
 
