@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import os
 import sys
-import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Protocol
@@ -24,7 +23,7 @@ from shared.refinement import RefinerFile
 
 # By how much both threads step back as the system schedules them. So little, where more would make batches larger yet,
 # because it is behind other processes too that share their core, and who waits for Python's lock waits with them.
-NICE, MOST_NICE = 3, 19
+NICE = 3
 
 
 class Halves(Protocol):
@@ -105,12 +104,10 @@ def start_local_pool(
 
 
 def _step_back() -> None:
-    """Let other threads go before this one; only Linux schedules threads by themselves."""
+    """Let other threads go before this one, as far as that goes: only Linux schedules threads by themselves."""
     if sys.platform == "linux":
-        thread = threading.get_native_id()
-        nice = os.getpriority(os.PRIO_PROCESS, thread) + NICE  # never less than it has, which only root may ask for
         with contextlib.suppress(OSError):  # a container may not let it
-            os.setpriority(os.PRIO_PROCESS, thread, min(nice, MOST_NICE))
+            os.nice(NICE)
 
 
 @contextlib.asynccontextmanager

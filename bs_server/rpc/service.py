@@ -17,6 +17,7 @@ from bs_server.observability import Observability
 from bs_server.rpc.status import status_metadata, status_of
 from protos.csi.v1 import feedback_pb2, frame_pb2
 from shared.errors import InvalidArgumentError, UnavailableError
+from shared.frame import FrameAck
 from shared.wire import serde
 
 log = logging.getLogger(__name__)
@@ -195,13 +196,8 @@ class CsiFeedbackService:
 def _refusal(message: frame_pb2.Frame, error: Exception) -> frame_pb2.FrameAck:
     """Return the acknowledgement of a frame none of whose reports is accepted."""
     code, sentence, delay_ms = status_of(error)
-    return frame_pb2.FrameAck(
-        session_id=message.session_id,
-        frame_id=message.frame_id,
-        code=code.value[0],
-        message=sentence,
-        retry_delay_ms=delay_ms,
-    )
+    refused = FrameAck.refused(message.session_id, message.frame_id, code.value[0], sentence, delay_ms)
+    return serde.frame_ack_to_proto(refused)
 
 
 def _serialize(message: Message) -> bytes:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from bs_server.pools.local import MOST_NICE, NICE, start_local_pool
+from bs_server.pools.local import NICE, start_local_pool
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are not scheduled by themselves")
@@ -16,7 +16,7 @@ def test_the_thread_that_decodes_steps_back_behind_the_event_loop() -> None:
         (device,) = {thread.native_id for thread in threading.enumerate()} - before
         assert device is not None
         own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-        assert os.getpriority(os.PRIO_PROCESS, device) == min(own + NICE, MOST_NICE)
+        assert os.getpriority(os.PRIO_PROCESS, device) == min(own + NICE, 19)
     finally:
         pool.close()
 
