@@ -2,8 +2,8 @@
 
 For each codec, frame size and truth off or on, in turns: (a) `shared.receive.receive` on batches in a loop, without and
 with scores, (b) a `csi-bs` process under `csi-ue load` in closed loop, its database on disk with its usual durability.
-Both are counted in CPU time, all threads and the kernel's share included: a ratio of 1 is a service that costs
-nothing. Base station and decode run on one core, the generator on another where there is one.
+Both are counted in CPU time, all threads and the kernel's share included, once they are warm: a ratio of 1 is a service
+that costs nothing. Base station and decode run on one core, the generator on another where there is one.
 """
 
 import json
@@ -40,7 +40,8 @@ from shared.transmit import make_transmitter
 
 SNR_DB = 5.0
 SCORING = Scoring((0.0,))  # what csi-ue load asks for
-BATCH = 64  # of the raw decode, and the base station's largest here: its default is for low latency
+WARM_UP_S = 1.0  # of each frame size: first batches of a shape cost more, and memory grows
+BATCH = 128  # of the raw decode, and the base station's largest here: its default is for low latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,16 @@ def main(
             with tempfile.TemporaryDirectory() as folder:
                 station = start_base_station(Path(folder).resolve(), options)
                 try:
+                    for frame in case.frames:
+                        _load(station, case, frame, truth=True, seconds=WARM_UP_S, cores=cores[-1:])
                     raw = {scored: raw_cpu_s(scored, seconds) for scored in (False, True)}
                     turned += [
-                        _Turn(frame, truth, raw, *_load(station, case, frame, truth, seconds, cores[-1:]))
+                        _Turn(
+                            frame,
+                            truth,
+                            raw,
+                            *_load(station, case, frame, truth=truth, seconds=seconds, cores=cores[-1:]),
+                        )
                         for frame in case.frames
                         for truth in (False, True)
                     ]
@@ -179,7 +187,7 @@ def _raw(case: Case) -> Callable[[bool, float], float]:
 
 
 def _load(
-    station: BaseStationProcess, case: Case, frame: int, truth: bool, seconds: float, cores: list[int]
+    station: BaseStationProcess, case: Case, frame: int, *, truth: bool, seconds: float, cores: list[int]
 ) -> tuple[float, dict[str, Any]]:
     """Load a base station over gRPC; return the CPU time of a report in its process, and what the generator says."""
     command = load_command(

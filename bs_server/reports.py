@@ -7,6 +7,8 @@ import asyncio
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -200,7 +202,9 @@ def report_rows(
     for part, result in zip(parts, decoded, strict=True):
         columns = _columns(frame, session, part.rows, num_values[part.rows], result)
         columns["received_at"] = [received_at] * len(part.rows)
-        rows += [ReportRow(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+        defaults = {name: repeat(default, len(part.rows)) for name, default in ReportRow._field_defaults.items()}
+        in_order = itemgetter(*ReportRow._fields)(defaults | columns)
+        rows += map(ReportRow._make, zip(*in_order, strict=True))
     return rows
 
 
@@ -308,12 +312,10 @@ def acknowledge(
     """
     by_identity = {(report.ue_id, report.sequence): report for report in reports}
     rows = [by_identity[identity] for identity in identities]
-    scored = [
-        (np.nan if row.nmse is None else row.nmse, row.sgcs, row.bit_errors or 0)
-        for row in rows
-        if row.sgcs is not None
-    ]
-    nmse, sgcs, bit_errors = zip(*scored, strict=True) if len(scored) == len(rows) else ((), (), ())
+    column = dict(zip(ReportRow._fields, zip(*rows, strict=True), strict=True))
+    scored, of_bits = None not in column["sgcs"], frame.kind is not ReceivedKind.SYMBOLS
+    nmse = [np.nan if one is None else one for one in column["nmse"]] if scored else []
+    bit_errors = [count or 0 for count in column["bit_errors"]] if scored and of_bits else []
     return FrameAck(
         session_id=frame.session_id,
         frame_id=frame.frame_id,
@@ -321,15 +323,15 @@ def acknowledge(
         message="",
         retry_delay_ms=0,
         duplicate=known,
-        fallback=np.array([row.fallback for row in rows], dtype=np.bool_),
-        erased=np.array([row.erased for row in rows], dtype=np.bool_),
-        crc_failed=np.array([row.crc_ok is False for row in rows], dtype=np.bool_),
+        fallback=np.array(column["fallback"], dtype=np.bool_),
+        erased=np.array(column["erased"], dtype=np.bool_),
+        crc_failed=np.array([ok is False for ok in column["crc_ok"]], dtype=np.bool_),
         nmse=np.array(nmse, dtype=np.float64),
-        sgcs=np.array(sgcs, dtype=np.float64),
-        bit_errors=np.array(() if frame.kind is ReceivedKind.SYMBOLS else bit_errors, dtype=np.int64),
-        queue_ms=np.array([row.queue_ms for row in rows], dtype=np.float32),
-        decode_ms=np.array([row.decode_ms for row in rows], dtype=np.float32),
+        sgcs=np.array(column["sgcs"] if scored else (), dtype=np.float64),
+        bit_errors=np.array(bit_errors, dtype=np.int64),
+        queue_ms=np.array(column["queue_ms"], dtype=np.float32),
+        decode_ms=np.array(column["decode_ms"], dtype=np.float32),
         total_ms=total_ms,
-        batch_size=np.array([row.batch_size for row in rows], dtype=np.int64),
-        num_steps=np.array([row.num_steps for row in rows], dtype=np.int64),
+        batch_size=np.array(column["batch_size"], dtype=np.int64),
+        num_steps=np.array(column["num_steps"], dtype=np.int64),
     )

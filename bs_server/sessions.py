@@ -66,8 +66,11 @@ class Ledger:
     def settle(self, identities: list[Identity]) -> None:
         """Note that reports are stored."""
         for ue_id, sequence in identities:
-            if not self.is_stored((ue_id, sequence)):
-                _insert(self._runs.setdefault(ue_id, []), sequence)
+            runs = self._runs.setdefault(ue_id, [])
+            if runs and runs[-1][1] == sequence:  # nearly always
+                runs[-1][1] += 1
+            elif not self.is_stored((ue_id, sequence)):
+                _insert(runs, sequence)
         self.release(identities)
 
     def release(self, identities: list[Identity]) -> None:

@@ -7,7 +7,7 @@ session 1 -- n report 1 -- 0..1 reconstruction
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +58,10 @@ class SessionRow:
     refiner_sha256: str = ""
 
 
-@dataclass(slots=True)  # not frozen, like `ReportRow`
-class DownlinkRow:
+class DownlinkRow(NamedTuple):
     """What one report's reconstruction is worth in the downlink at one SNR: see `shared.metrics.downlink`.
+
+    The columns of the table `downlink` after the report's identity, in their order.
 
     Attributes:
         snr_db: SNR of the downlink.
@@ -81,9 +82,10 @@ class DownlinkRow:
     bler_coded_perfect: float | None = None
 
 
-@dataclass(slots=True)  # not frozen, which makes each take five times as long; nothing changes one
-class ReportRow:
-    """A report.
+class ReportRow(NamedTuple):
+    """A report: first the columns of the table `reports` in their order, then what is stored or found elsewhere.
+
+    A tuple, which a database takes as it is: made and taken apart report by report, an object costs five times as much.
 
     Attributes:
         session_id: With ``ue_id`` and ``sequence``, the identity.
@@ -105,11 +107,11 @@ class ReportRow:
         rho: CsiNet's cosine similarity, or None without truth or outside the angular-delay domain.
         erased: Whether nothing arrived over the link.
         crc_ok: Whether the CRC holds; None without one, or where nothing arrived.
-        downlink: One for each downlink SNR of the session; empty without truth. Of `Store.report` alone.
         nmse_full: NMSE against the uncropped channel, linear, or None without truth or its crop loss.
-        sgcs_subbands: [layer][subband], empty unless the session asks for it. Of `Store.report` alone.
         held: Whether the fallback is the UE's last good CSI.
         num_steps: Steps of the refiner; 0 where the reconstruction is not refined.
+        downlink: One for each downlink SNR of the session; empty without truth. Of `Store.report` alone.
+        sgcs_subbands: [layer][subband], empty unless the session asks for it. Of `Store.report` alone.
         codec: Of the session; filled in on reading.
         link: Of the session; filled in on reading.
         report_id: Filled in on reading.
@@ -138,11 +140,11 @@ class ReportRow:
     rho: float | None = None
     erased: bool = False
     crc_ok: bool | None = None
-    downlink: tuple[DownlinkRow, ...] = ()
     nmse_full: float | None = None
-    sgcs_subbands: tuple[tuple[float, ...], ...] = ()
     held: bool = False
     num_steps: int = 0
+    downlink: tuple[DownlinkRow, ...] = ()
+    sgcs_subbands: tuple[tuple[float, ...], ...] = ()
     codec: str = ""
     link: str = ""
     report_id: int = 0

@@ -1,4 +1,4 @@
-"""The SELECT statements of the store on SQLAlchemy, and its rows as our dataclasses."""
+"""The SELECT statements of the store on SQLAlchemy, and its rows as ours."""
 
 import dataclasses
 import itertools
@@ -27,9 +27,7 @@ from shared.types import CsiShape
 
 REPORT, SESSION, KEPT = schema.reports.c, schema.sessions.c, schema.reconstructions.c
 DOWNLINK, SUBBAND = schema.downlink.c, schema.subbands.c
-_REPORT_FIELDS = [
-    field.name for field in dataclasses.fields(ReportRow) if field.name not in ("downlink", "sgcs_subbands")
-]
+_REPORT_FIELDS = [name for name in ReportRow._fields if name not in ("downlink", "sgcs_subbands")]
 
 
 def insert_into(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -172,7 +170,7 @@ def report_row(row: Row[Any]) -> ReportRow:
 
 def downlink_row(row: Row[Any]) -> DownlinkRow:
     """Convert a row of `select_downlink`."""
-    return DownlinkRow(*(getattr(row, field.name) for field in dataclasses.fields(DownlinkRow)))
+    return DownlinkRow(*(getattr(row, name) for name in DownlinkRow._fields))
 
 
 def subbands_of(rows: Sequence[Row[Any]]) -> tuple[tuple[float, ...], ...]:

@@ -93,6 +93,7 @@ reports = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("received_at", Float(53), nullable=False),
     Column("rate", Integer, nullable=False),
+    Column("num_bits", Integer),  # NULL before version 7: `rate`, or none of symbols
     Column("snr_db", Float(53), nullable=False),
     Column("nmse", Float(53)),
     Column("sgcs", Float(53)),
@@ -101,15 +102,14 @@ reports = Table(
     Column("queue_ms", Float(53), nullable=False),
     Column("decode_ms", Float(53), nullable=False),
     Column("batch_size", Integer, nullable=False),
-    Column("rho", Float(53)),
-    Column("nmse_full", Float(53)),
-    Column("erased", Boolean, nullable=False),
-    Column("crc_ok", Boolean),
     Column("coded_bits", Integer),  # NULL before version 3: as many as `rate`, and as many symbols; 0: no bits, symbols
     Column("channel_uses", Integer),
+    Column("rho", Float(53)),
+    Column("erased", Boolean, nullable=False),
+    Column("crc_ok", Boolean),
+    Column("nmse_full", Float(53)),
     Column("held", Boolean, nullable=False),
     Column("num_steps", Integer, nullable=False),
-    Column("num_bits", Integer),  # NULL before version 7: `rate`, or none of symbols
     UniqueConstraint("session_id", "ue_id", "sequence"),
     sqlite_autoincrement=True,
 )

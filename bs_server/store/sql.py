@@ -5,11 +5,10 @@ SQLite commits with ``synchronous=FULL``: a commit that returned survives a kill
 
 import asyncio
 import contextlib
-import dataclasses
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -35,7 +34,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bs_server.store import schema
-from bs_server.store.base import ReconstructionRow, ReportFilter, ReportRow, SessionRow
+from bs_server.store.base import DownlinkRow, ReconstructionRow, ReportFilter, ReportRow, SessionRow
 from bs_server.store.queries import (
     KEPT,
     REPORT,
@@ -66,24 +65,22 @@ _KEYS_PER_QUERY = 200  # of find(); SQLite bounds the variables of a statement
 _Values: TypeAlias = tuple[Any, ...]
 _Result = TypeVar("_Result")
 _IDENTITY = ("session_id", "ue_id", "sequence")
-_STORED_FIELDS = tuple(column.name for column in schema.reports.c if column.name != "report_id")
-_DOWNLINK_FIELDS = tuple(column.name for column in schema.downlink.c if column.name not in _IDENTITY)
+_STORED_FIELDS = ReportRow._fields[: len(schema.reports.c) - 1]  # all but its key, which the database counts
 _INSERTED = {
     schema.reports: _STORED_FIELDS,
-    schema.downlink: _IDENTITY + _DOWNLINK_FIELDS,
+    schema.downlink: _IDENTITY + DownlinkRow._fields,
     schema.subbands: (*_IDENTITY, "layer", "subband", "sgcs"),
     schema.reconstructions: (*_IDENTITY, "h_hat", "h"),
 }
 
 
 _identity = attrgetter(*_IDENTITY)  # what a row of `downlink`, `subbands` or `reconstructions` begins with
-_report_values = attrgetter(*_STORED_FIELDS)
-_downlink_values = attrgetter(*_DOWNLINK_FIELDS)
+_stored = itemgetter(slice(len(_STORED_FIELDS)))
 
 
 def _downlink_rows(report: ReportRow) -> list[_Values]:
     """Return the rows of the table `downlink`."""
-    return [_identity(report) + _downlink_values(of_snr) for of_snr in report.downlink]
+    return [_identity(report) + of_snr for of_snr in report.downlink]
 
 
 def _subband_rows(report: ReportRow) -> list[_Values]:
@@ -261,7 +258,7 @@ class SqlStore:
     async def append(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
         """See `Store.append`."""
         rows: dict[Table, list[_Values]] = {
-            schema.reports: [_report_values(report) for report in reports],
+            schema.reports: list(map(_stored, reports)),
             schema.downlink: [row for report in reports if report.downlink for row in _downlink_rows(report)],
             schema.subbands: [row for report in reports if report.sgcs_subbands for row in _subband_rows(report)],
             schema.reconstructions: [
@@ -314,9 +311,8 @@ class SqlStore:
             return None
         downlink = await self._query(select_downlink(report_id))
         subbands = await self._query(select_subbands(report_id))
-        return dataclasses.replace(
-            report_row(rows[0]), downlink=tuple(map(downlink_row, downlink)), sgcs_subbands=subbands_of(subbands)
-        )
+        of_snrs = tuple(map(downlink_row, downlink))
+        return report_row(rows[0])._replace(downlink=of_snrs, sgcs_subbands=subbands_of(subbands))
 
     async def reconstruction(self, report_id: int) -> ReconstructionRow | None:
         """See `Store.reconstruction`."""

@@ -1,7 +1,6 @@
 """The figures of a group against scipy, over reports with a CRC: no link of this file needs to have one."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,16 +18,16 @@ PLAIN = ReportRow("s", 0, 0, 0.0, 100, 100, -3.0, 0.5, 0.5, 0, False, 0.0, 0.0, 
 Kinds = dict[str, tuple[int, ReportRow]]
 
 KINDS: Kinds = {
-    "right": (40, replace(PLAIN, crc_ok=True)),
-    "caught": (20, replace(PLAIN, crc_ok=False, bit_errors=3, fallback=True)),
-    "crc bits wrong": (5, replace(PLAIN, crc_ok=False, bit_errors=0, fallback=True)),
-    "not caught": (4, replace(PLAIN, crc_ok=True, bit_errors=2)),
-    "erased": (11, replace(PLAIN, crc_ok=None, bit_errors=None, erased=True, fallback=True)),
+    "right": (40, PLAIN._replace(crc_ok=True)),
+    "caught": (20, PLAIN._replace(crc_ok=False, bit_errors=3, fallback=True)),
+    "crc bits wrong": (5, PLAIN._replace(crc_ok=False, bit_errors=0, fallback=True)),
+    "not caught": (4, PLAIN._replace(crc_ok=True, bit_errors=2)),
+    "erased": (11, PLAIN._replace(crc_ok=None, bit_errors=None, erased=True, fallback=True)),
 }
 
 
 def without_truth(row: ReportRow) -> ReportRow:
-    return replace(row, nmse=None, sgcs=None, bit_errors=None)
+    return row._replace(nmse=None, sgcs=None, bit_errors=None)
 
 
 async def group_of(settings: Settings, kinds: Kinds, group_by: list[GroupColumn]) -> Group:
@@ -37,7 +36,7 @@ async def group_of(settings: Settings, kinds: Kinds, group_by: list[GroupColumn]
     await store.open()
     await store.add_session(SESSION)
     rows = [row for count, row in kinds.values() for _ in range(count)]
-    await store.append([replace(row, sequence=sequence) for sequence, row in enumerate(rows)], [])
+    await store.append([row._replace(sequence=sequence) for sequence, row in enumerate(rows)], [])
     summary = await summarise(store, ReportFilter(), group_by)
     await store.close()
     (group,) = summary.groups
@@ -61,8 +60,8 @@ async def test_shares_are_of_the_reports_in_which_the_event_could_happen(local: 
 
 
 async def test_what_was_refined_is_a_share_of_all_reports(local: Settings) -> None:
-    kinds = {"not": (30, PLAIN), "in two steps": (5, replace(PLAIN, num_steps=2)), "lost": KINDS["erased"]}
-    group = await group_of(local, kinds | {"in three": (4, replace(PLAIN, num_steps=3))}, ["refinement"])
+    kinds = {"not": (30, PLAIN), "in two steps": (5, PLAIN._replace(num_steps=2)), "lost": KINDS["erased"]}
+    group = await group_of(local, kinds | {"in three": (4, PLAIN._replace(num_steps=3))}, ["refinement"])
     assert is_share(group.refined_rate, 9, 50)
     assert group.mean_num_steps == pytest.approx((5 * 2 + 4 * 3) / 50)
     assert group.refinement == "never"
@@ -91,7 +90,7 @@ async def test_what_needs_truth_is_null_without_it_and_the_rest_is_there(local: 
 
 @pytest.mark.parametrize("name", ["right", "erased"])
 async def test_one_report_has_figures_and_no_interval(local: Settings, name: str) -> None:
-    group = await group_of(local, {name: (1, replace(KINDS[name][1], rho=0.25))}, [])
+    group = await group_of(local, {name: (1, KINDS[name][1]._replace(rho=0.25))}, [])
     assert group.nmse is not None
     assert group.rho is not None
     assert (group.sgcs, group.rho.value) == (0.5, 0.25)
@@ -108,7 +107,7 @@ async def test_energy_per_bit_is_what_a_symbol_has_over_the_information_bits_it_
 
 
 async def test_energy_per_bit_of_several_snrs_is_not_told(local: Settings) -> None:
-    two = {"one": (3, PLAIN), "other": (3, replace(PLAIN, snr_db=5.0))}
+    two = {"one": (3, PLAIN), "other": (3, PLAIN._replace(snr_db=5.0))}
     assert (await group_of(local, two, [])).ebno_db is None
 
 
@@ -120,7 +119,7 @@ async def test_the_interval_of_the_bit_error_rate_knows_that_errors_come_togethe
     p = np.full(400, 0.1) if draw == "alike" else rng.choice([0.0, 0.5], 400, p=[0.8, 0.2])
     errors = rng.binomial(rates, p)
     kinds = {
-        str(i): (1, replace(PLAIN, num_bits=int(rate), bit_errors=int(wrong)))
+        str(i): (1, PLAIN._replace(num_bits=int(rate), bit_errors=int(wrong)))
         for i, (rate, wrong) in enumerate(zip(rates, errors, strict=True))
     }
     group = await group_of(local, kinds, [])

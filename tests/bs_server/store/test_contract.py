@@ -9,7 +9,6 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -197,7 +196,7 @@ class TestAppending:
         }
         for session, received_at in ((closed, 5.0), (quiet, 49.0), (busy, 51.0), (new, 61.0)):
             await store.add_session(session)
-            rows = [replace(report_row(session, i), received_at=received_at, **details) for i in range(20)]
+            rows = [report_row(session, i)._replace(received_at=received_at, **details) for i in range(20)]
             h_hat = np.zeros((1, 2, 3), dtype=np.complex64)
             await store.append(rows, [ReconstructionRow(session.session_id, 0, 0, h_hat, None)])
         await store.close_session(closed.session_id, 49.0)
@@ -224,10 +223,9 @@ class TestAppending:
         largest = report_row(session, sequence=2**63 - 1, ue_id=2**32 - 1, nmse=None)
         await store.append([report_row(session, 0), largest], [])
         found = await everything(store)
-        names = partial(replace, **of_session)
         assert found == [
-            names(report_row(session, 0), report_id=found[0].report_id),
-            names(largest, report_id=found[1].report_id),
+            report_row(session, 0)._replace(**of_session, report_id=found[0].report_id),
+            largest._replace(**of_session, report_id=found[1].report_id),
         ]
         assert await store.report(found[1].report_id) == found[1]
         assert await store.report(found[1].report_id + 1) is None
@@ -247,11 +245,11 @@ class TestAppending:
     async def test_what_became_of_a_report_on_the_link_comes_back(self, store: Store, changes: dict[str, Any]) -> None:
         session = session_row()
         await store.add_session(session)
-        row = replace(report_row(session, 0), **changes)
+        row = report_row(session, 0)._replace(**changes)
         await store.append([row], [])
         (found,) = await everything(store)
-        names = partial(replace, codec="klt", link="ideal", estimator="perfect", refinement="never")
-        assert found == names(row, report_id=found.report_id)
+        of_session: dict[str, Any] = {"codec": "klt", "link": "ideal", "estimator": "perfect", "refinement": "never"}
+        assert found == row._replace(**of_session, report_id=found.report_id)
         assert {name: type(getattr(found, name)) for name in changes} == {
             name: type(value) for name, value in changes.items()
         }
@@ -263,10 +261,10 @@ class TestAppending:
         await store.add_session(other)
         downlink = (downlink_row(-5.0, 0.25), downlink_row(0.0, 0.1), downlink_row(10.1, 1e-44))
         rows = [
-            replace(report_row(session, 0), downlink=downlink),
+            report_row(session, 0)._replace(downlink=downlink),
             report_row(session, 1),
-            replace(report_row(session, 0, ue_id=1), downlink=downlink[:1]),
-            replace(report_row(other, 0), downlink=downlink[1:][::-1]),
+            report_row(session, 0, ue_id=1)._replace(downlink=downlink[:1]),
+            report_row(other, 0)._replace(downlink=downlink[1:][::-1]),
         ]
         await store.append(rows, [])
         found = await everything(store)
@@ -277,9 +275,9 @@ class TestAppending:
     async def test_the_downlink_of_a_repeated_report_stays_as_it_is_and_counts_once(self, store: Store) -> None:
         session = session_row()
         await store.add_session(session)
-        row = replace(report_row(session, 0), downlink=(downlink_row(0.0, 0.25),))
+        row = report_row(session, 0)._replace(downlink=(downlink_row(0.0, 0.25),))
         await store.append([row], [])
-        again = replace(row, downlink=(downlink_row(0.0, 0.75),))
+        again = row._replace(downlink=(downlink_row(0.0, 0.75),))
         await store.append([again, again], [])
         (found,) = await everything(store)
         detailed = await store.report(found.report_id)
@@ -294,7 +292,7 @@ class TestAppending:
         await store.add_session(other)
         first = report_row(session, 0)
         await store.append([first], [reconstruction_row(first)])
-        again = replace(first, nmse=99.0, received_at=99.0)
+        again = first._replace(nmse=99.0, received_at=99.0)
         changed = replace(reconstruction_row(first), h_hat=np.zeros(SHAPE.dims, dtype=np.complex64))
         await store.append([again, report_row(session, 1), again, report_row(other, 0)], [changed])
         found = await everything(store)
@@ -371,8 +369,8 @@ class TestReading:
         rows = [
             report_row(one, 0),
             report_row(two, 0),
-            replace(report_row(one, 1), rate=256),
-            replace(report_row(one, 2), snr_db=10.1),
+            report_row(one, 1)._replace(rate=256),
+            report_row(one, 2)._replace(snr_db=10.1),
             report_row(one, 3, ue_id=7),
         ]
         await store.append(rows, [])
@@ -492,8 +490,7 @@ class TestOpening:
                 total = (await store.totals(ReportFilter(), []))[0]
                 assert (total.coded_bits, total.channel_uses) == (128 + time * 300, 128 + time * 150)
                 assert (total.num_decided, total.decided_bits, total.num_rho) == (1 + time, 128 + time * 90, time)
-            row = replace(
-                report_row(session, 1 + time),
+            row = report_row(session, 1 + time)._replace(
                 downlink=(downlink_row(5.0),),
                 held=True,
                 sgcs_subbands=SUBBANDS,
@@ -516,7 +513,7 @@ class TestOpening:
         store, session = make_store(url, KEEP), session_row()
         await store.open()
         await store.add_session(session)
-        of_symbols = replace(report_row(session, 0), rate=32, num_bits=0, coded_bits=0, bit_errors=None)
+        of_symbols = report_row(session, 0)._replace(rate=32, num_bits=0, coded_bits=0, bit_errors=None)
         await store.append([of_symbols], [])
         await store.close()
         await administer(url, *CAME_WITH[8], *CAME_WITH[7], "UPDATE schema_info SET version = 6")
@@ -626,7 +623,7 @@ class DrawnReport:
     def scored_as(session: SessionRow, score: DownlinkRow) -> DownlinkRow:
         """Return a score as its session asks for it: coded only with an MCS."""
         uncoded = session.scoring.downlink_mcs is None
-        return replace(score, bler_coded=None, bler_coded_perfect=None) if uncoded else score
+        return score._replace(bler_coded=None, bler_coded_perfect=None) if uncoded else score
 
 
 drawn_reports = st.builds(
@@ -668,8 +665,8 @@ class TestTotals:
         await store.add_session(session)
         reports = [
             report_row(session, 0),
-            replace(report_row(session, 1), nmse=None, sgcs=None),
-            replace(report_row(session, 2), nmse=None),
+            report_row(session, 1)._replace(nmse=None, sgcs=None),
+            report_row(session, 2)._replace(nmse=None),
         ]
         await store.append(reports, [])
         (found,) = await store.totals(ReportFilter(), [])
