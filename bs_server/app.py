@@ -7,7 +7,6 @@ SIGTERM: not ready -> no new reports -> calls in flight finish -> gRPC, REST -> 
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import socket
@@ -26,7 +25,7 @@ from bs_server.api.feed import SummaryFeed
 from bs_server.batching import Decoded, DecoderPool, Entry, Lanes, run_batches
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
-from bs_server.memory import keep_freed_memory
+from bs_server.memory import exempt_from_collection, keep_freed_memory
 from bs_server.observability import Observability
 from bs_server.pools import make_pool
 from bs_server.rpc.server import RpcServer
@@ -80,8 +79,7 @@ async def serve(settings: Settings) -> None:
     hang_up = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hang_up.set)
     async with running(settings) as service:
-        gc.collect()
-        gc.freeze()  # half a million objects of torch and the models: looking through them stops all for 0.2 s
+        exempt_from_collection()
         reloading = asyncio.create_task(_reload_when_told(hang_up, service), name="reload")
         ports = {"grpc_port": service.grpc_port, "rest_port": service.rest_port}
         log.info("ready", extra={"host": settings.host, **ports})
@@ -271,6 +269,7 @@ async def _reload(settings: Settings, pool: DecoderPool, station: BaseStation) -
     await pool.hold(new)
     for model in new:
         station.hold(model.card)
+    exempt_from_collection()
     log.info("models read again", extra={"new": [model.card.name for model in new]})
 
 

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -280,7 +281,12 @@ class BaseStation:
         rows = report_rows(frame, session, num_values, parts, decoded, received_at)
         kept = kept_rows(frame, parts, decoded, self._settings.keep_every)
         # Once decoded, a report is stored whatever becomes of its caller, and the ledger follows the store.
-        await asyncio.shield(self._commit(session, new, rows, kept, int(known.sum())))
+        committing = asyncio.ensure_future(self._commit(session, new, rows, kept, int(known.sum())))
+        try:
+            await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            committing.add_done_callback(partial(self._count_unheard, num_reports=frame.num_reports))
+            raise
         found = await self._store.find(frame.session_id, [identities[row] for row in np.flatnonzero(known)])
         total_ms = 1000 * (loop.time() - arrival_s)
         return acknowledge(frame, identities, known, rows + found, total_ms)
@@ -406,6 +412,11 @@ class BaseStation:
         except asyncio.CancelledError:
             self._metrics.refused.labels("cancelled").inc(num_reports)
             raise
+
+    def _count_unheard(self, committing: "asyncio.Future[None]", num_reports: int) -> None:
+        """Count the reports of a frame whose caller left before they turned out not to be stored."""
+        if committing.cancelled() or committing.exception() is not None:
+            self._metrics.refused.labels("cancelled").inc(num_reports)
 
     @staticmethod
     async def _stored(ledger: Ledger, identities: list[Identity]) -> NDArray[np.bool_]:

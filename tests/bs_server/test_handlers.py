@@ -911,6 +911,28 @@ class TestFailures:
             assert (await repeats).duplicate.tolist() == [True]
         assert [row.sequence for row in await stored(local)] == [0]
 
+    async def test_a_report_whose_caller_leaves_during_a_commit_that_fails_is_counted_as_cancelled(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings, eventually: Eventually
+    ) -> None:
+        class FullStore(SqlStore):
+            begun, go_on = asyncio.Event(), asyncio.Event()
+
+            async def append(self, reports: Sequence[ReportRow], kept: Sequence[ReconstructionRow]) -> None:
+                self.begun.set()
+                await self.go_on.wait()
+                raise OSError("no space left on device")
+
+        ue, store, metrics = make_ue(), FullStore(local.database_url, 10), Observability()
+        async with start_station(store=store, metrics=metrics) as station:
+            session_id = await opened(station, ue)
+            leaves = asyncio.create_task(station.report(frame(ue, session_id, [0, 1])))
+            await store.begun.wait()
+            leaves.cancel()
+            await asyncio.wait([leaves])
+            assert count(metrics, "refused_reports") == 0  # they may still be stored
+            store.go_on.set()
+            await eventually(lambda: count(metrics, "refused_reports") == 2)
+
     async def test_a_report_that_could_not_be_stored_is_told_and_can_be_sent_again(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings
     ) -> None:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-CHILD = """
+KEEPING_CHILD = """
 import resource, sys, threading
 import numpy as np
 from bs_server.memory import keep_freed_memory
@@ -31,7 +31,24 @@ thread.join()
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_memory_that_is_kept_is_not_asked_for_again() -> None:
     keeping, giving_back = (
-        int(subprocess.run([sys.executable, "-c", CHILD, what], check=True, capture_output=True).stdout)
+        int(subprocess.run([sys.executable, "-c", KEEPING_CHILD, what], check=True, capture_output=True).stdout)
         for what in ("keep", "give back")
     )
     assert keeping < 0.1 * giving_back
+
+
+FREEZING_CHILD = """
+import gc
+from bs_server.memory import exempt_from_collection
+
+there = [[] for _ in range(1000)]
+exempt_from_collection()
+later = []
+found = {id(one) for one in gc.get_objects()}
+print(id(later) in found, any(id(one) in found for one in there))
+"""
+
+
+def test_what_is_there_is_not_looked_through_again_and_what_comes_later_is() -> None:
+    done = subprocess.run([sys.executable, "-c", FREEZING_CHILD], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False"]
