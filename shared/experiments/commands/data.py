@@ -26,6 +26,22 @@ app = typer.Typer(no_args_is_help=True, help="Data sets of channels.")
 app.add_typer(generate.app, name="generate")
 
 
+@app.command("list")
+def data_list(as_json: AsJson = False) -> None:
+    """List the data sets that ship with csilink."""
+    from shared.channels import shipped_datasets  # noqa: PLC0415  (keeps `csi-lab --help` quick)
+    from shared.channels.card import read_dataset_card  # noqa: PLC0415
+
+    cards = [read_dataset_card(path.with_suffix(".card.json")) for path in shipped_datasets().values()]
+    if as_json:
+        typer.echo(json.dumps([card.model_dump() for card in cards], indent=2))
+        return
+    width = max(len(card.name) for card in cards)
+    for card in cards:  # two lines each, as `codecs list`
+        typer.echo(f"{card.name:{width}}  {card.num_channels:,} channels, {card.shape}")
+        typer.echo(f"{'':{width}}  {card.title}")
+
+
 @app.command("import")
 def data_import(
     sources: Annotated[list[Path], typer.Argument(help="Files (.npz, .npy, .mat, .h5), or a folder of DeepMIMO's.")],
@@ -53,7 +69,7 @@ def data_import(
     as_json: AsJson = False,
 ) -> None:
     """Convert foreign channels into csilink's own file and card, chunk by chunk."""
-    from shared.channels.multipath import Sampling  # noqa: PLC0415  (keeps `csi-lab --help` quick)
+    from shared.channels.multipath import Sampling  # noqa: PLC0415
     from shared.channels.stream import ReadOptions  # noqa: PLC0415
     from shared.experiments.data_import import ImportJob, import_channels, parse_splits  # noqa: PLC0415
 

@@ -25,6 +25,15 @@ def output_of(*arguments: object) -> str:
     return result.output
 
 
+def test_the_shipped_data_sets_are_listed_by_the_name_that_data_takes(indoor: ChannelSet) -> None:
+    lines = output_of("data", "list").splitlines()
+    listed = {line.split()[0]: line for line in lines if not line.startswith(" ")}
+    assert set(listed) == set(shipped_datasets())
+    assert f"2,400 channels, {indoor.shape}" in listed["indoor-open-office"]
+    assert max(map(len, lines)) <= 110
+    assert {card["name"] for card in json.loads(output_of("data", "list", "--json"))} == set(listed)
+
+
 def test_a_file_is_imported_shown_and_verified(tmp_path: Path, indoor: ChannelSet) -> None:
     source, out, picture = tmp_path / "ht.npy", tmp_path / "mine.npz", tmp_path / "mine.png"
     np.save(source, to_csinet_rows(indoor.h[:50]).numpy())
