@@ -101,7 +101,8 @@ def unpack(buffer: bytes, length: NDArray[np.integer]) -> NDArray[np.uint8]:
     num_bits = np.asarray(length, dtype=np.int64)
     rows = unpack_rows(np.frombuffer(buffer, dtype=np.uint8), -(-num_bits // 8))
     bits = np.unpackbits(rows, axis=1, count=int(num_bits.max(initial=0)))
-    bits[np.arange(bits.shape[1]) >= num_bits[:, None]] = 0
+    if (num_bits != bits.shape[1]).any():  # what few frames are
+        bits[np.arange(bits.shape[1]) >= num_bits[:, None]] = 0
     return bits
 
 
