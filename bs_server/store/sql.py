@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias, TypeVar
@@ -137,7 +138,11 @@ class SqlStore:
         self._reading = asyncio.Semaphore(MAX_QUERIES)
         self._summing = asyncio.Lock()
         self._engine: AsyncEngine | None = None
-        self._sqlite: Engine | None = None  # appends in one thread: aiosqlite takes a dozen hops between two
+        self._sqlite: Engine | None = (
+            None  # for what is long or often: aiosqlite takes a dozen hops between two threads
+        )
+        self._writing: Connection | None = None  # of it, held by the one thread that uses it
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._inserts: dict[Table, str] = {}
 
     async def open(self) -> None:
@@ -180,6 +185,8 @@ class SqlStore:
                 f"`database_url` {where} must hold schema version 1 to {schema.VERSION}; found {found}."
             )
         self._engine, self._sqlite = engine, blocking
+        if blocking is not None:
+            self._writing = await asyncio.get_running_loop().run_in_executor(self._writer, blocking.connect)
         self._inserts = {table: _insert_once(engine.dialect, table, _INSERTED[table]) for table in _INSERTED}
 
     async def close(self) -> None:
@@ -187,6 +194,9 @@ class SqlStore:
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = None
+        if self._writing is not None:
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._writing.close)
+            self._writing = None
         if self._sqlite is not None:
             self._sqlite.dispose()
             self._sqlite = None
@@ -348,8 +358,9 @@ class SqlStore:
     async def _written(self, work: Callable[[Connection], _Result]) -> _Result:
         """Run what writes in a transaction of its own."""
         async with self._write:
-            if self._sqlite is not None:
-                return await asyncio.to_thread(_in_transaction, self._sqlite, work)
+            if self._writing is not None:
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._writer, _in_transaction, self._writing, work)
             async with self._connected().begin() as connection:
                 return await connection.run_sync(work)
 
@@ -379,8 +390,8 @@ def _bring_up_to_date(connection: Connection, version: int) -> None:
     connection.execute(update(schema.schema_info).values(version=schema.VERSION))
 
 
-def _in_transaction(engine: Engine, work: Callable[[Connection], _Result]) -> _Result:
-    with engine.begin() as connection:
+def _in_transaction(connection: Connection, work: Callable[[Connection], _Result]) -> _Result:
+    with connection.begin():
         return work(connection)
 
 
