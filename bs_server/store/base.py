@@ -256,5 +256,8 @@ class Store(Protocol):
     async def reconstruction(self, report_id: int) -> ReconstructionRow | None:
         """Return the kept reconstruction of a report, or None."""
 
+    async def sum_up(self) -> bool:
+        """Add a chunk of the reports that came since to the sums that `totals` reads; return whether there are more."""
+
     async def totals(self, where: ReportFilter, group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
         """Return sums by group, ordered by key, None first."""

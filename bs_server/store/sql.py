@@ -336,11 +336,16 @@ class SqlStore:
         )
         return ReconstructionRow(row.session_id, row.ue_id, row.sequence, np.asarray(h_hat), h)
 
+    async def sum_up(self) -> bool:
+        """See `Store.sum_up`."""
+        async with self._summing:  # one after the other: those that wait find nothing left
+            return await self._written(sum_up_chunk)
+
     async def totals(self, where: ReportFilter, group_by: Sequence[GroupColumn]) -> list[GroupTotals]:
         """See `Store.totals`."""
         if where.ue_id is None:
-            async with self._summing:
-                await self._sum_up()
+            while await self.sum_up():
+                pass  # in chunks: reports are stored between them
         async with self._reading:
             if self._sqlite is not None:
                 return await asyncio.to_thread(
@@ -349,11 +354,6 @@ class SqlStore:
             async with self._connected().connect() as connection:
                 await connection.execution_options(isolation_level="REPEATABLE READ")
                 return await connection.run_sync(totals_of, where, group_by)
-
-    async def _sum_up(self) -> None:
-        """Add reports to the cells until few are left that every summary has to go through."""
-        while await self._written(sum_up_chunk):
-            pass  # in chunks: reports are stored between them
 
     async def _written(self, work: Callable[[Connection], _Result]) -> _Result:
         """Run what writes in a transaction of its own."""

@@ -1,5 +1,7 @@
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import closing
 
 import pytest
 
@@ -9,6 +11,7 @@ from bs_server.store.sql import SqlStore
 from shared.errors import StoreError
 from shared.types import CsiShape
 
+Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 SESSION = SessionRow("s", "klt", "a" * 64, CsiShape("angular-delay", 1, 2, 3), "ideal", "", 1.0)
 
 
@@ -115,3 +118,19 @@ async def test_who_waits_for_a_commit_is_told_of_the_next_and_not_of_a_failure(
         await waiting
         await writer.wait_for_commit(after=0)
     assert writer.num_commits == 1
+
+
+async def test_what_was_stored_is_summed_up_once_nothing_more_comes(
+    store: CountingStore, writer: GroupWriter, local: Settings, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    def summed_up() -> int:
+        with closing(sqlite3.connect(local.database_url.removeprefix("sqlite:///"))) as database:
+            return int(database.execute("SELECT report_id FROM summed_up").fetchone()[0])
+
+    monkeypatch.setattr("bs_server.store.totals.FEW_REPORTS", 1)
+    monkeypatch.setattr("bs_server.store.totals.CHUNK_REPORTS", 2)
+    monkeypatch.setattr("bs_server.store.writer.IDLE_S", 0.05)
+    await writer.write([report_row(sequence) for sequence in range(5)], [])
+    await eventually(lambda: summed_up() == 5)
+    await writer.write([report_row(5)], [])
+    await eventually(lambda: summed_up() == 6)
