@@ -64,7 +64,7 @@ def _turn(station: BaseStationProcess, load: list[str], seconds: float) -> dict[
     peak = run("--num-sessions", "4", "--in-flight", "2")["reports_per_s"]
     rss = [rss_mb(station)]
     calm = run("--arrivals", f"poisson:{0.9 * peak:.0f}", "--num-sessions", str(SESSIONS))
-    over = run("--arrivals", f"poisson:{3 * peak:.0f}", "--num-sessions", str(SESSIONS), "--in-flight", "64")
+    over = run("--arrivals", f"poisson:{3 * peak:.0f}", "--num-sessions", str(SESSIONS))
     after = run("--arrivals", f"poisson:{0.9 * peak:.0f}", "--num-sessions", str(SESSIONS))
     rss.append(rss_mb(station))
     share = 0.6 * peak / SESSIONS

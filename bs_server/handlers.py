@@ -182,13 +182,16 @@ class BaseStation:
         Raises:
             NotFoundError: If there is no such session.
         """
-        async with self._opening:
-            session = await self._load_session(session_id)
-            if session is None:
-                raise NotFoundError(f"`session_id` must be a session; got {session_id[:64]!r}.")
-            self._forget(session_id)
-            await session.ledger.idle()
-            await self._store.close_session(session_id, self._clock())
+        while True:
+            async with self._opening:
+                session = await self._load_session(session_id)
+                if session is None:
+                    raise NotFoundError(f"`session_id` must be a session; got {session_id[:64]!r}.")
+                if session.ledger.is_idle:
+                    self._forget(session_id)
+                    await self._store.close_session(session_id, self._clock())
+                    break
+            await session.ledger.idle()  # others open sessions meanwhile, and a caller that leaves has changed nothing
         self._metrics.sessions.set(len(self._sessions))
         row = await self._store.session(session_id)
         num_reports = row.num_reports if row else 0
@@ -238,7 +241,7 @@ class BaseStation:
         if self.draining:
             raise UnavailableError("The base station is shutting down.")
         session = self._sessions.get(session_id)
-        if session is None or first is None:
+        if session is None or first is None or num_reports > self._settings.max_reports_per_frame:
             return
         if not (session.ledger.is_stored(first) or session.ledger.on_its_way(first)):
             self._lanes.of(session.link.code.label).admit(session_id, num_reports)
@@ -273,6 +276,7 @@ class BaseStation:
             session.ledger.claim(new)
             try:
                 decoded = await asyncio.gather(*(part.entry.result for part in parts))
+                found = await self._store.find(frame.session_id, [identities[row] for row in np.flatnonzero(known)])
             except BaseException:
                 for part in parts:
                     part.entry.result.cancel()
@@ -287,7 +291,6 @@ class BaseStation:
         except asyncio.CancelledError:
             committing.add_done_callback(partial(self._count_unheard, num_reports=frame.num_reports))
             raise
-        found = await self._store.find(frame.session_id, [identities[row] for row in np.flatnonzero(known)])
         total_ms = 1000 * (loop.time() - arrival_s)
         return acknowledge(frame, identities, known, rows + found, total_ms)
 
@@ -374,7 +377,7 @@ class BaseStation:
         if row is None or card is None:
             return None
         await _prepare(row.scoring)
-        ledger = Ledger(await self._store.identities(session_id))
+        ledger = Ledger(await self._store.runs(session_id))
         dataset = self._datasets.get(row.dataset_sha256)
         return Session(
             session_id,
@@ -436,8 +439,10 @@ class BaseStation:
         try:
             if reports:
                 await self._writer.write(reports, reconstructions)
-        except BaseException:
+        except BaseException as error:
             session.ledger.release(identities)
+            if isinstance(error, NotFoundError):  # another base station on the database removed the session
+                self._forget(session.session_id)
             raise
         session.ledger.settle(identities)
         name = session.card.name

@@ -5,6 +5,7 @@ new --claim--> on its way --settle--> stored        --release--> new again (noth
 
 import asyncio
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -24,6 +25,9 @@ class Ledger:
     A UE numbers its reports upwards, so what is stored of it is a few runs of numbers: memory grows with the gaps, not
     with the reports.
 
+    Args:
+        stored: (ue_id, first sequence, last sequence) of what is stored, runs without a gap, increasing.
+
     Example:
         >>> ledger = Ledger()
         >>> ledger.settle([(7, 0), (7, 1)])
@@ -31,10 +35,11 @@ class Ledger:
         (True, False)
     """
 
-    def __init__(self, stored: list[Identity] | None = None) -> None:
+    def __init__(self, stored: Sequence[tuple[int, int, int]] = ()) -> None:
         self._runs: dict[int, list[list[int]]] = {}  # UE -> disjoint [first, end), increasing
         self._on_their_way: dict[Identity, asyncio.Future[None]] = {}
-        self.settle(sorted(stored or []))
+        for ue_id, first, last in stored:
+            self._runs.setdefault(ue_id, []).append([first, last + 1])
 
     def is_stored(self, identity: Identity) -> bool:
         """Return whether a report is in the store."""

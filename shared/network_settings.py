@@ -105,7 +105,10 @@ class CodebookSettings(BaseModel):
 
     rank: int = Field(default=1, ge=1, le=2, description="Layers of each report.")
     num_subbands: int = Field(
-        default=16, ge=1, le=36, description="N3: subbands of equal width, a precoder each; one a CQI subband (R = 1)."
+        default=16,
+        ge=1,
+        le=36,
+        description="N3: subbands of equal width, a precoder each; of CQI (R = 1), above 19 two of each (R = 2).",
     )
     port_mapping: Literal["single", "dual"] = Field(
         default="single",

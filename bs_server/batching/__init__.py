@@ -2,7 +2,7 @@
 
 from bs_server.batching.entry import BatchKey, ChannelDecoded, Decoded, Entry, Work
 from bs_server.batching.lanes import CHEAP_CODES, Lanes
-from bs_server.batching.loop import DecoderPool, run_batches
+from bs_server.batching.loop import DecoderPool, TooSlowError, run_batches
 from bs_server.batching.queue import BatchQueue
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "DecoderPool",
     "Entry",
     "Lanes",
+    "TooSlowError",
     "Work",
     "run_batches",
 ]

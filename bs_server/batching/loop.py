@@ -17,11 +17,16 @@ from typing import Protocol
 from bs_server.batching.entry import Decoded, Entry, Work
 from bs_server.batching.lanes import Lanes
 from bs_server.batching.queue import BatchQueue
+from shared.errors import UnavailableError
 from shared.model_files import ModelFile
 
 log = logging.getLogger(__name__)
 
 MAX_FAILURES = 16  # of parts of a batch, without any success; one entry in 64 is found after 7
+
+
+class TooSlowError(UnavailableError):
+    """A pool gave up on a batch after so long that its halves are not tried."""
 
 
 class DecoderPool(Protocol):
@@ -44,7 +49,8 @@ class DecoderPool(Protocol):
             One result for each, in order.
 
         Raises:
-            Exception: Whatever decoding raises; the loop tries the halves of the batch then.
+            TooSlowError: If it took too long.
+            Exception: Whatever else decoding raises; the loop tries the halves of the batch then.
         """
 
     async def hold(self, models: Sequence[ModelFile]) -> None:
@@ -110,7 +116,9 @@ async def _decoded(
             yield part, results
             continue
         num_failures += 1
-        if num_failures > MAX_FAILURES and not any_decoded:
+        if isinstance(error, TooSlowError):
+            pass
+        elif num_failures > MAX_FAILURES and not any_decoded:
             part, parts = [entry for other in (part, *parts) for entry in other], []
         elif len(part) > 1:
             middle = len(part) // 2

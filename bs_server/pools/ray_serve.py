@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from bs_server.batching import Decoded, Work
+from bs_server.batching import Decoded, TooSlowError, Work
 from bs_server.memory import keep_freed_memory
 from bs_server.pools.local import start_local_pool
 from shared.errors import DataFileError, ModelMismatchError, UnavailableError
@@ -105,7 +105,7 @@ class RayPool:
                 if deaths == MAX_DEATHS:
                     raise UnavailableError(f"{deaths + 1} replicas died while they decoded this batch.") from None
             except TimeoutError:
-                raise UnavailableError(f"No replica decoded the batch in {DECODE_S:g} s.") from None
+                raise TooSlowError(f"No replica decoded the batch in {DECODE_S:g} s.") from None
         raise RuntimeError("the loop above returns or raises")
 
     async def hold(self, models: Sequence[ModelFile]) -> None:

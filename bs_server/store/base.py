@@ -228,10 +228,14 @@ class Store(Protocol):
         """Remove a session, if it is there, with all that is of it."""
 
     async def append(self, reports: Sequence[ReportRow], reconstructions: Sequence[ReconstructionRow]) -> None:
-        """Add reports and reconstructions in one commit; a report that is already there stays as it is."""
+        """Add reports and reconstructions in one commit; a report that is already there stays as it is.
 
-    async def identities(self, session_id: str) -> list[tuple[int, int]]:
-        """Return (ue_id, sequence) of every report of a session."""
+        Raises:
+            NotFoundError: If a session of theirs is not there any more; then nothing is added.
+        """
+
+    async def runs(self, session_id: str) -> list[tuple[int, int, int]]:
+        """Return (ue_id, first sequence, last sequence) of a session's reports, runs without a gap, increasing."""
 
     async def find(self, session_id: str, identities: Sequence[tuple[int, int]]) -> list[ReportRow]:
         """Return the reports of a session with the given (ue_id, sequence), those that exist, in any order."""

@@ -72,6 +72,16 @@ def select_reports() -> Select[Any]:
     )
 
 
+def select_runs(session_id: str) -> Select[Any]:
+    """Select the runs of a session's reports: along one without a gap, sequence and row number grow alike."""
+    number = func.row_number().over(partition_by=REPORT.ue_id, order_by=REPORT.sequence)
+    numbered = select(REPORT.ue_id, REPORT.sequence, (REPORT.sequence - number).label("run"))
+    rows = numbered.where(REPORT.session_id == session_id).subquery().c
+    first = func.min(rows.sequence).label("first")
+    runs = select(rows.ue_id, first, func.max(rows.sequence).label("last")).group_by(rows.ue_id, rows.run)
+    return runs.order_by(rows.ue_id, first)
+
+
 def select_reconstruction(report_id: int) -> Select[Any]:
     """Select the kept reconstruction of a report, with the shape of its channel."""
     return (

@@ -31,7 +31,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bs_server.store import schema
@@ -48,6 +48,7 @@ from bs_server.store.queries import (
     select_downlink,
     select_reconstruction,
     select_reports,
+    select_runs,
     select_sessions,
     select_subbands,
     session_row,
@@ -55,7 +56,7 @@ from bs_server.store.queries import (
 )
 from bs_server.store.retention import remove_chunk, select_idle_sessions
 from bs_server.store.totals import INSERTING, begin_to_sum_up, sum_up_chunk, totals_of
-from shared.errors import DataFileError, InvalidArgumentError
+from shared.errors import DataFileError, InvalidArgumentError, NotFoundError
 from shared.summary import GroupColumn, GroupTotals
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
@@ -287,12 +288,14 @@ class SqlStore:
                 newest = select(func.max(KEPT.reconstruction_id)).scalar_subquery()
                 connection.execute(schema.reconstructions.delete().where(KEPT.reconstruction_id <= newest - self._keep))
 
-        await self._written(insert_all)
+        try:
+            await self._written(insert_all)
+        except IntegrityError as error:  # of what there is once, it is there already; so it is the session
+            raise NotFoundError("A session of these reports is not in the store any more.") from error
 
-    async def identities(self, session_id: str) -> list[tuple[int, int]]:
-        """See `Store.identities`."""
-        statement = select(REPORT.ue_id, REPORT.sequence).where(REPORT.session_id == session_id)
-        return [(row.ue_id, row.sequence) for row in await self._fetch(statement)]
+    async def runs(self, session_id: str) -> list[tuple[int, int, int]]:
+        """See `Store.runs`."""
+        return [(row.ue_id, row.first, row.last) for row in await self._fetch(select_runs(session_id))]
 
     async def find(self, session_id: str, identities: Sequence[tuple[int, int]]) -> list[ReportRow]:
         """See `Store.find`."""

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 
 from bs_server.store.base import ReconstructionRow, ReportRow, Store
-from shared.errors import StoreError
+from shared.errors import CsiError, NotFoundError, StoreError
 
 IDLE_S = 1.0
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class GroupWriter:
 
         Raises:
             StoreError: If the store did not take the group; then none of the rows is in the store.
+            NotFoundError: If their session is not there any more; likewise.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((reports, reconstructions, done))
@@ -65,27 +66,38 @@ class GroupWriter:
             group, self._waiting = self._waiting, []
             if not group:
                 continue
-            reports = [row for rows, _, _ in group for row in rows]
-            reconstructions = [row for _, rows, _ in group for row in rows]
-            error: StoreError | None = None
-            try:
-                await self._store.append(reports, reconstructions)
-            except Exception as failure:  # a full disk, a lost connection: the next group may succeed
-                log.exception("storing failed", extra={"num_reports": len(reports)})
-                error = StoreError("The reports were decoded, and the store did not take them; the log says why.")
-                error.__cause__ = failure
-            else:
-                self.num_commits += 1
-                committed, self._committed = self._committed, asyncio.Event()
-                committed.set()
-            self.failing = error is not None
-            for _, _, done in group:
+            for (_, _, done), error in zip(group, await self._append(group), strict=True):
                 if done.done():
                     continue
                 if error is None:
                     done.set_result(None)
                 else:
                     done.set_exception(error)
+
+    async def _append(self, group: Sequence[_Waiting]) -> list[CsiError | None]:
+        """Commit a group; return what each was refused for.
+
+        Where a session of theirs is gone, one is committed after the other: nothing is wrong with the others.
+        """
+        reports = [row for rows, _, _ in group for row in rows]
+        reconstructions = [row for _, rows, _ in group for row in rows]
+        try:
+            await self._store.append(reports, reconstructions)
+        except NotFoundError as gone:
+            if len(group) == 1:
+                return [gone]
+            return [refused for one in group for refused in await self._append([one])]
+        except Exception as failure:  # a full disk, a lost connection: the next group may succeed
+            log.exception("storing failed", extra={"num_reports": len(reports)})
+            self.failing = True
+            error = StoreError("The reports were decoded, and the store did not take them; the log says why.")
+            error.__cause__ = failure
+            return [error] * len(group)
+        self.failing = False
+        self.num_commits += 1
+        committed, self._committed = self._committed, asyncio.Event()
+        committed.set()
+        return [None] * len(group)
 
     async def _sum_up(self) -> bool:
         """Add reports to the sums until others arrive; return whether there are more."""

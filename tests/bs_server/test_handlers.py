@@ -366,6 +366,7 @@ class TestRefusals:
             assert (await station.report(frame(ue, session_id, range(4)))).code == 0
             with pytest.raises(InvalidArgumentError, match="`ue_id` must name at most 4 reports; got 5"):
                 await station.report(frame(ue, session_id, range(5)))
+            station.admit(session_id, 10_000, (0, 9))  # which no queue would ever have room for
 
     async def test_an_index_into_a_data_set_that_is_not_held_is_refused(
         self, start_station: StartStation, make_ue: MakeUe
@@ -932,6 +933,66 @@ class TestFailures:
             assert count(metrics, "refused_reports") == 0  # they may still be stored
             store.go_on.set()
             await eventually(lambda: count(metrics, "refused_reports") == 2)
+
+    async def test_a_repetition_that_cannot_be_read_back_stores_nothing_of_its_frame(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        class DeafStore(SqlStore):
+            hears = True
+
+            async def find(self, session_id: str, identities: Sequence[tuple[int, int]]) -> list[ReportRow]:
+                if identities and not self.hears:
+                    raise OSError("the connection is lost")
+                return await super().find(session_id, identities)
+
+        ue, store, metrics = make_ue(), DeafStore(local.database_url, 10), Observability()
+        async with start_station(store=store, metrics=metrics) as station:
+            session_id = await opened(station, ue)
+            await station.report(frame(ue, session_id, [0]))
+            store.hears = False
+            with pytest.raises(OSError, match="is lost"):
+                await station.report(frame(ue, session_id, [0, 1, 2]))
+            assert (count(metrics, "reports"), count(metrics, "duplicates")) == (1, 0)
+            store.hears = True
+            assert (await station.report(frame(ue, session_id, [0, 1, 2]))).duplicate.tolist() == [True, False, False]
+        assert [row.sequence for row in await stored(local)] == [0, 1, 2]
+
+    async def test_a_session_that_another_base_station_removed_is_forgotten(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        ue = make_ue()
+        async with start_station() as station:
+            gone, other = await opened(station, ue), await opened(station, ue)
+            elsewhere = SqlStore(local.database_url, keep_reconstructions=0)
+            await elsewhere.open()
+            await elsewhere.remove_session(gone)
+            await elsewhere.close()
+            for _ in range(2):
+                with pytest.raises(NotFoundError):
+                    await station.report(frame(ue, gone, [0]))
+            assert (await station.report(frame(ue, other, [0]))).code == 0
+            await station.open_session(ue.session_request(gone))
+            assert (await station.report(frame(ue, gone, [0]))).duplicate.tolist() == [False]
+
+    async def test_who_leaves_while_it_waits_for_its_session_to_close_has_changed_nothing(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings, eventually: Eventually
+    ) -> None:
+        ue, metrics = make_ue(), Observability()
+        async with start_station(replace(local, max_wait_ms=10_000.0, max_batch=2), metrics=metrics) as station:
+            session_id = await opened(station, ue)
+            reports = asyncio.create_task(station.report(frame(ue, session_id, [0])))
+            await eventually(lambda: station._lanes.num_reports == 1)
+            closing = asyncio.create_task(station.close_session(session_id))
+            other = await opened(station, ue)  # the other does not wait for the first to close
+            closing.cancel()
+            await asyncio.wait([closing])
+            repeats = asyncio.create_task(station.report(frame(ue, session_id, [0, 1])))
+            first, _ = await asyncio.gather(reports, station.report(frame(ue, other, [0])))
+            await eventually(lambda: station._lanes.num_reports == 1)
+            again, _ = await asyncio.gather(repeats, station.report(frame(ue, other, [1])))
+            assert (first.duplicate.tolist(), again.duplicate.tolist()) == ([False], [True, False])
+            assert await station.close_session(session_id) == 2
+        assert count(metrics, "reports") == 4
 
     async def test_a_report_that_could_not_be_stored_is_told_and_can_be_sent_again(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings

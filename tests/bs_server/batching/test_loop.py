@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from bs_server.batching import BatchKey, ChannelDecoded, Decoded, Entry, Lanes, Work, run_batches
+from bs_server.batching import BatchKey, ChannelDecoded, Decoded, Entry, Lanes, TooSlowError, Work, run_batches
 from bs_server.pools import LocalPool
 from shared.errors import DataFileError, OverloadedError
 from shared.model_files import ModelFile
@@ -166,6 +167,29 @@ async def test_a_batch_that_fails_altogether_is_given_up_and_holds_no_memory(mon
     assert all(isinstance(result, MemoryError) for result in results)
     assert len(alive) == 17
     assert max(most_alive) == 0
+
+
+async def test_a_batch_that_took_too_long_is_not_tried_in_halves() -> None:
+    class SlowPool:
+        num_batches = 1
+        sizes: ClassVar[list[int]] = []
+
+        async def decode(self, batch: Sequence[Work], refine: bool) -> list[Decoded]:
+            self.sizes.append(len(batch))
+            raise TooSlowError("nobody decoded the batch in time")
+
+        async def hold(self, models: Sequence[ModelFile]) -> None:
+            raise AssertionError("nobody asks for more models")
+
+    lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0, refine_queue_reports=3)
+    entries, pool = [entry(GOOD, snr_db) for snr_db in range(8)], SlowPool()
+    task = asyncio.create_task(run_batches(lanes, pool, lambda *_: None))
+    async with asyncio.timeout(20):
+        lanes.append(entries)
+        results = await asyncio.gather(*(e.result for e in entries), return_exceptions=True)
+    task.cancel()
+    assert all(isinstance(result, TooSlowError) for result in results)
+    assert pool.sizes == [8]
 
 
 @pytest.mark.parametrize("code", CODES)

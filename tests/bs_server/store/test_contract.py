@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bs_server.store import (
@@ -33,7 +32,7 @@ from bs_server.store import (
     retention,
     totals,
 )
-from shared.errors import DataFileError
+from shared.errors import DataFileError, NotFoundError
 from shared.scoring import DEFAULT_SCORING, Scoring
 from shared.summary import DownlinkTotals, GroupColumn, GroupTotals, SubbandTotals
 from shared.types import CsiShape
@@ -208,12 +207,12 @@ class TestAppending:
         kept = {busy.session_id, new.session_id}
         assert {row.session_id for row in await store.sessions(10, None)} == kept
         assert await store.totals(ReportFilter(), ["session"]) == [one for one in before if one.key[0] in kept]
-        assert await store.identities(closed.session_id) == []
+        assert await store.runs(closed.session_id) == []
         assert len(await store.reports(ReportFilter(), 100, 0)) == 40
         assert await store.idle_sessions(50.0) == []
         await store.add_session(closed)  # as if it had never been there
         await store.append([report_row(closed, 0)], [])
-        assert await store.identities(closed.session_id) == [(0, 0)]
+        assert await store.runs(closed.session_id) == [(0, 0, 0)]
 
     async def test_a_report_comes_back_as_it_was_added(self, store: Store) -> None:
         of_session: dict[str, Any] = {"codec": "angular-topk", "link": "digital:bsc", "estimator": "ls"}
@@ -229,7 +228,7 @@ class TestAppending:
         ]
         assert await store.report(found[1].report_id) == found[1]
         assert await store.report(found[1].report_id + 1) is None
-        assert sorted(await store.identities(session.session_id)) == [(0, 0), (2**32 - 1, 2**63 - 1)]
+        assert await store.runs(session.session_id) == [(0, 0, 0), (2**32 - 1, 2**63 - 1, 2**63 - 1)]
 
     @pytest.mark.parametrize(
         "changes",
@@ -309,7 +308,7 @@ class TestAppending:
         session, stranger = session_row(), session_row()
         await store.add_session(session)
         good, bad = report_row(session, 0), report_row(stranger, 0)
-        with pytest.raises(IntegrityError):
+        with pytest.raises(NotFoundError, match="not in the store any more"):
             await store.append([good, bad], [reconstruction_row(good)])
         assert await everything(store) == []
         await store.append([good], [])
@@ -320,7 +319,17 @@ class TestAppending:
         await store.add_session(session)
         batches = [[report_row(session, sequence, ue_id) for sequence in range(5)] for ue_id in range(8)]
         await asyncio.gather(*(store.append(batch, []) for batch in batches), everything(store))
-        assert len(await store.identities(session.session_id)) == 40
+        assert await store.runs(session.session_id) == [(ue_id, 0, 4) for ue_id in range(8)]
+
+    async def test_runs_are_what_is_stored_of_each_ue_without_a_gap(self, store: Store) -> None:
+        session, other = session_row(), session_row()
+        for each in (session, other):
+            await store.add_session(each)
+        sequences = {5: [9, 0, 2, 1, 6, 5], 3: [2**63 - 1, 2**63 - 2, 0], 4: [1]}
+        await store.append([report_row(session, s, ue_id) for ue_id, of_ue in sequences.items() for s in of_ue], [])
+        await store.append([report_row(other, 3, 5)], [])
+        of_3, of_5 = [(3, 0, 0), (3, 2**63 - 2, 2**63 - 1)], [(5, 0, 2), (5, 5, 6), (5, 9, 9)]
+        assert await store.runs(session.session_id) == [*of_3, (4, 1, 1), *of_5]
 
     async def test_a_store_opened_again_holds_what_it_held(self, store: Store, url: str) -> None:
         session = session_row()

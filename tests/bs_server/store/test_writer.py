@@ -8,7 +8,7 @@ import pytest
 from bs_server.config import Settings
 from bs_server.store import GroupWriter, ReconstructionRow, ReportFilter, ReportRow, SessionRow
 from bs_server.store.sql import SqlStore
-from shared.errors import StoreError
+from shared.errors import NotFoundError, StoreError
 from shared.types import CsiShape
 
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
@@ -118,6 +118,19 @@ async def test_who_waits_for_a_commit_is_told_of_the_next_and_not_of_a_failure(
         await waiting
         await writer.wait_for_commit(after=0)
     assert writer.num_commits == 1
+
+
+async def test_reports_of_a_session_that_is_gone_take_no_others_with_them(
+    store: CountingStore, writer: GroupWriter
+) -> None:
+    gone = report_row(7)._replace(session_id="gone")
+    async with asyncio.timeout(20):
+        outcomes = await asyncio.gather(
+            *(writer.write([row], []) for row in (report_row(0), gone, report_row(1))), return_exceptions=True
+        )
+    assert [type(outcome) for outcome in outcomes] == [type(None), NotFoundError, type(None)]
+    assert await stored(store) == [0, 1]
+    assert not writer.failing
 
 
 async def test_what_was_stored_is_summed_up_once_nothing_more_comes(
