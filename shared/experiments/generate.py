@@ -153,6 +153,9 @@ def _source(settings: Tr38901) -> str:
 def _radio(settings: Tr38901) -> Configuration:
     ula = "half wavelength, V polarised omni elements, along y"
     bs = f"ULA of {settings.num_tx_ant}, {ula}" if settings.num_tx_ant > 1 else "one V polarised omni element"
+    if settings.polarization == "dual":
+        pairs = "pairs of omni elements slanted by 45 degrees either way, half wavelength, along y"
+        bs = f"row of {settings.num_tx_ant // 2} {pairs}; the first half of the antennas is the one slant"
     ue = f"ULA of {settings.num_rx_ant}, {ula}" if settings.num_rx_ant > 1 else "one V polarised omni element"
     if settings.is_tdl:
         bs, ue = (f"{num} antennas that fade independently" for num in (settings.num_tx_ant, settings.num_rx_ant))

@@ -56,27 +56,37 @@ def draw_paths(settings: Tr38901, seed: int, num_drops: int) -> Iterator[Paths]:
     sionna.phy.config.seed = seed
     place = SCENARIOS[settings.scenario]
     draw = _profile(settings, place) if isinstance(place, Profile) else _dropped(settings, place)
+    order = _port_order(settings)
     while True:
         coefficient, delay_s = draw(num_drops, settings.reports_per_drop, 1e3 / settings.report_interval_ms)
         # Sionna: [drop, rx, rx_ant, tx, tx_ant, path, report] and [drop, rx, tx, path], here with one rx and one tx
-        yield Paths(coefficient[:, 0, :, 0], delay_s[:, 0, 0])
+        yield Paths(coefficient[:, 0, :, 0][:, :, order], delay_s[:, 0, 0])
 
 
 Draw = Callable[[int, int, float], tuple[Tensor, Tensor]]  # drops, reports, reports per second -> Sionna's paths
 
 
-def _ula(num_ant: int, settings: Tr38901) -> Any:  # Sionna ships no types
+def _ula(num_ant: int, settings: Tr38901, polarization: str = "single") -> Any:  # Sionna ships no types
     from sionna.phy.channel.tr38901 import PanelArray  # noqa: PLC0415
 
+    dual = polarization == "dual"
     return PanelArray(
         num_rows_per_panel=1,
-        num_cols_per_panel=num_ant,
-        polarization="single",
-        polarization_type="V",
+        num_cols_per_panel=num_ant // 2 if dual else num_ant,
+        polarization=polarization,
+        polarization_type="cross" if dual else "V",
         antenna_pattern="omni",
         carrier_frequency=settings.carrier_frequency_hz,
         device=DEVICE,
     )
+
+
+def _port_order(settings: Tr38901) -> Tensor:
+    """Return [num_tx_ant] where our antennas, one polarisation after the other, stand among Sionna's."""
+    if settings.polarization == "single":
+        return torch.arange(settings.num_tx_ant)
+    array = _ula(settings.num_tx_ant, settings, "dual")
+    return torch.cat([array.ant_ind_pol1, array.ant_ind_pol2])
 
 
 def _profile(settings: Tr38901, profile: Profile) -> Draw:
@@ -104,7 +114,7 @@ def _profile(settings: Tr38901, profile: Profile) -> Draw:
             delay_spread=settings.delay_spread_s,
             carrier_frequency=settings.carrier_frequency_hz,
             ut_array=_ula(settings.num_rx_ant, settings),
-            bs_array=_ula(settings.num_tx_ant, settings),
+            bs_array=_ula(settings.num_tx_ant, settings, settings.polarization),
             direction="downlink",
             ut_velocity=_headed(settings.speed_m_s, num_drops, generator)[:, 0] if moving else None,
             device=DEVICE,
@@ -138,7 +148,7 @@ def system_model(settings: Tr38901, place: Office | Cell) -> Any:
     return getattr(tr38901, "InH" if isinstance(place, Office) else place.model)(
         carrier_frequency=settings.carrier_frequency_hz,
         ut_array=_ula(settings.num_rx_ant, settings),
-        bs_array=_ula(settings.num_tx_ant, settings),
+        bs_array=_ula(settings.num_tx_ant, settings, settings.polarization),
         direction="downlink",
         enable_pathloss=False,
         enable_shadow_fading=False,

@@ -64,6 +64,7 @@ SCENARIOS: dict[str, Office | Cell | Profile] = {
     **{f"tdl-{letter.lower()}": Profile("TDL", letter) for letter in "ABCDE"},
 }
 LOS = ("auto", "los", "nlos")
+POLARIZATIONS = ("single", "dual")
 NOMINAL_DELAY_SPREAD_S = 100e-9  # Table 7.7.3-1, "nominal"
 MAX_NUMBERS = 2**26  # complex numbers of one drop before the crop: about 2 GB with what the transforms need
 MOST_PATHS = 24  # of a report: 20 clusters, the two strongest in three parts each (Table 7.5-6, clause 7.5, step 11)
@@ -78,6 +79,8 @@ class Tr38901:
         los: Line of sight: drawn by Table 7.4.2-1 (``auto``), always (``los``) or never (``nlos``).
         num_tx_ant: Antennas of the BS, a horizontal half-wavelength ULA of vertically polarised omni elements.
         num_rx_ant: Antennas of the UE, such a ULA too.
+        polarization: Of the BS: ``single``, or ``dual``, a row of ``num_tx_ant / 2`` pairs of omni elements slanted by
+            45 degrees either way; the first half of the antennas is the one slant, the second half the other.
         carrier_frequency_hz: Carrier.
         bandwidth_hz: Occupied band; the subcarrier spacing is ``bandwidth_hz / num_subcarriers``.
         num_subcarriers: Subcarriers over the band, before the crop.
@@ -105,6 +108,7 @@ class Tr38901:
     speed_m_s: float = 0.0
     reports_per_drop: int = 1
     report_interval_ms: float = 5.0
+    polarization: str = "single"
 
     def __post_init__(self) -> None:
         """Refuse what TR 38.901 does not cover."""
@@ -112,6 +116,12 @@ class Tr38901:
             raise InvalidArgumentError(f"`scenario` must be one of {', '.join(SCENARIOS)}; got {self.scenario!r}.")
         if self.los not in LOS:
             raise InvalidArgumentError(f"`los` must be one of {', '.join(LOS)}; got {self.los!r}.")
+        if self.polarization not in POLARIZATIONS:
+            wanted = ", ".join(POLARIZATIONS)
+            raise InvalidArgumentError(f"`polarization` must be one of {wanted}; got {self.polarization!r}.")
+        if self.polarization == "dual" and (self.num_tx_ant % 2 or self.is_tdl):
+            wanted = "single for a TDL, whose antennas have none" if self.is_tdl else "single of an odd `num_tx_ant`"
+            raise InvalidArgumentError(f"`polarization` must be {wanted}; got dual.")
         place = SCENARIOS[self.scenario]
         highest = place.max_carrier_hz if isinstance(place, Cell) else 100e9
         require_in_range("num_tx_ant", self.num_tx_ant, 1, 1024)
@@ -172,6 +182,8 @@ class Tr38901:
         name = f"{place.model}-{place.letter}" if isinstance(place, Profile) else place.title
         sight = "" if self.los == "auto" else f" {self.los.upper()}"
         array = f"{self.num_tx_ant} independent antennas" if self.is_tdl else f"{self.num_tx_ant}-antenna ULA"
+        if self.polarization == "dual":
+            array = f"{self.num_tx_ant // 2} dual-polarised antennas in a row"
         band = f"{self.carrier_frequency_hz / 1e9:g} GHz, {array}, {self.bandwidth_hz / 1e6:g} MHz"
         return f"3GPP TR 38.901 {name}{sight}, {band}"
 

@@ -38,6 +38,9 @@ def tr38901(
     ] = None,
     num_tx_ant: Annotated[int | None, typer.Option(help="Antennas of the BS, a ULA (32).")] = None,
     num_rx_ant: Annotated[int | None, typer.Option(help="Antennas of the UE, a ULA (1).")] = None,
+    polarization: Annotated[
+        str | None, typer.Option(help="Of the BS: single, or dual, pairs slanted by 45 degrees either way (single).")
+    ] = None,
     carrier_frequency_hz: Annotated[float | None, typer.Option(help="Carrier (3.5e9).")] = None,
     bandwidth_hz: Annotated[float | None, typer.Option(help="Band (20e6).")] = None,
     num_subcarriers: Annotated[int | None, typer.Option(help="Subcarriers over the band (1024).")] = None,
@@ -71,6 +74,7 @@ def tr38901(
         "los": los,
         "num_tx_ant": num_tx_ant,
         "num_rx_ant": num_rx_ant,
+        "polarization": polarization,
         "carrier_frequency_hz": carrier_frequency_hz,
         "bandwidth_hz": bandwidth_hz,
         "num_subcarriers": num_subcarriers,

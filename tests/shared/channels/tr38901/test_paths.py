@@ -23,6 +23,22 @@ def test_every_scenario_draws_paths_of_unit_mean_power_whose_first_comes_at_once
     assert torch.equal(paths.delay_s.min(dim=1).values, torch.zeros(64))
 
 
+def test_the_halves_of_a_dual_polarised_array_stand_at_the_same_places_and_fade_apart() -> None:
+    dual = replace(settings_of(None, "uma"), num_tx_ant=16, polarization="dual")
+    coefficient = next(draw_paths(dual, 1, 256)).coefficient
+    assert coefficient.shape[1:3] == (1, 16)
+    first, second = coefficient[:, 0, :8, :, 0], coefficient[:, 0, 8:, :, 0]
+    powers = [half.abs().square().sum(dim=(1, 2)) for half in (first, second)]
+    assert float(powers[0].mean()) == pytest.approx(float(powers[1].mean()), rel=0.2)
+    correlation = (first.conj() * second).sum(dim=(1, 2)).abs() / (powers[0] * powers[1]).sqrt()
+    assert 0.05 < float(correlation.median()) < 0.95
+    # A line of sight turns by pi sin(azimuth) from place to place, and not at all between the two of one place.
+    sight = next(draw_paths(replace(dual, los="los"), 1, 256)).coefficient[:, 0, :, 0, 0]
+    turned = [float((sight[:, other] * sight[:, 0].conj()).angle().abs().median()) for other in (8, 1)]
+    assert turned[0] < 0.4
+    assert turned[1] > 1.0
+
+
 def _moving(scenario: str, num_rx_ant: int = 1) -> Paths:
     settings = replace(
         settings_of(None, scenario),

@@ -41,6 +41,12 @@ def test_one_known_preset_or_scenario_is_wanted(preset: str | None, scenario: st
     [
         ({"los": "maybe"}, r"`los` must be one of auto, los, nlos; got 'maybe'"),
         ({"num_tx_ant": 0}, r"`num_tx_ant` must be in \[1, 1024\]; got 0"),
+        ({"polarization": "cross"}, r"`polarization` must be one of single, dual; got 'cross'"),
+        ({"polarization": "dual", "num_tx_ant": 31}, r"`polarization` must be single of an odd `num_tx_ant`; got dual"),
+        (
+            {"polarization": "dual", "scenario": "tdl-a", "delay_spread_s": 1e-7},
+            r"`polarization` must be single for a TDL, whose antennas have none; got dual",
+        ),
         ({"num_rx_ant": 65}, r"`num_rx_ant` must be in \[1, 64\]; got 65"),
         ({"carrier_frequency_hz": 1e8}, r"`carrier_frequency_hz` must be in \[5e\+08, 1e\+11\]; got 1e\+08"),
         ({"bandwidth_hz": 4e8}, r"`bandwidth_hz` must be in \[1000, 3\.5e\+08\]; got 4e\+08"),
