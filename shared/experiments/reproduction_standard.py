@@ -15,13 +15,15 @@ from shared.experiments.reproduction_sweeps import Row, read_rows, training_tabl
 from shared.experiments.reproduction_tables import markdown_table
 
 REFERENCE, CODEBOOKS = "etype2", ("etype2", "type1")
-SHOWN_RATES = (38, 63, 128, 171, 256)  # in the tables, of what has every rate
+SHOWN_RATES = (38, 63, 128, 171, 256, 333)  # in the tables, of what has every rate
 NUM_SUBBANDS = 16
 DOWNLINK_DB = (0, 10)
+PANELS_A_ROW = 3
 TITLES = {
     "street": "28 GHz street (`street-28g`)",
     "narrow": "3.5 GHz street, 6.25 MHz (`street-3g5-narrow`)",
     "uma": "TR 38.901 UMa (`uma-test.npz`)",
+    "uma_dual": "TR 38.901 UMa, dual-polarised (`uma-dual-test.npz`)",
     "uma_eig": "TR 38.901 UMa, eigenvectors (`uma-test-eig.npz`)",
 }
 
@@ -49,9 +51,12 @@ def draw_standard(folder: Path, path: Path) -> None:
         path: PNG to write.
     """
     found = _found(folder)
-    figure = Figure(figsize=(5.2 * len(found), 4.4), layout="constrained")
-    panels = figure.subplots(1, len(found), squeeze=False)[0]
-    for ax, (name, title) in zip(panels, found, strict=True):
+    num_rows = -(-len(found) // PANELS_A_ROW)
+    figure = Figure(figsize=(5.2 * min(len(found), PANELS_A_ROW), 4.4 * num_rows), layout="constrained")
+    panels = list(figure.subplots(num_rows, min(len(found), PANELS_A_ROW), squeeze=False).flat)
+    for ax in panels[len(found) :]:
+        ax.remove()
+    for ax, (name, title) in zip(panels, found, strict=False):
         rows = read_rows(folder, name)
         for codec in dict.fromkeys(row["codec"] for row in rows):
             curve = sorted((bits(row), sgcs(row)) for row in rows if row["codec"] == codec)
