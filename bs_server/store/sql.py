@@ -139,11 +139,10 @@ class SqlStore:
         self._reading = asyncio.Semaphore(MAX_QUERIES)
         self._summing = asyncio.Lock()
         self._engine: AsyncEngine | None = None
-        self._sqlite: Engine | None = (
-            None  # for what is long or often: aiosqlite takes a dozen hops between two threads
-        )
-        self._writing: Connection | None = None  # of it, held by the one thread that uses it
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        # SQLite's, for what is long or often: aiosqlite takes a dozen hops between two threads.
+        self._sqlite: Engine | None = None
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")  # starts when it is needed
+        self._writing: Connection | None = None  # of that thread alone
         self._inserts: dict[Table, str] = {}
 
     async def open(self) -> None:
