@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.errors import CsiError
+from shared.errors import CsiError, InvalidArgumentError
 from shared.scoring import Scoring
 from shared.types import Fallback
 from ue_client.config import DOWNLINK_SNR_DB, Access, Settings, parse_downlink_snr_db, parse_snr_db
-from ue_client.printing import Row, print_repeats, print_summary, print_tallies, progress_bar
+from ue_client.printing import Row, print_repeats, print_sessions, print_tallies, progress_bar
 
 if TYPE_CHECKING:
     from ue_client.results import Tally
@@ -29,7 +29,7 @@ Codec = Annotated[
     typer.Option(envvar="CSI_UE_CODEC", help="Model of the zoo, .safetensors file, package.module:ENTRY; repeatable."),
 ]
 Rate = Annotated[
-    int | None,
+    list[int] | None,  # where one is wanted, so that a second one is told and not the last taken
     typer.Option(
         envvar="CSI_UE_RATE", min=1, help="Information bits of a report, or its symbols; 128, or the codec's most."
     ),
@@ -108,7 +108,12 @@ FirstChannel = Annotated[
     int,
     typer.Option(envvar="CSI_UE_FIRST_CHANNEL", min=0, max=2**31 - 1, help="Channel of the data set to begin with."),
 ]
-PerFrame = Annotated[int, typer.Option(envvar="CSI_UE_REPORTS_PER_FRAME", min=1, max=65536, help="Reports a frame.")]
+PerFrame = Annotated[
+    int,
+    typer.Option(
+        envvar="CSI_UE_REPORTS_PER_FRAME", min=1, max=65536, help="Reports a frame, at most as the base station takes."
+    ),
+]
 InFlight = Annotated[
     int, typer.Option(envvar="CSI_UE_IN_FLIGHT", min=1, max=64, help="Unacknowledged frames a stream.")
 ]
@@ -175,7 +180,7 @@ def run(
     settings = Settings(
         bs=bs,
         codecs=codecs,
-        rate=rate,
+        rate=_one_rate(rate),
         link=link,
         data=data,
         estimator=estimator,
@@ -213,9 +218,7 @@ def run(
     else:
         print_tallies(f"{settings.data}, {link}, seed {settings.seed}", rows, settings)
         print_repeats(num_reports, results)
-        for result in results:
-            typer.echo(f"session of {result.codec}: {result.session_id}")
-        print_summary(results[-1].session_id)
+        print_sessions([(result.codec, result.session_id, "") for result in results])
     _require_none_refused(tallies)
 
 
@@ -272,7 +275,7 @@ def fleet(
     settings = Settings(
         bs=bs,
         codecs=codecs,
-        rate=rate,
+        rate=_one_rate(rate),
         link=link,
         data=data,
         estimator=estimator,
@@ -309,11 +312,11 @@ def fleet(
     else:
         print_tallies(f"{num_ues:,} UEs, {settings.data}, {link}, seed {settings.seed}", rows, settings)
         print_repeats(num_ues * num_reports, results)
+        of_sessions = []
         for row in sessions:
-            typer.echo(
-                f"session of {row['codec']}: {row['session_id']}, {row['reports']:,} reports in {row['duration_s']} s, "
-                f"{row['reports_per_s']:,} reports/s"
-            )
+            took = f"{row['reports']:,} reports in {row['duration_s']} s, {row['reports_per_s']:,} reports/s"
+            of_sessions.append((str(row["codec"]), str(row["session_id"]), f", {took}"))
+        print_sessions(of_sessions)
     _require_none_refused(tallies)
 
 
@@ -421,6 +424,12 @@ def load(
     closed = arrivals == "closed" and not find_capacity
     options = LoadOptions(sessions, processes, duration_s, warm_up_s, closed if retries is None else retries)
     run_load(settings, options, arrivals, p99_ms if find_capacity else None, out, as_json)
+
+
+def _one_rate(rates: list[int] | None) -> int | None:
+    if rates and len(rates) > 1:
+        raise InvalidArgumentError(f"`rate` must be given once; got {', '.join(map(str, rates))}.")
+    return rates[0] if rates else None
 
 
 def _require_none_refused(tallies: "list[Tally]") -> None:

@@ -205,6 +205,28 @@ def test_reports_that_were_lost_have_a_column(command: Command, station: BaseSta
         assert ("erased" in out.splitlines()[2]) == shown
 
 
+def test_a_second_rate_and_an_out_that_is_a_file_are_refused_before_anything_is_sent(
+    command: Command, tmp_path: Path
+) -> None:
+    for name in ("run", "fleet"):
+        code, out, err = command(name, "--rate", "128", "--rate", "256")
+        assert (code, out, err) == (1, "", "csi-ue: `rate` must be given once; got 128, 256.\n")
+    file = tmp_path / "file"
+    file.touch()
+    code, out, err = command("load", "--out", str(file))
+    assert (code, out) == (1, "")
+    assert err.startswith(f"csi-ue: `out` must be a folder, or one that can be made; got {file}: ")
+
+
+def test_frames_that_the_base_station_does_not_take_are_made_smaller_and_that_is_told(
+    command: Command, station: BaseStationProcess
+) -> None:
+    code, _, err = command(
+        *("load", "--bs", bs(station), "--num-sessions", "1", "--duration-s", "0.3", "--reports-per-frame", "1000")
+    )
+    assert (code, "frames of 256 reports, not 1000: the base station takes no larger ones" in err) == (0, True)
+
+
 def test_statistics_of_channels_of_another_shape_are_refused(command: Command, tmp_path: Path) -> None:
     narrow = tmp_path / "narrow.npz"
     np.savez(narrow, x=(np.random.default_rng(1).normal(size=(2, 32, 16)) * 0.5 ** np.arange(16)).astype(np.complex64))
@@ -228,6 +250,11 @@ def test_a_load_test_of_two_sessions_and_two_codecs_prints_its_figures(
     assert 0 < result["p50_ms"] <= result["p95_ms"] <= result["p99_ms"]
     sessions = [s for s in station.get("/v1/sessions")["sessions"] if s["session_id"] not in before]
     assert sorted(session["codec"] for session in sessions) == ["angular-topk", "klt"]
+    assert {one["session_id"] for one in result["sessions"]} == {one["session_id"] for one in sessions}
+    assert [one["rate"] for one in result["sessions"]] == [128, 128]  # none was asked for
+    named = ("link", "data", "truth", "warm_up_s")
+    assert [result[name] for name in named] == ["digital:bsc", "indoor-open-office", False, 0.0]
+    assert isinstance(result["seed"], int)
     assert sum(session["num_reports"] for session in sessions) == result["num_reports"] > 100
 
 
@@ -237,9 +264,10 @@ def test_a_fleet_prints_a_row_for_each_snr_and_its_session(command: Command, sta
     assert "7 UEs, indoor-open-office, digital:bsc, seed " in out
     rows = [line.split() for line in out.splitlines() if line.startswith(" klt ")]
     assert [(row[2], row[3], row[4]) for row in rows] == [("0.0", "4", "12"), ("10.0", "3", "9")]
-    session = out.splitlines()[-1]
+    session, where = out.splitlines()[-2:]
     assert session.startswith("session of klt: ")
     assert "21 reports in " in session
+    assert where.endswith("/v1/metrics/summary?session=SESSION")
 
 
 def test_a_run_begins_with_the_channel_that_it_is_told(command: Command, station: BaseStationProcess) -> None:

@@ -4,22 +4,24 @@ import dataclasses
 import importlib.util
 import itertools
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from shared.errors import CsiError, InvalidArgumentError
 from ue_client.config import Settings
 from ue_client.load.arrivals import Arrivals, parse_arrivals
-from ue_client.load.capacity import TRIAL_OVER_BOUND, find_capacity, first_rate
+from ue_client.load.capacity import LEAST_FRAMES, TRIAL_OVER_BOUND, find_capacity, first_rate
 from ue_client.load.run import LoadOptions, LoadResult, LoadTest
 from ue_client.load.tally import Tally
 from ue_client.load.worker import SessionSpec
-from ue_client.printing import print_fields, progress_bar
+from ue_client.printing import print_fields, print_whole, progress_bar, say_smaller_frames
 
 MAX_WEIGHT = 1000
 LISTS = ("sessions", "seconds", "latency_ms", "batch_sizes")  # of a result; in JSON and pictures, not in the table
@@ -85,7 +87,10 @@ def run_load(
         raise InvalidArgumentError("`weights` must be left out with closed arrivals: each session sends as it can.")
     if out is not None:
         _require_matplotlib()
+        _make_folder(out)
     with LoadTest(settings, options) as test:
+        if test.reports_per_frame < settings.reports_per_frame:
+            say_smaller_frames(settings.reports_per_frame, test.reports_per_frame)
         if p99_ms is not None:
             _capacity(test, asked, p99_ms, out, as_json)
             return
@@ -97,15 +102,14 @@ def run_load(
                 bar.update(task, advance=count, description=told)
 
             result = test.run(asked, progress)
-    _write(out, dataclasses.asdict(result))
-    if out is not None:
-        from ue_client.load.picture import draw_over_time  # noqa: PLC0415  (Matplotlib is an extra)
-
-        draw_over_time(result, out / "over_time.png")
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(result), indent=2))
     else:
         _print(result)
+    if out is not None:
+        from ue_client.load.picture import draw_over_time  # noqa: PLC0415  (Matplotlib is an extra)
+
+        _write(out, dataclasses.asdict(result), partial(draw_over_time, result), "over_time.png", as_json)
     if options.retries and result.num_refused:
         raise CsiError(f"{result.num_refused} reports were refused for good.")
 
@@ -137,24 +141,41 @@ def _capacity(test: LoadTest, asked: Arrivals, p99_ms: float, out: Path | None, 
 
     first = asked if asked.is_open else parse_arrivals(f"poisson:{first_rate(test):g}")
     capacity = find_capacity(test, first, p99_ms, told)
-    _write(out, dataclasses.asdict(capacity))
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(capacity), indent=2))
+    else:
+        found = "none" if capacity.reports_per_s is None else f"{capacity.reports_per_s:,.0f} reports/s"
+        print_fields("Capacity", {"reports/s": found, "p99 at most, ms": f"{p99_ms:g}", "trials": len(capacity.trials)})
+    if capacity.reports_per_s is None:
+        least = f"{test.rate_of(LEAST_FRAMES):,.0f} reports/s"
+        why = f"a trial of less than {least} has fewer than {LEAST_FRAMES} frames"
+        typer.echo(f"none found: {why}; take a longer --duration-s or smaller --reports-per-frame", err=True)
+    if capacity.limited_by_sender:
+        why = "limited by this machine, which was late with sending"
+        typer.echo(f"{why}: take more --processes, or another machine", err=True)
     if out is not None:
         from ue_client.load.picture import draw_over_rate  # noqa: PLC0415
 
-        draw_over_rate(capacity, out / "over_rate.png")
-    if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(capacity), indent=2))
-        return
-    found = "none" if capacity.reports_per_s is None else f"{capacity.reports_per_s:,.0f} reports/s"
-    print_fields("Capacity", {"reports/s": found, "p99 at most, ms": f"{p99_ms:g}", "trials": len(capacity.trials)})
-    if capacity.limited_by_sender:
-        typer.echo("limited by this machine, which was late with sending: take more --processes, or another machine")
+        _write(out, dataclasses.asdict(capacity), partial(draw_over_rate, capacity), "over_rate.png", as_json)
 
 
-def _write(out: Path | None, result: dict[str, Any]) -> None:
-    if out is not None:
+def _make_folder(out: Path) -> None:
+    """Make the folder before the test, whose figures would be lost.
+
+    Raises:
+        InvalidArgumentError: If it cannot be made.
+    """
+    try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "load.json").write_text(json.dumps(result, indent=2) + "\n")
+    except OSError as error:
+        raise InvalidArgumentError(f"`out` must be a folder, or one that can be made; got {out}: {error}.") from None
+
+
+def _write(out: Path, result: dict[str, Any], draw: Callable[[Path], None], picture: str, as_json: bool) -> None:
+    (out / "load.json").write_text(json.dumps(result, indent=2) + "\n")
+    draw(out / picture)
+    if not as_json:
+        typer.echo(f"file {out / 'load.json'}\nplot {out / picture}")
 
 
 def _print(result: LoadResult) -> None:
@@ -170,5 +191,5 @@ def _print(result: LoadResult) -> None:
     for name in names:
         table.add_column(name, justify="left" if name == "codec" else "right", no_wrap=True)
     for one in result.sessions:
-        table.add_row(*("-" if one[name] is None else str(one[name]) for name in names))
-    Console().print(table)
+        table.add_row(*("-" if one[name] is None else Text(str(one[name])) for name in names))
+    print_whole(table)

@@ -59,6 +59,11 @@ class LoadResult:
     Attributes:
         arrivals: Label of the arrivals.
         codecs: Names of the models.
+        link: Label of the link.
+        data: Whose channels.
+        seed: Of the run.
+        truth: Whether truth was sent beside the reports.
+        warm_up_s: Time before, which did not count.
         num_processes: Processes.
         num_sessions: Sessions.
         in_flight: Frames in flight a session, closed loop; None where arrivals do not wait.
@@ -84,6 +89,11 @@ class LoadResult:
 
     arrivals: str
     codecs: tuple[str, ...]
+    link: str
+    data: str
+    seed: int
+    truth: bool
+    warm_up_s: float
     num_processes: int
     num_sessions: int
     in_flight: int | None
@@ -127,6 +137,7 @@ class LoadTest:
         self._settings, self._options = settings, options
         self._workers: list[tuple[multiprocessing.process.BaseProcess, Connection]] = []
         self._reports_per_frame = 0
+        self._opened: dict[int, tuple[str, int]] = {}
 
     def __enter__(self) -> "LoadTest":
         context, count = multiprocessing.get_context("spawn"), self._options.num_processes
@@ -140,6 +151,7 @@ class LoadTest:
                 self._workers.append((process, ours))
             for message in self._messages(until=Ready):
                 self._reports_per_frame = message.reports_per_frame
+                self._opened |= message.opened
         except BaseException:
             self._stop()
             raise
@@ -151,6 +163,11 @@ class LoadTest:
                 connection.send(None)
                 process.join(self._settings.connect_s)
         self._stop()
+
+    @property
+    def reports_per_frame(self) -> int:
+        """Of every frame: as asked, or as many as the base station takes."""
+        return self._reports_per_frame
 
     def rate_of(self, num_frames: int) -> float:
         """Return the reports/s at which so many frames are due in the duration."""
@@ -214,6 +231,11 @@ class LoadTest:
         return LoadResult(
             arrivals=arrivals.label,
             codecs=tuple(dict.fromkeys(spec.codec for spec in options.sessions)),
+            link=self._settings.link,
+            data=self._settings.data,
+            seed=self._settings.seed,
+            truth=self._settings.truth,
+            warm_up_s=options.warm_up_s,
             num_processes=options.num_processes,
             num_sessions=len(options.sessions),
             in_flight=None if arrivals.is_open else self._settings.in_flight,
@@ -234,9 +256,10 @@ class LoadTest:
             batch_sizes=dict(sorted(tally.batch_sizes.items())),
             sessions=[
                 dataclasses.asdict(one.spec)
+                | dict(zip(("session_id", "rate"), self._opened[number], strict=True))
                 | {"offered": one.offered, "stored": one.stored}
                 | {"p50_ms": one.latency.ms(50.0), "p99_ms": one.latency.ms(99.0)}
-                for one in tally.sessions
+                for number, one in enumerate(tally.sessions)
             ],
             seconds=[dataclasses.asdict(second) for second in tally.seconds()],
             latency_ms=tally.latency.percentiles(),

@@ -113,9 +113,11 @@ class Ready:
 
     Attributes:
         reports_per_frame: Of every frame.
+        opened: Number of a session -> its id, and its rate where none was asked for, too.
     """
 
     reports_per_frame: int
+    opened: dict[int, tuple[str, int]]
 
 
 @dataclass(slots=True)
@@ -155,7 +157,9 @@ async def _serve(connection: Connection, plan: Plan) -> None:
             _Session(number, await _pool(settings, sender, pipelines[spec.codec, spec.rate], spec.snr_db))
             for number, spec in plan.own_sessions.items()
         ]
-        connection.send(Ready(sessions[0].pool[0].num_reports))
+        first = {session.number: session.pool[0] for session in sessions}
+        opened = {number: (frame.session_id, int(frame.rate[0])) for number, frame in first.items()}
+        connection.send(Ready(sessions[0].pool[0].num_reports, opened))
         while (job := await asyncio.to_thread(connection.recv)) is not None:
             await _run(connection, sender, sessions, plan, job)
             connection.send(Done())

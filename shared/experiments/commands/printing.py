@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from shared.channels import DatasetCard
@@ -24,11 +24,11 @@ console = Console()
 
 def print_card(title: str, fields: dict[str, object]) -> None:
     """Print the fields of a card, one line each, or one an entry; nothing is cut, a digest is folded."""
-    table = Table(title=title, show_header=False)
+    table = Table(title=Text(title), show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in fields.items():
-        table.add_row(key, escape(_lines(value)))
+        table.add_row(key, Text(_lines(value)))
     console.print(table)
 
 
