@@ -24,7 +24,7 @@ from shared.model_files import load_model
 from shared.wire import serde
 from ue_client.pipeline import Pipeline, TruthBy, make_pipeline
 
-NUM_ROUNDS = int(os.environ.get("CSILINK_TEST_ROUNDS", "1"))  # make soak: 600, a million frames and more
+NUM_ROUNDS = int(os.environ.get("CSILINK_TEST_ROUNDS", "1"))  # make soak: 605, a million frames
 SEED, NUM_FRAMES, GIANT_EVERY = 7, 2000, 167  # odd: giants go by unary calls and by streams
 GIANT_ROUNDS = 10  # of which one has giants, which take more time than all others
 FRAMES_PER_STREAM = 50
