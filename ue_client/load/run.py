@@ -125,6 +125,9 @@ class LoadResult:
 class LoadTest:
     """The processes of a load test, their sessions open; a context manager.
 
+    Attributes:
+        reports_per_frame: Of every frame, once entered: as asked, or as many as the base station takes.
+
     Args:
         settings: What all sessions share.
         options: Sessions, processes, times.
@@ -136,7 +139,7 @@ class LoadTest:
     def __init__(self, settings: Settings, options: LoadOptions) -> None:
         self._settings, self._options = settings, options
         self._workers: list[tuple[multiprocessing.process.BaseProcess, Connection]] = []
-        self._reports_per_frame = 0
+        self.reports_per_frame = 0
         self._opened: dict[int, tuple[str, int]] = {}
 
     def __enter__(self) -> "LoadTest":
@@ -150,7 +153,7 @@ class LoadTest:
                 theirs.close()
                 self._workers.append((process, ours))
             for message in self._messages(until=Ready):
-                self._reports_per_frame = message.reports_per_frame
+                self.reports_per_frame = message.reports_per_frame
                 self._opened |= message.opened
         except BaseException:
             self._stop()
@@ -164,14 +167,9 @@ class LoadTest:
                 process.join(self._settings.connect_s)
         self._stop()
 
-    @property
-    def reports_per_frame(self) -> int:
-        """Of every frame: as asked, or as many as the base station takes."""
-        return self._reports_per_frame
-
     def rate_of(self, num_frames: int) -> float:
         """Return the reports/s at which so many frames are due in the duration."""
-        return num_frames * self._reports_per_frame / self._options.duration_s
+        return num_frames * self.reports_per_frame / self._options.duration_s
 
     def run(self, arrivals: Arrivals, progress: Callable[[int, Tally], None] = lambda _, __: None) -> LoadResult:
         """Send, and wait for the last acknowledgement.
@@ -239,7 +237,7 @@ class LoadTest:
             num_processes=options.num_processes,
             num_sessions=len(options.sessions),
             in_flight=None if arrivals.is_open else self._settings.in_flight,
-            reports_per_frame=self._reports_per_frame,
+            reports_per_frame=self.reports_per_frame,
             duration_s=round(tally.last_s, 3),
             offered_reports_per_s=round(tally.offered / options.duration_s, 1),
             num_reports=tally.stored,
