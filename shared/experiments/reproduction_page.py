@@ -297,9 +297,10 @@ What came out, whichever way it points:
   in SGCS at 128 bits, 0.5 % at 171, 0.6 % at 256, where both are near 1, after 6 epochs of 28,000 channels; at 63
   bits it is 7.2 % behind.
 * *Enhanced Type II is ahead of every other network here*: at 128 bits on the 28 GHz street of TransNet by 6.4 %, of
-  CRNet by 9.1 %, of CsiNet by 14.3 %, of InvCSINet by more, on few epochs (their table above); on UMa, whose 10,000 channels taught
-  CsiNet and CRNet little in 10 epochs (-1.8 and -1.0 dB), by 44 and 59 %. It sends what counts for a beam and nothing
-  else: no amplitude of a subband, no common phase. The networks spend their bits on the channel itself.
+  CRNet by 9.1 %, of CsiNet by 14.3 %, of InvCSINet by more, on few epochs (their table above); on UMa, whose 10,000
+  channels taught CsiNet and CRNet little in 10 epochs (-1.8 and -1.0 dB), by 44 and 59 %. It sends what counts for a
+  beam and nothing else: no amplitude of a subband, no common phase. The networks spend their bits on the channel
+  itself.
 * *`angular-topk` is near*, 5.8 % behind at 128 bits on the 28 GHz street, 8.4 % on the other, 3.8 % on UMa: a few
   beams with their delays are what enhanced Type II sends too. On UMa it is ahead in bit/s/Hz from 63 bits on, by
   less than its two precoders a subband are worth; and with 333 bits, more than any combination takes, by 2.9 % in SGCS.
