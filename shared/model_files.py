@@ -19,6 +19,7 @@ from shared.errors import DataFileError, InvalidArgumentError
 from shared.network_settings import (
     CodebookSettings,
     CoordinateSettings,
+    EigenvectorSettings,
     InvertibleSettings,
     JsccSettings,
     NetworkSettings,
@@ -107,6 +108,9 @@ class CodecCard(BaseModel):
     test_data: str
     measured: list[MeasuredNmse] = Field(description="On `test_data`, ideal link; symbols over AWGN at 80 dB.")
     measured_sgcs: list[MeasuredSgcs] = Field(default=[], description="Likewise, of a codec that reports a precoder.")
+    eigenvectors: EigenvectorSettings | None = Field(
+        default=None, description="What is encoded in the place of the channel; None: the channel."
+    )
     network: NetworkSettings | None = Field(default=None, description="Settings of a codec that is a network.")
     jscc: JsccSettings | None = Field(default=None, description="Settings of a network of joint coding.")
     invertible: InvertibleSettings | None = Field(default=None, description="Settings of an invertible network.")
@@ -124,7 +128,19 @@ class CodecCard(BaseModel):
             raise ValueError("`length` of a payload of symbols cannot be variable: symbols have no entropy code.")
         if self.output == "precoder" and self.measured:
             raise ValueError("`measured` of a precoder must be empty: it has no NMSE; `measured_sgcs` takes its SGCS.")
+        if self.eigenvectors is not None:
+            self._require_eigenvectors(self.eigenvectors)
         return self
+
+    def _require_eigenvectors(self, wanted: EigenvectorSettings) -> None:
+        if self.output != "precoder":
+            raise ValueError(f"`output` of eigenvectors must be precoder; got {self.output}.")
+        if wanted.rank != self.num_rx_ant or self.num_subcarriers % wanted.num_subbands:
+            found = f"rank {wanted.rank} and {wanted.num_subbands} subbands"
+            raise ValueError(
+                f"`eigenvectors` must have {self.num_rx_ant} layers, and subbands that divide "
+                f"{self.num_subcarriers} subcarriers; got {found}."
+            )
 
     @property
     def takes_encode_steps(self) -> bool:

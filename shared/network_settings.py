@@ -117,6 +117,15 @@ class CodebookSettings(BaseModel):
     )
 
 
+class EigenvectorSettings(BaseModel):
+    """Which eigenvectors of a channel are fed back in its place, see `shared.channels.eigenvectors`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(ge=1, description="Layers, as many as the UE's antennas.")
+    num_subbands: int = Field(ge=1, description="Subbands of equal width, an eigenvector of each layer in each.")
+
+
 class CoordinateSettings(BaseModel):
     """What a coordinate network with codewords needs beside its weights, see `shared.codecs.csi_inr`."""
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shared.channels.eigenvectors import eigenvector_csi
 from shared.codecs import EncodeContext, Encoder, SymbolEncoder, make_encoder
 from shared.coding.channel_code import encode_reports
 from shared.errors import InvalidArgumentError
@@ -76,8 +77,10 @@ class Transmitter:
         return self.send(self.encode(h, snr_db, randomness), snr_db, randomness)
 
     def encode(self, h: Tensor, snr_db: NDArray[np.float32], randomness: Randomness) -> Payload | Symbols:
-        """Estimate and encode: the first half of `transmit`."""
+        """Estimate, find the eigenvectors that some codecs want, encode: the first half of `transmit`."""
         h_est = self._estimate(h, randomness)
+        if (wanted := self.card.eigenvectors) is not None:
+            h_est = eigenvector_csi(h_est, self.card.domain, wanted.rank, wanted.num_subbands)
         context = EncodeContext(self.rate, snr_db, randomness, self.encode_steps)
         if isinstance(self.encoder, SymbolEncoder):
             return self.encoder.encode_symbols(h_est, context)

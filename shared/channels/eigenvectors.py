@@ -30,6 +30,7 @@ from shared.errors import InvalidArgumentError
 from shared.transforms import from_angular_delay, normalize_power, to_angular_delay
 from shared.types import CsiShape, Domain
 
+RANK_KEY, NUM_SUBBANDS_KEY = "eigenvectors_rank", "eigenvectors_num_subbands"  # of a card's configuration
 LAYER_SCALE = 0.5**0.5  # of the amplitudes of layer l + 1 and layer l
 PHASE = "of the channel's mean over the subband, at the UE antenna that hears the layer best"  # for cards
 
@@ -97,8 +98,8 @@ def eigenvectors(stream: ChannelStream, rank: int, num_subbands: int) -> Channel
             yield eigenvector_csi(h, shape.domain, rank, num_subbands), None
 
     made: Configuration = {
-        "eigenvectors_rank": rank,
-        "eigenvectors_num_subbands": num_subbands,
+        RANK_KEY: rank,
+        NUM_SUBBANDS_KEY: num_subbands,
         "eigenvectors_layer_scale": LAYER_SCALE,
         "eigenvectors_phase": PHASE,
     }

@@ -19,6 +19,7 @@ from torch import Tensor
 from shared.channels.card import DatasetCard, read_dataset_card
 from shared.channels.crop_loss import CropLosses
 from shared.channels.deepmimo import read_deepmimo
+from shared.channels.eigenvectors import NUM_SUBBANDS_KEY, RANK_KEY
 from shared.channels.hdf5 import open_hdf5
 from shared.channels.layouts import interpret
 from shared.channels.mat5 import Cells, is_mat5, open_mat5
@@ -27,6 +28,7 @@ from shared.channels.stored import StoredArray
 from shared.channels.stream import ChannelStream, ReadOptions, cannot_read
 from shared.digests import sha256_of
 from shared.errors import DataFileError, InvalidArgumentError
+from shared.network_settings import EigenvectorSettings
 from shared.types import CsiShape, Domain
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -73,6 +75,14 @@ class ChannelSet:
         """
         crop_loss = None if self.crop_loss is None else self.crop_loss[start:stop]
         return replace(self, h=self.h[start:stop], crop_loss=crop_loss)
+
+    @property
+    def eigenvectors(self) -> EigenvectorSettings | None:
+        """Which eigenvectors these are, by the card; None of channels."""
+        made = self.card.configuration if self.card else {}
+        if RANK_KEY not in made:
+            return None
+        return EigenvectorSettings.model_validate({"rank": made[RANK_KEY], "num_subbands": made[NUM_SUBBANDS_KEY]})
 
     @property
     def identity(self) -> str:

@@ -1,6 +1,6 @@
 """Train an autoencoder, `csinet` or one of its kin, and design the quantiser of its latents.
 
-channels -> training loop (NMSE or MSE) -> averaged network -> latents of the training split -> quantiser
+channels -> training loop (NMSE, MSE or SGCS) -> averaged network -> latents of the training split -> quantiser
 """
 
 from collections.abc import Callable
@@ -17,13 +17,14 @@ from shared.codecs.autoencoder.codec import Autoencoder
 from shared.codecs.network_files import SHAPE
 from shared.coding.latents import MAX_WIDTH, Companding, LatentQuantizer, latent_widths
 from shared.errors import InvalidArgumentError
-from shared.metrics import nmse, to_db
+from shared.metrics import nmse, sgcs, to_db
 from shared.network_settings import NetworkSettings
 from shared.training.loop import Epoch, Schedule, train_network
 from shared.training.mmd import mmd_of_channels
+from shared.transforms import from_angular_delay
 from shared.types import CsiShape
 
-Loss = Literal["nmse", "mse"]
+Loss = Literal["nmse", "mse", "sgcs"]
 
 CHUNK = 1000  # reports at once where nothing is learned
 CLIP_GRID = torch.arange(0.5, 8.01, 0.1)  # standard deviations
@@ -38,8 +39,9 @@ class NetworkOptions:
 
     Attributes:
         num_latents: Codeword size in reals.
-        loss: ``nmse``, error energy relative to the report's; or ``mse``, as the papers train: in CsiNet's scale, where
-            a report with one strong entry weighs more.
+        loss: ``nmse``, error energy relative to the report's; ``mse``, as the papers train: in CsiNet's scale, where
+            a report with one strong entry weighs more; or ``sgcs``, 1 - SGCS, mean over subcarriers: what comes out is
+            a precoder then.
         quantizer: Companding of the latents.
         schedule: Length and speed of the training.
         device: ``cpu`` or ``cuda``.
@@ -110,17 +112,20 @@ def train_autoencoder(
             h_hat = model(trained).decode(straight_through(z, options.bits, generator))
         else:
             h_hat = model(trained)(batch)
+        if options.loss == "sgcs":
+            return 1 - _sgcs(h_hat, batch).mean()
         error = (h_hat - batch).abs().square().flatten(1).mean(dim=1)
         if options.loss == "mse":
             error = error * (0.5 / scaling.peak(batch)).square()
         return error.mean()
 
     device = torch.device(options.device)
+    measured = unquantized_one_minus_sgcs_db if options.loss == "sgcs" else unquantized_nmse_db
     averaged, history = train_network(
         network,
         h,
         loss,
-        lambda trained: unquantized_nmse_db(model(trained), test, device),
+        lambda trained: measured(model(trained), test, device),
         options.schedule,
         checkpoint,
         identity,
@@ -159,12 +164,27 @@ def require_network_shape(shape: CsiShape, codec: str) -> None:
         raise InvalidArgumentError(f"`data` for {codec} must hold {SHAPE}; got {shape}.")
 
 
-@torch.no_grad()
 def unquantized_nmse_db(model: Autoencoder, h: Tensor, device: torch.device | None = None) -> float:
     """Return 10 log10 of the mean NMSE with latents that are not quantised, float32."""
-    parts = [nmse(model(chunk.to(device)).cpu(), chunk) for chunk in torch.split(h, CHUNK)]
+    return _unquantized_db(nmse, model, h, device)
+
+
+def unquantized_one_minus_sgcs_db(model: Autoencoder, h: Tensor, device: torch.device | None = None) -> float:
+    """Return 10 log10 of 1 - SGCS, the NMSE if each subcarrier had its best scale and phase, likewise."""
+    return _unquantized_db(lambda h_hat, truth: 1 - _sgcs(h_hat, truth), model, h, device)
+
+
+@torch.no_grad()
+def _unquantized_db(
+    error: Callable[[Tensor, Tensor], Tensor], model: Autoencoder, h: Tensor, device: torch.device | None
+) -> float:
+    parts = [error(model(chunk.to(device)).cpu(), chunk) for chunk in torch.split(h, CHUNK)]
     value = to_db(float(torch.cat(parts).mean()))
     return float("-inf") if value is None else value
+
+
+def _sgcs(h_hat: Tensor, h: Tensor) -> Tensor:
+    return sgcs(from_angular_delay(h_hat), from_angular_delay(h))
 
 
 @torch.no_grad()

@@ -30,7 +30,7 @@ from shared.links.analog import AnalogLink
 from shared.links.label import AnalogLabel
 from shared.metrics import nmse, sgcs, to_db
 from shared.model_files import MeasuredNmse, MeasuredSgcs, ModelFile, save_model
-from shared.network_settings import CodebookSettings
+from shared.network_settings import CodebookSettings, EigenvectorSettings
 from shared.rng import Randomness
 from shared.training.angular_topk import fit_angular_topk
 from shared.training.codebook import make_codebook
@@ -200,6 +200,15 @@ def require_splits(train: ChannelSet, test: ChannelSet) -> None:
         raise InvalidArgumentError(f"`test` must be another file than `data`; both hold {test.identity}.")
     if train.shape != test.shape:
         raise InvalidArgumentError(f"`test` must hold {train.shape}, as `data` does; got {test.shape}.")
+    if train.eigenvectors != test.eigenvectors:
+        wanted, found = (_told(one.eigenvectors) for one in (train, test))
+        raise InvalidArgumentError(f"`test` must hold {wanted}, as `data` does; got {found}.")
+
+
+def _told(eigenvectors: EigenvectorSettings | None) -> str:
+    if eigenvectors is None:
+        return "channels"
+    return f"rank-{eigenvectors.rank} eigenvectors of {eigenvectors.num_subbands} subbands"
 
 
 def save_codec(
@@ -214,6 +223,8 @@ def save_codec(
 ) -> ModelFile:
     """Measure a codec at each of its rates over an ideal link, and write model file and card.
 
+    One of eigenvectors reports precoders: it takes channels and encodes their eigenvectors, by its card.
+
     Args:
         codec: Key of `shared.codecs.CODECS`, or the reference of ``entry``.
         fitted: What was fitted, trained or imported.
@@ -225,6 +236,9 @@ def save_codec(
         entry: The user's own code; None for a key.
     """
     model = make_model(name or codec, test.shape, fitted, codec, command, trained_on, test.identity)
+    if test.eigenvectors and fitted.codebook is None:  # a codebook finds the eigenvectors itself
+        update = {"output": "precoder", "eigenvectors": test.eigenvectors}
+        model = ModelFile(model.card.model_copy(update=update), model.tensors)
     if entry is not None:
         model = OwnModel(model.card, model.tensors, entry)
     measured: dict[str, list[MeasuredNmse] | list[MeasuredSgcs]] = {}

@@ -105,7 +105,8 @@ def train_network(
         h: [num_channels, ...] complex64, training split, on the host.
         loss: Of a network on a batch, a scalar; the generator, on the host, is for what it draws, the number is the
             share of all steps that are done.
-        measure: NMSE in dB of a network in evaluation mode. Told, not used: no epoch is chosen by it.
+        measure: NMSE in dB of a network in evaluation mode, or of its own measure. Told, not used: no epoch is chosen
+            by it.
         schedule: How long and how fast.
         checkpoint: Where the state after each epoch goes.
         identity: What else must be equal for a checkpoint to be continued (model, data).

@@ -136,6 +136,8 @@ def train_in_stages(
     """
     lengths = epochs_of_stages(codec, options.schedule.epochs)
     stages = STAGES.get(codec, ())
+    if options.loss == "sgcs" and (stages or options.start is not None):
+        raise InvalidArgumentError(f"`loss` must be nmse or mse where {codec} is trained in stages; got sgcs.")
     if options.start is None and sum(lengths) != options.schedule.epochs:
         wanted = f"at least {len(lengths)}, of the stages of {codec}"
         raise InvalidArgumentError(f"`epochs` must be {wanted}; got {options.schedule.epochs}.")
@@ -264,6 +266,8 @@ def load_start(codec: str, name_or_path: str) -> tuple[ModelFile, NetworkSetting
         raise InvalidArgumentError(
             f"`start_from` must be a model of {codec}; got {model.card.name}, {model.card.codec}."
         )
+    if model.card.output != "channel":
+        raise InvalidArgumentError(f"`start_from` must report channels; {model.card.name} reports precoders.")
     return model, model.card.network
 
 

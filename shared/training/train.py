@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +123,12 @@ def _trained(
     match options:
         case NetworkOptions():
             network, quantizer, history = train_in_stages(codec, h, test, options, *arguments)
-            told = record(described(codec, options), history, unquantized_nmse_db(network, test))
+            of_precoder = options.loss == "sgcs"
+            unquantized = None if of_precoder else unquantized_nmse_db(network, test)
+            told = record(described(codec, options), history, unquantized)
             settings = options.settings if options.start is None else load_start(codec, options.start)[1]
-            return as_codec(codec, network, settings, h, told, quantizer), history
+            fitted = as_codec(codec, network, settings, h, told, quantizer)
+            return replace(fitted, output="precoder" if of_precoder else "channel"), history
         case JsccOptions():
             halves, history = train_jscc(h, test, options, *arguments)
             preset, told = JSCC_NETWORKS[codec], record(options.described, history)
@@ -136,8 +139,8 @@ def _trained(
             return as_invertible_codec(invertible, options.settings, h, told), history
         case CsiInrOptions():
             coordinates, history = train_csi_inr(h, test, options, *arguments)
-            unquantized = nmse_db_of_codewords(coordinates, test, options.settings.inner_steps)
-            told = kept_record(options) or record(options.described, history, unquantized)
+            of_codewords = nmse_db_of_codewords(coordinates, test, options.settings.inner_steps)
+            told = kept_record(options) or record(options.described, history, of_codewords)
             return as_csi_inr_codec(coordinates, options.settings, h, told), history
 
 

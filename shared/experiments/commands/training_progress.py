@@ -12,12 +12,15 @@ from shared.training.loop import Epoch
 
 
 @contextmanager
-def training_progress(epochs: int, checkpoint: Path) -> Iterator[Callable[[int, int, Epoch | None], None]]:
+def training_progress(
+    epochs: int, checkpoint: Path, measured: str = "NMSE"
+) -> Iterator[Callable[[int, int, Epoch | None], None]]:
     """Show a training on standard error.
 
     Args:
         epochs: Of the whole training.
         checkpoint: Where its state is after each epoch.
+        measured: What is measured after each epoch, in dB.
 
     Yields:
         What `shared.training.loop.train_network` calls.
@@ -34,7 +37,7 @@ def training_progress(epochs: int, checkpoint: Path) -> Iterator[Callable[[int, 
             if epoch:
                 bar.console.print(
                     f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.5f}  "
-                    f"NMSE on the test split {epoch.nmse_db:.2f} dB  {epoch.seconds:.0f} s"
+                    f"{measured} on the test split {epoch.nmse_db:.2f} dB  {epoch.seconds:.0f} s"
                 )
 
         yield report

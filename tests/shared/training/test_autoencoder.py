@@ -20,8 +20,10 @@ from shared.training.autoencoder import (
     require_network_shape,
     train_autoencoder,
     unquantized_nmse_db,
+    unquantized_one_minus_sgcs_db,
 )
 from shared.training.loop import Epoch, Schedule
+from shared.transforms import from_angular_delay
 from shared.types import CsiShape
 
 OPTIONS = NetworkOptions(
@@ -43,7 +45,7 @@ def train(
     return train_autoencoder(codec, indoor.h[:100], indoor.h[100:140], options, path, {"data": "x"}, report)
 
 
-@pytest.mark.parametrize(("codec", "loss"), [("csinet", "nmse"), ("crnet", "mse")])
+@pytest.mark.parametrize(("codec", "loss"), [("csinet", "nmse"), ("crnet", "mse"), ("csinet", "sgcs")])
 def test_a_network_learns_a_channel_by_heart(codec: str, loss: Loss, indoor: ChannelSet, tmp_path: Path) -> None:
     one = indoor.h[:1]
     schedule = Schedule(
@@ -54,7 +56,8 @@ def test_a_network_learns_a_channel_by_heart(codec: str, loss: Loss, indoor: Cha
         codec, one.repeat(40, 1, 1, 1), one, options, tmp_path / "c.pt", {}, lambda *_: None
     )
     assert history[-1].loss < history[0].loss / 5
-    assert history[-1].nmse_db == pytest.approx(unquantized_nmse_db(network, one), abs=1e-5)
+    measured = unquantized_one_minus_sgcs_db if loss == "sgcs" else unquantized_nmse_db
+    assert history[-1].nmse_db == pytest.approx(measured(network, one), abs=1e-5)
     assert history[-1].nmse_db < history[0].nmse_db
 
 
@@ -113,6 +116,18 @@ def test_the_unquantised_nmse_is_that_of_the_definition(untrained: Autoencoder, 
     with torch.no_grad():
         ratio = nmse(untrained(h), h).mean()
     assert unquantized_nmse_db(untrained, h) == pytest.approx(10 * float(torch.log10(ratio)), abs=1e-5)
+
+
+def test_one_minus_sgcs_is_the_nmse_at_the_best_scale_of_each_subcarrier(
+    untrained: Autoencoder, indoor: ChannelSet
+) -> None:
+    h = indoor.h[:7]
+    with torch.no_grad():
+        f_hat, f = (from_angular_delay(x.to(torch.complex128)) for x in (untrained(h), h))
+    best = (f_hat.conj() * f).sum(dim=2, keepdim=True) / f_hat.abs().square().sum(dim=2, keepdim=True)
+    error = (best * f_hat - f).abs().square().sum(dim=2) / f.abs().square().sum(dim=2)
+    wanted = 10 * float(torch.log10(error.mean()))
+    assert unquantized_one_minus_sgcs_db(untrained, h) == pytest.approx(wanted, abs=1e-4)
 
 
 @pytest.mark.parametrize("companding", COMPANDINGS)

@@ -55,6 +55,26 @@ def test_a_trained_network_is_saved_as_a_codec_with_record_and_manifest(
     assert [epoch["epoch"] for epoch in manifest["epochs"]] == [1]
 
 
+def test_a_network_trained_for_sgcs_reports_a_precoder(indoor: ChannelSet, tmp_path: Path) -> None:
+    card = train("csinet", indoor, tmp_path, replace(OPTIONS, loss="sgcs")).card
+    assert (card.output, card.eigenvectors, card.measured) == ("precoder", None, [])  # of channels, here
+    assert [point.rate for point in card.measured_sgcs] == [4, 8, 12, 16, 20, 24, 28, 32]
+    assert card.training is not None
+    assert (card.training.loss, card.training.unquantized_nmse_db) == ("sgcs", None)
+    through = replace(OPTIONS, start=str(tmp_path / "csinet.safetensors"))
+    with pytest.raises(InvalidArgumentError, match="`start_from` must report channels; csinet reports precoders"):
+        train("csinet", indoor, tmp_path / "other", through)
+    for codec, options in (
+        ("dnnet", replace(OPTIONS, schedule=replace(OPTIONS.schedule, epochs=3))),
+        ("csinet", through),
+    ):
+        with pytest.raises(
+            InvalidArgumentError, match=f"`loss` must be nmse or mse where {codec} is trained in stages"
+        ):
+            train(codec, indoor, tmp_path / "other", replace(options, loss="sgcs"))
+    assert not (tmp_path / "other").exists()
+
+
 class StopError(Exception):
     pass
 
