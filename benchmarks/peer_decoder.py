@@ -10,7 +10,7 @@ from shared.codecs import DecodeContext, Decoder, make_decoder
 from shared.model_files import load_model
 from shared.types import Payload
 
-MAX_BATCH = 32  # csi-bs' default
+MAX_BATCH = 64  # csi-bs' default
 MAX_WAIT_S = 0.001  # of the peers: at 0, LitServe's worker spins on the core that all its processes share here
 
 

@@ -57,7 +57,7 @@ class Settings:
     refiners: tuple[str, ...] = ()
     data: tuple[str, ...] = ("indoor-open-office",)
     database_url: str = "sqlite:///csilink.db"
-    max_batch: int = 32
+    max_batch: int = 64
     max_wait_ms: float = 0.0
     queue_reports: int = 4096
     refine_queue_reports: int = 256
