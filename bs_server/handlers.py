@@ -9,9 +9,7 @@ import asyncio
 import contextlib
 import logging
 import math
-import re
 import time
-import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -22,16 +20,14 @@ from numpy.typing import NDArray
 from bs_server.batching import Lanes
 from bs_server.config import Settings
 from bs_server.observability import Observability
+from bs_server.pairing import is_uuid, paired_card, require_held, require_its_refiner
 from bs_server.reports import acknowledge, cut, kept_rows, report_rows, require_fit
 from bs_server.sessions import Identity, Ledger, Session
 from bs_server.store import GroupWriter, ReconstructionRow, ReportRow, SessionRow, Store
 from shared.channels import ChannelSet
 from shared.errors import InvalidArgumentError, ModelMismatchError, NotFoundError, UnavailableError
-from shared.estimation import require_estimation
 from shared.fallback import require_fallback
 from shared.frame import (
-    FIRST_PROTOCOL_VERSION,
-    PROTOCOL_VERSION,
     Frame,
     FrameAck,
     SessionGrant,
@@ -44,16 +40,9 @@ from shared.refinement import RefinerCard
 from shared.refinement.held import choose_refiner
 from shared.refinement.label import parse_refinement
 from shared.scoring import Scoring
-from shared.types import Fallback
 
 log = logging.getLogger(__name__)
 
-SHOWN_DIGITS = 12  # of a SHA-256, in sentences
-_BROUGHT = {  # by a protocol version
-    2: "an estimator other than perfect, a `cnr_db`, a `downlink_snr_db`, `num_subbands` or `fallback` last",
-    3: "a `refinement` other than never, or a `run`",
-    4: "`variable_length`",
-}
 MAX_SESSIONS_IN_MEMORY = 10_000  # the one that was quiet longest is dropped; the store knows how to resume it
 
 
@@ -121,7 +110,7 @@ class BaseStation:
         """
         if self.draining:
             raise UnavailableError("The base station is shutting down.")
-        card = self._paired(request)
+        card = paired_card(request, self._models, self._settings.replicas)
         refinement = parse_refinement(request.refinement)
         link = make_link(request.link)
         refiner = choose_refiner(refinement, self.refiners, card.name, card.sha256, link.label)
@@ -165,7 +154,7 @@ class BaseStation:
             elif _parameters(known) != _parameters(asked):
                 raise ModelMismatchError(f"`session_id` {request.session_id} was opened with other parameters.")
             else:
-                _require_its_refiner(known, refiner)
+                require_its_refiner(known, refiner)
                 await self._store.reopen_session(request.session_id)
             self._add(known or asked)
         log.info(
@@ -294,52 +283,6 @@ class BaseStation:
         total_ms = 1000 * (loop.time() - arrival_s)
         return acknowledge(frame, identities, known, rows + found, total_ms)
 
-    def _paired(self, request: SessionRequest) -> CodecCard:
-        """Return the card of the model that both sides hold."""
-        first, last, version = FIRST_PROTOCOL_VERSION, PROTOCOL_VERSION, request.protocol_version
-        if not first <= version <= last:
-            raise ModelMismatchError(f"`protocol_version` must be {first} to {last}; got {version}.")
-        if version < (needed := request.needs_version):
-            brought = _BROUGHT[needed]
-            raise InvalidArgumentError(f"`protocol_version` must be {needed} with {brought}; got {version}.")
-        if not _is_uuid(request.session_id):
-            raise InvalidArgumentError(f"`session_id` must be a UUID; got {request.session_id[:64]!r}.")
-        if not re.fullmatch("([0-9a-f]{64})?", request.dataset_sha256):
-            found = request.dataset_sha256[:80]
-            raise InvalidArgumentError(f"`dataset_sha256` must be 64 hexadecimal digits or empty; got {found!r}.")
-        card = self._models.get(request.model_sha256)
-        if card is None or card.name != request.codec:
-            raise self._not_held(request.codec[:64], request.model_sha256[:SHOWN_DIGITS])
-        if request.shape != card.shape:
-            raise ModelMismatchError(f"`shape` of codec {card.name} must be {card.shape}; got {request.shape}.")
-        if request.variable_length != (card.length == "variable"):
-            wanted, found = ("true", "false") if card.length == "variable" else ("false", "true")
-            raise ModelMismatchError(f"`variable_length` of codec {card.name} must be {wanted}; got {found}.")
-        card.require_link(make_link(request.link).family, request.link)
-        self._require_held(request.fallback)
-        require_estimation(request.estimator, request.cnr_db)
-        request.scoring.require_fit(card.shape)
-        return card
-
-    def _require_held(self, fallback: Fallback) -> None:
-        """Refuse to hold a UE's last good CSI where several replicas decode."""
-        if fallback == "last" and self._settings.replicas > 1:
-            raise InvalidArgumentError(
-                "`fallback` must be mean at a base station of several replicas, none of which knows what the others "
-                "decoded last; got last."
-            )
-
-    def _not_held(self, codec: str, digest: str) -> ModelMismatchError:
-        """Return what to say of a model that is not here, and how it would be."""
-        held = {card.name: card.sha256[:SHOWN_DIGITS] for card in self._models.values()}
-        if codec in held:
-            wanted = f"`codec` {codec!r} must be the model file that the base station holds, {held[codec]}..."
-            return ModelMismatchError(f"{wanted}; got {digest}...")
-        return ModelMismatchError(
-            f"`codec` must be one that the base station holds, {', '.join(held)}; got {codec!r}, {digest}... It would "
-            "hold it when started with `csi-bs serve --model FILE`."
-        )
-
     async def _open_session(self, session_id: str) -> Session:
         """Return an open session: one in memory, or one that the store holds open from before a restart.
 
@@ -357,8 +300,8 @@ class BaseStation:
             if session is None or row is None or row.closed_at is not None:
                 raise NotFoundError(f"`session_id` must be an open session; got {session_id[:64]!r}.")
             refiner = choose_refiner(session.refinement, self.refiners, session.card.name, session.card.sha256)
-            _require_its_refiner(session, refiner)
-            self._require_held(session.fallback)
+            require_its_refiner(session, refiner)
+            require_held(session.fallback, self._settings.replicas)
             self._add(session)
             return session
 
@@ -372,7 +315,7 @@ class BaseStation:
             raise UnavailableError("The session is old and being removed; open it again in a moment.")
         if session_id in self._sessions:
             return self._sessions[session_id]
-        row = await self._store.session(session_id) if _is_uuid(session_id) else None
+        row = await self._store.session(session_id) if is_uuid(session_id) else None
         card = self._models.get(row.model_sha256) if row else None
         if row is None or card is None:
             return None
@@ -464,18 +407,3 @@ def _parameters(session: Session) -> tuple[object, ...]:
     """Return what a session may not change when it goes on."""
     fixed = (session.card.sha256, session.link.label, session.dataset, session.estimator, session.cnr_db)
     return (*fixed, session.scoring, session.fallback, session.refinement, session.run)
-
-
-def _require_its_refiner(session: Session, held: RefinerCard | None) -> None:
-    """Refuse to go on with another refiner of the same name; a session of store version 5 does not say which it was."""
-    if held is not None and session.refiner_sha256 not in ("", held.sha256):
-        opened_with, is_held = session.refiner_sha256[:SHOWN_DIGITS], held.sha256[:SHOWN_DIGITS]
-        wanted = f"`refinement` {session.refinement} must be by the refiner that the session was opened with"
-        raise ModelMismatchError(f"{wanted}, {opened_with}...; the base station holds {held.name}, {is_held}...")
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False
