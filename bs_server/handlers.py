@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bs_server.batching import Lanes
 from bs_server.config import Settings
 from bs_server.observability import Observability
-from bs_server.pairing import is_uuid, paired_card, require_held, require_its_refiner
+from bs_server.pairing import is_uuid, paired_card, require_last_good_fits, require_its_refiner
 from bs_server.reports import acknowledge, cut, kept_rows, report_rows, require_fit
 from bs_server.sessions import Identity, Ledger, Session
 from bs_server.store import GroupWriter, ReconstructionRow, ReportRow, SessionRow, Store
@@ -301,7 +301,7 @@ class BaseStation:
                 raise NotFoundError(f"`session_id` must be an open session; got {session_id[:64]!r}.")
             refiner = choose_refiner(session.refinement, self.refiners, session.card.name, session.card.sha256)
             require_its_refiner(session, refiner)
-            require_held(session.fallback, self._settings.replicas)
+            require_last_good_fits(session.fallback, self._settings.replicas)
             self._add(session)
             return session
 

@@ -24,7 +24,6 @@ TITLES = {
     "narrow": "3.5 GHz street, 6.25 MHz (`street-3g5-narrow`)",
     "uma": "TR 38.901 UMa (`uma-test.npz`)",
     "uma_dual": "TR 38.901 UMa, dual-polarised (`uma-dual-test.npz`)",
-    "uma_eig": "TR 38.901 UMa, eigenvectors (`uma-test-eig.npz`)",
 }
 
 
@@ -106,8 +105,6 @@ def _found(folder: Path) -> list[tuple[str, str]]:
 
 def _table(rows: Sequence[Row]) -> str:
     reference = [(bits(row), sgcs(row)) for row in rows if row["codec"] == REFERENCE]
-    # Of eigenvectors no channel is known that a downlink could have.
-    downlink_db = [at for at in DOWNLINK_DB if f"downlink_{at}db_spectral_efficiency_value" in rows[0]]
     seen, cells = set(), []
     for row in rows:
         key = (row["codec"], row["info_bits_per_report"])
@@ -123,13 +120,11 @@ def _table(rows: Sequence[Row]) -> str:
                 f"{bits(row):.0f}",
                 f"{sgcs(row):.3f}",
                 "-" if over is None else f"{100 * over:+.1f} %",
-                *(f"{float(row[f'downlink_{at}db_spectral_efficiency_value']):.2f}" for at in downlink_db),
+                *(f"{float(row[f'downlink_{at}db_spectral_efficiency_value']):.2f}" for at in DOWNLINK_DB),
                 f"{float(nmse_db):.2f}" if nmse_db else "-",
             )
         )
-    head = ("codec", "bits", "SGCS", "over eType II", *(f"bit/s/Hz at {at} dB" for at in downlink_db), "NMSE, dB")
+    head = ("codec", "bits", "SGCS", "over eType II", *(f"bit/s/Hz at {at} dB" for at in DOWNLINK_DB), "NMSE, dB")
     table = markdown_table(head, cells)
-    if not downlink_db:
-        return table
-    perfect = ", ".join(f"{float(rows[0][f'downlink_{at}db_spectral_efficiency_perfect']):.2f}" for at in downlink_db)
+    perfect = ", ".join(f"{float(rows[0][f'downlink_{at}db_spectral_efficiency_perfect']):.2f}" for at in DOWNLINK_DB)
     return f"{table}\nPerfect CSI: {perfect} bit/s/Hz.\n"
