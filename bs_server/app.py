@@ -247,13 +247,18 @@ def _load_models(further: tuple[str, ...]) -> list[ModelFile]:
     """Load the zoo, further model files, and codecs of the user's own.
 
     Raises:
-        DataFileError: If a file cannot be used, or two models have one name.
+        DataFileError: If a file cannot be used, or two models have one name or are one file.
         InvalidArgumentError: If a reference leads to no codec.
     """
     models = [load_codec(name, "model") for name in (*zoo_names(), *further)]
     names = [model.card.name for model in models]
     if len(set(names)) < len(names):
         raise DataFileError(f"`models` must have different names; got {', '.join(sorted(names))}.")
+    by_digest: dict[str, str] = {}
+    for model in models:
+        other = by_digest.setdefault(model.card.sha256, model.card.name)
+        if other != model.card.name:
+            raise DataFileError(f"`models` must be different files; {other} and {model.card.name} are one, by SHA-256.")
     return models
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bs_server.batching import Lanes
 from bs_server.config import Settings
 from bs_server.observability import Observability
-from bs_server.pairing import is_uuid, paired_card, require_last_good_fits, require_its_refiner
+from bs_server.pairing import is_uuid, paired_card, require_its_refiner, require_last_good_fits
 from bs_server.reports import acknowledge, cut, kept_rows, report_rows, require_fit
 from bs_server.sessions import Identity, Ledger, Session
 from bs_server.store import GroupWriter, ReconstructionRow, ReportRow, SessionRow, Store

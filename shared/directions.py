@@ -54,6 +54,19 @@ def layer_directions(h: Tensor, num_layers: int, num_subbands: int) -> Tensor:
     return directions
 
 
+def precoder_directions(f_hat: Tensor) -> Tensor:
+    """Return the direction of layer 1 on each subcarrier, of a codec that reports precoders: its first row's.
+
+    Args:
+        f_hat: [batch, num_rows, num_tx_ant, num_subcarriers] complex, spatial-frequency domain; row l is the conjugate
+            of layer l's precoder. All rows together would turn layer 1 by the errors of the others.
+
+    Returns:
+        [batch, num_subcarriers, 1, num_tx_ant] complex128, unit norm.
+    """
+    return layer_directions(f_hat[:, :1], num_layers=1, num_subbands=f_hat.shape[-1])
+
+
 def phased_directions(h: Tensor, num_layers: int, num_subbands: int) -> Tensor:
     """Return the directions of `layer_directions`, with the phase that the channel has.
 

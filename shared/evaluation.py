@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.directions import layer_directions
+from shared.directions import layer_directions, precoder_directions
 from shared.metrics import bit_errors, nmse, nmse_full_from_loss, rho, sgcs_per_layer_and_subband, zero_forcing_downlink
 from shared.metrics.downlink import Downlink, beam_downlink
 from shared.metrics.rho import NUM_FFT
@@ -124,8 +124,8 @@ def evaluate(
     h_hat, h = h_hat.to(torch.complex128), h.to(h_hat.device, torch.complex128)
     f_hat, f = _to_frequency(h_hat, domain), _to_frequency(h, domain)
     # Once for SGCS and downlink: with several receive antennas, each is a decomposition a subcarrier.
-    v_hat, v = (layer_directions(x, 1, x.shape[-1]) for x in (f_hat, f))
-    of_channel = output == "channel"
+    of_channel, v = output == "channel", layer_directions(f, 1, f.shape[-1])
+    v_hat = layer_directions(f_hat, 1, f.shape[-1]) if of_channel else precoder_directions(f_hat)
     of_report = nmse(h_hat, h).cpu() if of_channel else torch.full((len(h),), torch.nan, dtype=torch.float64)
     return Scores(
         of_report.numpy(),

@@ -11,6 +11,7 @@ from typing import Literal
 
 import safetensors
 import safetensors.torch
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
@@ -27,6 +28,7 @@ from shared.network_settings import (
 )
 from shared.types import CsiShape, Domain
 
+EIGENVECTORS = "eigenvectors"  # tensor of a model that takes them: [rank, num_subbands], as its card says
 ZOO = Path(__file__).parent / "zoo"
 # A report of variable length has at most MAX_STRETCH * rate + MAX_EXTRA_BITS bits: an entropy code gives more than
 # `rate` to a codeword that it takes for unlikely, and a base station must know how much it may be sent. A table of 16
@@ -107,7 +109,10 @@ class CodecCard(BaseModel):
     training_data: str
     test_data: str
     measured: list[MeasuredNmse] = Field(description="On `test_data`, ideal link; symbols over AWGN at 80 dB.")
-    measured_sgcs: list[MeasuredSgcs] = Field(default=[], description="Likewise, of a codec that reports a precoder.")
+    measured_sgcs: list[MeasuredSgcs] = Field(
+        default=[],
+        description="Likewise, of a codec that reports a precoder, against `test_data`: channels or eigenvectors.",
+    )
     eigenvectors: EigenvectorSettings | None = Field(
         default=None, description="What is encoded in the place of the channel; None: the channel."
     )
@@ -218,7 +223,25 @@ def load_model(name_or_path: str, option: str = "codec") -> ModelFile:
             f"got {name_or_path!r}."
         )
     card = read_codec_card(path.with_suffix(".card.json"))
-    return ModelFile(card, read_tensors(path, card.sha256))
+    model = ModelFile(card, read_tensors(path, card.sha256))
+    _require_eigenvectors(model)
+    return model
+
+
+def eigenvectors_tensor(settings: EigenvectorSettings) -> Tensor:
+    """Return what a model file says of the eigenvectors that it takes: both sides pair by the file alone."""
+    return torch.tensor([settings.rank, settings.num_subbands])
+
+
+def _require_eigenvectors(model: ModelFile) -> None:
+    """Raise unless card and file say the same."""
+    wanted, found = model.card.eigenvectors, model.tensors.get(EIGENVECTORS)
+    held = None if found is None else found.tolist()
+    if held != (None if wanted is None else [wanted.rank, wanted.num_subbands]):
+        told = "none" if wanted is None else f"[{wanted.rank}, {wanted.num_subbands}]"
+        raise DataFileError(
+            f"tensor {EIGENVECTORS} of model {model.card.name} must be {told}, by its card; got {held}."
+        )
 
 
 def read_codec_card(path: Path) -> CodecCard:
@@ -257,8 +280,9 @@ def count_parameters(tensors: dict[str, Tensor]) -> int:
     """Count a model file's parameters as papers do: the learned weights of its networks.
 
     Tensors of networks are named `network.*`; the running statistics of batch norm are not learned. A file without a
-    network is counted whole.
+    network is counted whole, but for what it says of its input.
     """
-    weights = {name: tensor for name, tensor in tensors.items() if name.startswith("network.")} or tensors
+    learned = {name: tensor for name, tensor in tensors.items() if name != EIGENVECTORS}
+    weights = {name: tensor for name, tensor in learned.items() if name.startswith("network.")} or learned
     statistics = ("running_mean", "running_var", "num_batches_tracked")
     return sum(math.prod(tensor.shape) for name, tensor in weights.items() if not name.endswith(statistics))

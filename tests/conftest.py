@@ -1,11 +1,13 @@
 """What every test may use: polling with a deadline, the shipped data set, a user's modules, a base station process."""
 
 import asyncio
+import hashlib
 import inspect
 import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +17,15 @@ from hypothesis import settings
 from bs_server.config import Settings
 from shared.channels import ChannelSet, load_channels
 from shared.channels.card import write_dataset_card
+from shared.channels.eigenvectors import configuration_of, eigenvector_csi
 from shared.channels.writing import write_channels
 from shared.experiments.demo import BaseStationProcess, start_base_station
 from shared.model_files import CodecCard, TrainingRecord, load_model
-from shared.network_settings import UNetSettings
+from shared.network_settings import EigenvectorSettings, UNetSettings
 from shared.refinement import RefinerCard, RefinerFile, save_refiner
 from shared.refinement.card import MeasuredGain
 from shared.refinement.diffusion import make_unet
+from shared.training.fit import fit_codec
 
 settings.register_profile("csilink", deadline=None)  # a slow core is no failure
 settings.load_profile("csilink")
@@ -70,6 +74,35 @@ def shared_data() -> Path:
 def indoor() -> ChannelSet:
     """The shipped test split."""
     return load_channels("indoor-open-office")
+
+
+@pytest.fixture(scope="session")
+def eigenvectors_of() -> Callable[[ChannelSet, str], ChannelSet]:
+    """Return what makes a data set of eigenvectors, one layer and eight subbands, under a name."""
+
+    def make(channels: ChannelSet, name: str) -> ChannelSet:
+        assert channels.card is not None
+        settings = EigenvectorSettings(rank=1, num_subbands=8)
+        made = {"configuration": channels.card.configuration | configuration_of(settings), "name": name}
+        h = eigenvector_csi(channels.h, channels.shape.domain, settings.rank, settings.num_subbands)
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        card = channels.card.model_copy(update=made)
+        return replace(channels, name=name, h=h, card=card, sha256=digest, crop_loss=None)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def top_eigenvectors(
+    indoor: ChannelSet,
+    eigenvectors_of: Callable[[ChannelSet, str], ChannelSet],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    """The path of a codec that was fitted on eigenvectors."""
+    folder = tmp_path_factory.mktemp("top_eigenvectors")
+    splits = eigenvectors_of(indoor.part(0, 400), "train"), eigenvectors_of(indoor.part(400, 500), "test")
+    fit_codec("angular-topk", *splits, folder, "", "top-eigenvectors")
+    return str(folder / "top-eigenvectors.safetensors")
 
 
 @pytest.fixture(scope="session")

@@ -22,17 +22,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
+from shared.channels.card import DatasetCard
 from shared.channels.stream import ChannelStream, Chunk, Configuration
 from shared.directions import phased_directions
-from shared.errors import InvalidArgumentError
+from shared.errors import DataFileError, InvalidArgumentError
+from shared.network_settings import EigenvectorSettings
 from shared.transforms import from_angular_delay, normalize_power, to_angular_delay
 from shared.types import CsiShape, Domain
 
-RANK_KEY, NUM_SUBBANDS_KEY = "eigenvectors_rank", "eigenvectors_num_subbands"  # of a card's configuration
 LAYER_SCALE = 0.5**0.5  # of the amplitudes of layer l + 1 and layer l
-PHASE = "of the channel's mean over the subband, at the UE antenna that hears the layer best"  # for cards
+_RULES: Configuration = {  # of cards
+    "eigenvectors_layer_scale": LAYER_SCALE,
+    "eigenvectors_phase": "of the channel's mean over the subband, at the UE antenna that hears the layer best",
+}
 
 
 def require_eigenvectors(shape: CsiShape, rank: int, num_subbands: int) -> None:
@@ -84,6 +89,31 @@ def eigenvector_csi(h: Tensor, domain: Domain, rank: int, num_subbands: int) -> 
     return (to_angular_delay(rows) if domain == "angular-delay" else rows).to(torch.complex64)
 
 
+def configuration_of(settings: EigenvectorSettings) -> Configuration:
+    """Return what the card of a data set of eigenvectors says of them."""
+    return _RULES | {"eigenvectors_rank": settings.rank, "eigenvectors_num_subbands": settings.num_subbands}
+
+
+def eigenvectors_of_card(card: DatasetCard) -> EigenvectorSettings | None:
+    """Return which eigenvectors a data set holds; None of channels.
+
+    Raises:
+        DataFileError: If it says what this version, or a file of its shape, does not have.
+    """
+    made = {key: value for key, value in card.configuration.items() if key.startswith("eigenvectors_")}
+    if not made:
+        return None
+    found = {name: made.get(f"eigenvectors_{name}") for name in ("rank", "num_subbands")}
+    try:
+        settings = EigenvectorSettings.model_validate(found)
+        require_eigenvectors(card.shape, settings.rank, settings.num_subbands)
+    except (ValidationError, InvalidArgumentError) as error:
+        raise DataFileError(f"the card of {card.name} must say which eigenvectors it holds: {error}") from error
+    if made != configuration_of(settings) or settings.rank != card.num_rx_ant:
+        raise DataFileError(f"the eigenvectors of {card.name} are not made as this version's are; make them again.")
+    return settings
+
+
 def eigenvectors(stream: ChannelStream, rank: int, num_subbands: int) -> ChannelStream:
     """Return the eigenvectors of a stream's channels, as a stream.
 
@@ -92,17 +122,12 @@ def eigenvectors(stream: ChannelStream, rank: int, num_subbands: int) -> Channel
     """
     shape = stream.shape
     require_eigenvectors(shape, rank, num_subbands)
+    made = configuration_of(EigenvectorSettings(rank=rank, num_subbands=num_subbands))
 
     def read() -> Iterator[Chunk]:
         for h, _ in stream.usable():
             yield eigenvector_csi(h, shape.domain, rank, num_subbands), None
 
-    made: Configuration = {
-        RANK_KEY: rank,
-        NUM_SUBBANDS_KEY: num_subbands,
-        "eigenvectors_layer_scale": LAYER_SCALE,
-        "eigenvectors_phase": PHASE,
-    }
     return replace(
         stream,
         layout=f"{stream.layout}; rank-{rank} eigenvectors of {num_subbands} subbands",

@@ -19,7 +19,7 @@ from torch import Tensor
 from shared.channels.card import DatasetCard, read_dataset_card
 from shared.channels.crop_loss import CropLosses
 from shared.channels.deepmimo import read_deepmimo
-from shared.channels.eigenvectors import NUM_SUBBANDS_KEY, RANK_KEY
+from shared.channels.eigenvectors import eigenvectors_of_card
 from shared.channels.hdf5 import open_hdf5
 from shared.channels.layouts import interpret
 from shared.channels.mat5 import Cells, is_mat5, open_mat5
@@ -78,11 +78,12 @@ class ChannelSet:
 
     @property
     def eigenvectors(self) -> EigenvectorSettings | None:
-        """Which eigenvectors these are, by the card; None of channels."""
-        made = self.card.configuration if self.card else {}
-        if RANK_KEY not in made:
-            return None
-        return EigenvectorSettings.model_validate({"rank": made[RANK_KEY], "num_subbands": made[NUM_SUBBANDS_KEY]})
+        """Which eigenvectors these are, by the card; None of channels.
+
+        Raises:
+            DataFileError: If the card says what this version, or a file of this shape, does not have.
+        """
+        return None if self.card is None else eigenvectors_of_card(self.card)
 
     @property
     def identity(self) -> str:

@@ -9,10 +9,18 @@ from typing import Literal
 from torch import Tensor
 
 from shared.errors import InvalidArgumentError
-from shared.model_files import CodecCard, ModelFile, TrainingRecord, count_parameters
+from shared.model_files import (
+    EIGENVECTORS,
+    CodecCard,
+    ModelFile,
+    TrainingRecord,
+    count_parameters,
+    eigenvectors_tensor,
+)
 from shared.network_settings import (
     CodebookSettings,
     CoordinateSettings,
+    EigenvectorSettings,
     InvertibleSettings,
     JsccSettings,
     NetworkSettings,
@@ -72,6 +80,7 @@ def make_model(
     recipe: str = "none",
     training_data: str = "none",
     test_data: str = "none",
+    eigenvectors: EigenvectorSettings | None = None,
 ) -> ModelFile:
     """Put a model together, nothing measured; its digest is filled in by whoever saves or loads it.
 
@@ -83,6 +92,7 @@ def make_model(
         recipe: Command that makes it again.
         training_data: What it was fitted on.
         test_data: What it will be measured on.
+        eigenvectors: What it was fitted on in the place of channels; what it reports is a precoder then.
 
     Raises:
         InvalidArgumentError: If the rates are none, or do not increase.
@@ -104,7 +114,7 @@ def make_model(
         num_rx_ant=shape.num_rx_ant,
         num_tx_ant=shape.num_tx_ant,
         num_subcarriers=shape.num_subcarriers,
-        output=fitted.output,
+        output=fitted.output if eigenvectors is None else "precoder",
         payload="symbols" if fitted.links == ("analog",) else "bits",
         length=fitted.length,
         min_rate=fitted.rates[0],
@@ -117,6 +127,7 @@ def make_model(
         training_data=training_data,
         test_data=test_data,
         measured=[],
+        eigenvectors=eigenvectors,
         network=fitted.network,
         jscc=fitted.jscc,
         invertible=fitted.invertible,
@@ -125,4 +136,5 @@ def make_model(
         codebook=fitted.codebook,
         training=fitted.training,
     )
-    return ModelFile(card, fitted.tensors)
+    extra = {} if eigenvectors is None else {EIGENVECTORS: eigenvectors_tensor(eigenvectors)}
+    return ModelFile(card, fitted.tensors | extra)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared.channels import DatasetCard, find_channels
 from shared.channels.card import write_dataset_card
-from shared.channels.eigenvectors import RANK_KEY, eigenvectors
+from shared.channels.eigenvectors import eigenvectors, eigenvectors_of_card
 from shared.channels.file import open_stream, read_card_of
 from shared.channels.stream import Configuration, ReadOptions, in_its_folder
 from shared.channels.writing import write_channels
@@ -61,7 +61,7 @@ def write_eigenvectors(job: EigenvectorJob, progress: Callable[[int, int], None]
         raise InvalidArgumentError(f"`out` must be another file than the source; got `{job.out}`.")
     require_replaceable(job.out, job.recipe, job.overwrite)
     known, digest = read_card_of(source)
-    if known is not None and RANK_KEY in known.configuration:
+    if known is not None and eigenvectors_of_card(known) is not None:
         raise InvalidArgumentError(f"`data` must hold channels; {source.name} holds eigenvectors already.")
     options = replace(job.options, trust_layout=job.options.trust_layout or known is not None)
     stream = eigenvectors(described(open_stream(source, options), known), job.rank, job.num_subbands)

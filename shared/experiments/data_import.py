@@ -14,6 +14,7 @@ from shared.channels.card import write_dataset_card
 from shared.channels.crop_loss import CropLosses
 from shared.channels.deepmimo import base_station_files
 from shared.channels.deepmimo_scenario import is_scenario, scenario_streams
+from shared.channels.eigenvectors import eigenvectors_of_card
 from shared.channels.file import open_stream, read_card_of
 from shared.channels.stream import ChannelStream, Configuration, ReadOptions, cropped, in_its_folder, joined, selected
 from shared.channels.writing import write_channels
@@ -79,6 +80,8 @@ def import_channels(job: ImportJob, progress: Callable[[int, int], None]) -> lis
             continue
         for file in _files(source, job.options):
             known, digests[f"sha256_of_{in_its_folder(file)}"] = read_card_of(file)
+            if known is not None and eigenvectors_of_card(known) is not None:
+                raise InvalidArgumentError(f"`sources` must hold channels; {file.name} holds eigenvectors.")
             options = replace(job.options, trust_layout=job.options.trust_layout or known is not None)
             sources.append((source.name, known))
             streams.append(described(open_stream(file, options), known))

@@ -85,6 +85,8 @@ def measure_networks(train: ChannelSet | None, test: ChannelSet, models: list[st
         card, record, reconstruct = model.card, model.card.training, _unquantized(model)
         if record is None:
             raise InvalidArgumentError(f"`models` must be trained; got {card.name}.")
+        if card.output != "channel":
+            raise InvalidArgumentError(f"`models` must report channels, for an NMSE; {card.name} reports precoders.")
         with torch.no_grad():
             ratios = torch.cat([nmse(reconstruct(chunk), chunk) for chunk in torch.split(test.h, CHUNK)])
         row = _row(

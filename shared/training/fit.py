@@ -25,10 +25,12 @@ from shared.codecs import (
 )
 from shared.codecs.float32 import BITS_PER_COMPLEX
 from shared.codecs.reference import OwnModel, import_entry, is_reference, require_own_name
+from shared.directions import layer_directions, precoder_directions
 from shared.errors import InvalidArgumentError
 from shared.links.analog import AnalogLink
 from shared.links.label import AnalogLabel
-from shared.metrics import nmse, sgcs, to_db
+from shared.metrics import nmse, to_db
+from shared.metrics.sgcs import direction_similarity
 from shared.model_files import MeasuredNmse, MeasuredSgcs, ModelFile, save_model
 from shared.network_settings import CodebookSettings, EigenvectorSettings
 from shared.rng import Randomness
@@ -201,11 +203,12 @@ def require_splits(train: ChannelSet, test: ChannelSet) -> None:
     if train.shape != test.shape:
         raise InvalidArgumentError(f"`test` must hold {train.shape}, as `data` does; got {test.shape}.")
     if train.eigenvectors != test.eigenvectors:
-        wanted, found = (_told(one.eigenvectors) for one in (train, test))
+        wanted, found = (told(one.eigenvectors) for one in (train, test))
         raise InvalidArgumentError(f"`test` must hold {wanted}, as `data` does; got {found}.")
 
 
-def _told(eigenvectors: EigenvectorSettings | None) -> str:
+def told(eigenvectors: EigenvectorSettings | None) -> str:
+    """Return what a data set holds, in words."""
     if eigenvectors is None:
         return "channels"
     return f"rank-{eigenvectors.rank} eigenvectors of {eigenvectors.num_subbands} subbands"
@@ -235,10 +238,8 @@ def save_codec(
         name: Name of the model; None for the codec's.
         entry: The user's own code; None for a key.
     """
-    model = make_model(name or codec, test.shape, fitted, codec, command, trained_on, test.identity)
-    if test.eigenvectors and fitted.codebook is None:  # a codebook finds the eigenvectors itself
-        update = {"output": "precoder", "eigenvectors": test.eigenvectors}
-        model = ModelFile(model.card.model_copy(update=update), model.tensors)
+    eigenvectors = test.eigenvectors if fitted.codebook is None else None  # a codebook finds them itself
+    model = make_model(name or codec, test.shape, fitted, codec, command, trained_on, test.identity, eigenvectors)
     if entry is not None:
         model = OwnModel(model.card, model.tensors, entry)
     measured: dict[str, list[MeasuredNmse] | list[MeasuredSgcs]] = {}
@@ -263,9 +264,12 @@ def measure_nmse_db(model: ModelFile, test: ChannelSet, rate: int) -> float | No
 
 
 def measure_sgcs(model: ModelFile, test: ChannelSet, rate: int) -> float:
-    """Return the mean SGCS of a model over an ideal link, rounded to 0.0001."""
-    of_frequency = from_angular_delay if model.card.domain == "angular-delay" else torch.Tensor.clone
-    found = [sgcs(of_frequency(h_hat), of_frequency(h)) for h_hat, h in _reconstructed(model, test, rate)]
+    """Return the mean SGCS of the precoders that a model reports over an ideal link, rounded to 0.0001."""
+    found = []
+    for h_hat, h in _reconstructed(model, test, rate):
+        f_hat, f = (from_angular_delay(x) if model.card.domain == "angular-delay" else x for x in (h_hat, h))
+        v_hat, v = precoder_directions(f_hat), layer_directions(f, 1, f.shape[-1])
+        found.append(direction_similarity(v_hat, v).mean(dim=(1, 2)))
     return round(float(torch.cat(found).mean()), 4)
 
 

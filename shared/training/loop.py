@@ -74,7 +74,7 @@ class Epoch:
     Attributes:
         epoch: From 1.
         loss: Mean training loss.
-        nmse_db: Of the averaged network, as ``measure`` returned it.
+        nmse_db: Of the averaged network, as ``measure`` returned it: 1 - SGCS where that is the loss.
         seconds: Wall time.
         mmd: Of the averaged network, as ``measure_mmd`` returned it; None where it is not asked for.
     """

@@ -23,7 +23,7 @@ from shared.codecs.autoencoder.codec import Autoencoder
 from shared.codecs.autoencoder.csinet import NUM_REALS, SIDE
 from shared.coding.latents import Companding
 from shared.digests import sha256_of
-from shared.errors import DataFileError
+from shared.errors import DataFileError, InvalidArgumentError
 from shared.model_files import ModelFile, TrainingRecord
 from shared.network_settings import NetworkSettings
 from shared.training.autoencoder import require_network_shape, unquantized_nmse_db
@@ -96,6 +96,8 @@ def import_codec(
     """
     require_splits(design, test)
     require_network_shape(design.shape, "csinet and crnet")
+    if design.eigenvectors is not None:
+        raise InvalidArgumentError(f"`data` must hold channels, as the weights were trained on; got {design.identity}.")
     published = read_published(path, quantizer)
     record = TrainingRecord(
         loss=f"{published.source}, sha256 {sha256_of(path)}",

@@ -32,11 +32,12 @@ from shared.metrics import nmse, to_db
 from shared.model_files import ModelFile, load_model
 from shared.network_settings import NetworkSettings
 from shared.networks.bit_channel import detect
-from shared.training.autoencoder import NetworkOptions, fit_latent_quantizer, train_autoencoder
+from shared.training.autoencoder import NMSE_SHARE, NetworkOptions, fit_latent_quantizer, train_autoencoder
 from shared.training.feedback import draw_uniform
 from shared.training.loop import Epoch, train_network
 from shared.training.transitions import Transitions
 
+SGCS_LOSS = f"nmse for {100 * NMSE_SHARE:g} % of the steps, then sgcs"  # on cards
 FINE_TUNING = 0.2  # of the learning rate, in a stage that trains the decoder again
 MEASURED_SEED = 7
 CHUNK = 1000
@@ -266,8 +267,8 @@ def load_start(codec: str, name_or_path: str) -> tuple[ModelFile, NetworkSetting
         raise InvalidArgumentError(
             f"`start_from` must be a model of {codec}; got {model.card.name}, {model.card.codec}."
         )
-    if model.card.output != "channel":
-        raise InvalidArgumentError(f"`start_from` must report channels; {model.card.name} reports precoders.")
+    if model.card.training is not None and SGCS_LOSS in model.card.training.loss:
+        raise InvalidArgumentError(f"`start_from` must be trained by nmse or mse; {model.card.name} was by sgcs.")
     return model, model.card.network
 
 
@@ -285,7 +286,7 @@ def described(codec: str, options: NetworkOptions) -> str:
         return f"nmse through {link}, from {card.name} of {card.sha256[:12]}"
     names = {"quantizer": "quantizer", "noise": "noise", "link": link}
     later = [f"{' and '.join(s.trained)}: {s.loss} behind {names[s.between]}" for s in STAGES.get(codec, ())]
-    return "; ".join([options.loss, *later])
+    return "; ".join([SGCS_LOSS if options.loss == "sgcs" else options.loss, *later])
 
 
 def _digest(model: Autoencoder, quantizer: LatentQuantizer) -> str:

@@ -26,6 +26,7 @@ from shared.training.autoencoder import (
 from shared.training.csi_inr import CsiInrOptions, as_csi_inr_codec, kept_record, train_csi_inr
 from shared.training.csi_inr import unquantized_nmse_db as nmse_db_of_codewords
 from shared.training.fit import require_splits, save_codec
+from shared.training.fit import told as kind_of
 from shared.training.invertible import InvertibleOptions, as_invertible_codec, train_invertible
 from shared.training.jscc import JsccOptions, as_jscc_codec, train_jscc
 from shared.training.jscc_presets import JSCC_NETWORKS
@@ -88,6 +89,7 @@ def train_codec(
         raise InvalidArgumentError(f"`codec` must be one of {', '.join(NETWORKS)}; got {codec!r}.")
     require_splits(train, test)
     require_network_shape(train.shape, codec)
+    _require_like_its_start(codec, train, options)
     name = name or codec
     identity = {"codec": codec, "training_data": train.sha256, "test_data": test.sha256}
     checkpoint = folder / f"{name}.checkpoint.pt"
@@ -98,6 +100,21 @@ def train_codec(
     for path in (checkpoint, *folder.glob(f"{name}.stage-*.checkpoint.pt")):
         path.unlink(missing_ok=True)
     return model
+
+
+def _require_like_its_start(codec: str, train: ChannelSet, options: Options) -> None:
+    """Raise unless what is trained on was trained on the same kind of data, and JSCC's errors are of channels.
+
+    Raises:
+        InvalidArgumentError: Naming the option.
+    """
+    if isinstance(options, NetworkOptions) and options.start is not None:
+        start = load_start(codec, options.start)[0].card
+        if start.eigenvectors != train.eigenvectors:
+            wanted, found = (kind_of(one) for one in (start.eigenvectors, train.eigenvectors))
+            raise InvalidArgumentError(f"`data` must hold {wanted}, as {start.name} takes them; got {found}.")
+    if isinstance(options, JsccOptions) and options.cnr_db is not None and train.eigenvectors is not None:
+        raise InvalidArgumentError("`cnr_db` must be left out with eigenvectors, which a UE takes of its estimate.")
 
 
 def _trained(

@@ -16,7 +16,7 @@ from bs_server.store import GroupWriter
 from shared.channels import DATASETS
 from shared.errors import DataFileError, UnavailableError
 from shared.frame import Frame
-from shared.model_files import ZOO
+from shared.model_files import ZOO, ModelFile, load_model, save_model
 from ue_client.pipeline import Pipeline
 from ue_client.sender import Sender
 
@@ -65,7 +65,7 @@ async def _is(status: Awaitable[tuple[int, int]], wanted: tuple[int, int]) -> bo
     return await status == wanted
 
 
-async def test_a_model_beside_the_zoo_is_served_and_two_of_one_name_are_refused(
+async def test_a_model_beside_the_zoo_is_served_and_two_of_one_name_or_one_file_are_refused(
     local: Settings, tmp_path: Path
 ) -> None:
     for suffix in (".safetensors", ".card.json"):
@@ -77,6 +77,11 @@ async def test_a_model_beside_the_zoo_is_served_and_two_of_one_name_are_refused(
     (tmp_path / "mine.card.json").write_text(card.replace('"name": "klt"', '"name": "mine"'))
     (tmp_path / "klt.safetensors").rename(tmp_path / "mine.safetensors")
     mine = replace(local, models=(str(tmp_path / "mine.safetensors"),))
+    with pytest.raises(DataFileError, match="`models` must be different files; klt and mine are one, by SHA-256"):
+        async with running(mine):
+            pass
+    model = load_model(str(tmp_path / "mine.safetensors"))
+    save_model(ModelFile(model.card, model.tensors | {"mean": 0.9 * model.tensors["mean"]}), tmp_path)
     async with running(mine) as addresses, httpx.AsyncClient() as rest:
         answer = await rest.get(f"http://127.0.0.1:{addresses.rest_port}/v1/codecs/mine")
         assert answer.json()["codec"] == "klt"

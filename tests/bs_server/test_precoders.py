@@ -26,8 +26,8 @@ N, SNR_DB = 30, 8.0
 
 
 @pytest.fixture(scope="module")
-def models() -> dict[str, ModelFile]:
-    return {name: load_model(name) for name in ("etype2", "type1", "klt")}
+def models(top_eigenvectors: str) -> dict[str, ModelFile]:
+    return {load_model(name).card.name: load_model(name) for name in ("etype2", "type1", "klt", top_eigenvectors)}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ async def test_precoders_are_scored_without_an_nmse_and_leave_the_means_of_chann
     async with start_station() as station:
         acks = {
             (name, rate): await sent(station, models[name], indoor, link, rate, range(N))
-            for name, rate in (("etype2", 171), ("type1", 38), ("klt", 128))
+            for name, rate in (("etype2", 171), ("type1", 38), ("klt", 128), ("top-eigenvectors", 128))
         }
     for (name, _), (ack, again) in acks.items():
         assert np.isnan(ack.nmse).all() == (name != "klt")
@@ -67,7 +67,7 @@ async def test_precoders_are_scored_without_an_nmse_and_leave_the_means_of_chann
     groups = {group.codec: group for group in (await summarise(store, ReportFilter(), ["codec"])).groups}
     (together,) = (await summarise(store, ReportFilter(), [])).groups
     await store.close()
-    assert {row.codec for row in rows if row.nmse is None} == {"etype2", "type1"}
+    assert {row.codec for row in rows if row.nmse is None} == {"etype2", "type1", "top-eigenvectors"}
     assert {(report.nmse, report.nmse_db) for report in map(Report.of, rows) if report.codec != "klt"} == {(None, None)}
     for (name, _), (ack, _) in acks.items():
         group = groups[name]
@@ -84,5 +84,5 @@ async def test_precoders_are_scored_without_an_nmse_and_leave_the_means_of_chann
             assert (group.nmse, group.nmse_full, group.rho) == (None, None, None)
             assert group.info_bits_per_report <= max(rate for codec, rate in acks if codec == name)
     assert groups["etype2"].sgcs > groups["type1"].sgcs  # type: ignore[operator]
-    assert together.num_scored == 3 * N
+    assert together.num_scored == 4 * N
     assert together.nmse == groups["klt"].nmse

@@ -19,6 +19,7 @@ from shared.channels.stream import ReadOptions
 from shared.channels.writing import write_channels
 from shared.digests import sha256_of
 from shared.errors import DataFileError, InvalidArgumentError
+from shared.experiments.data_eigenvectors import EigenvectorJob, write_eigenvectors
 from shared.experiments.data_import import ImportJob, import_channels, parse_splits
 from shared.transforms import crop_taps, from_angular_delay, to_csinet_rows
 
@@ -214,6 +215,10 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(job: ImportJob, indoor:
         ({"sources": [swapped]}, DataFileError, "axes look swapped"),
         ({"sources": [rows, silent]}, DataFileError, "^`x` of `.*silent.npz` must .*; channel 0 has no power"),
     ]
+    of_eigenvectors = EigenvectorJob(str(rows), job.out.with_name("e.npz"), "e", 1, 8, "", ReadOptions())
+    write_eigenvectors(of_eigenvectors, quiet)
+    told = "`sources` must hold channels; e.npz holds eigenvectors"
+    wrong.append(({"sources": [rows, of_eigenvectors.out]}, InvalidArgumentError, told))
     before = sorted(job.out.parent.iterdir())
     for changes, error, message in wrong:
         with pytest.raises(error, match=message):

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ import torch
 from shared.channels import ChannelSet, load_channels
 from shared.errors import InvalidArgumentError
 from shared.experiments.reproduce import klt_errors, measure_networks
+from shared.model_files import ModelFile, load_model, save_model
 
 
 def test_the_klt_of_all_reals_is_exact_and_fewer_lose_what_their_directions_hold() -> None:
@@ -41,6 +43,14 @@ def test_a_codec_that_is_no_network_is_refused(indoor: ChannelSet) -> None:
     train = replace(indoor.part(0, 50), sha256="0" * 64)
     with pytest.raises(InvalidArgumentError, match="`models` must be networks with a codeword of reals; got klt"):
         measure_networks(train, indoor.part(50, 60), ["klt"], published=False)
+
+
+def test_a_network_that_reports_precoders_is_refused(indoor: ChannelSet, tmp_path: Path) -> None:
+    model = load_model("csinet")
+    card = model.card.model_copy(update={"name": "of-sgcs", "output": "precoder", "measured": []})
+    save_model(ModelFile(card, model.tensors), tmp_path)
+    with pytest.raises(InvalidArgumentError, match="`models` must report channels, for an NMSE; of-sgcs reports"):
+        measure_networks(None, indoor.part(50, 60), [str(tmp_path / "of-sgcs.safetensors")], published=False)
 
 
 def test_a_coordinate_network_stands_beside_the_klt_of_its_size() -> None:

@@ -243,12 +243,16 @@ def test_an_imported_codec_is_saved_with_where_it_came_from(indoor: ChannelSet, 
     assert measure_nmse_db(loaded, test, 8 * NUM_LATENTS + 8) == loaded.card.measured[-1].nmse_db
 
 
-def test_channels_that_do_not_fit_are_refused_before_anything_is_written(indoor: ChannelSet, tmp_path: Path) -> None:
+def test_channels_that_do_not_fit_are_refused_before_anything_is_written(
+    indoor: ChannelSet, eigenvectors_of: Callable[[ChannelSet, str], ChannelSet], tmp_path: Path
+) -> None:
     write_keras(tmp_path / "weights.h5", random_layers("original"))
     design, test = parts(indoor, 100, 40)
     shape = replace(indoor.shape, domain="spatial-frequency")
     other = (replace(design, shape=shape), replace(test, shape=shape))
+    directions = eigenvectors_of(design, "design"), eigenvectors_of(test, "test")
     for chosen, sentence in (
+        (directions, "`data` must hold channels, as the weights were trained on"),
         ((design, design), "`test` must be another file"),
         (other, "`data` for csinet and crnet must hold angular-delay"),
         ((design.part(0, 1), test), "`data` must hold at least 2 channels"),

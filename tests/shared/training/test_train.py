@@ -60,13 +60,13 @@ def test_a_network_trained_for_sgcs_reports_a_precoder(indoor: ChannelSet, tmp_p
     assert (card.output, card.eigenvectors, card.measured) == ("precoder", None, [])  # of channels, here
     assert [point.rate for point in card.measured_sgcs] == [4, 8, 12, 16, 20, 24, 28, 32]
     assert card.training is not None
-    assert (card.training.loss, card.training.unquantized_nmse_db) == ("sgcs", None)
+    assert (card.training.loss, card.training.unquantized_nmse_db) == ("nmse for 25 % of the steps, then sgcs", None)
     through = replace(OPTIONS, start=str(tmp_path / "csinet.safetensors"))
-    with pytest.raises(InvalidArgumentError, match="`start_from` must report channels; csinet reports precoders"):
+    with pytest.raises(InvalidArgumentError, match="`start_from` must be trained by nmse or mse; csinet was by sgcs"):
         train("csinet", indoor, tmp_path / "other", through)
     for codec, options in (
         ("dnnet", replace(OPTIONS, schedule=replace(OPTIONS.schedule, epochs=3))),
-        ("csinet", through),
+        ("csinet", replace(OPTIONS, start="csinet")),
     ):
         with pytest.raises(
             InvalidArgumentError, match=f"`loss` must be nmse or mse where {codec} is trained in stages"
