@@ -286,10 +286,10 @@ STANDARD = """Codebooks of 3GPP TS 38.214 (`type1`, `etype2`: [codecs.md](codecs
 ports, 16 subbands, one layer, beside codecs that reconstruct the channel. SGCS of layer 1 as in TR 38.843, over 16
 subbands of 2 subcarriers, ideal link. `-eig`: trained on eigenvectors ([data.md](data.md#eigenvectors)), so what is
 reported is a precoder, as a codebook's is; `-sgcs`: and for SGCS, not for NMSE. RAN1's summaries have two-sided models
-4.9 to 29.9 % ahead of enhanced Type II at equal bits: trained so, by the companies, on their own channels. "Over eType II" is against the best of its combinations within the same mean bits, on a straight line over
-their logarithm; past its last one, against that. bit/s/Hz: a codebook has one precoder for the two subcarriers of a
-subband, what reconstructs the channel one for each, as has perfect CSI: on the streets that is worth 0.1 % or less, on
-UMa 4.2 % at 0 dB and 2.7 % at 10.
+4.9 to 29.9 % ahead of enhanced Type II at equal bits: trained so, by the companies, on their own channels. "Over
+eType II" is against the best of its combinations within the same mean bits, on a straight line over their logarithm;
+past its last one, against that. bit/s/Hz: a codebook has one precoder for the two subcarriers of a subband, all others
+one for each, as has perfect CSI: on the streets that is worth 0.1 % or less, on UMa 4.2 % at 0 dB and 2.7 % at 10.
 
 What came out, whichever way it points:
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -18,7 +19,8 @@ REFERENCE, CODEBOOKS = "etype2", ("etype2", "type1")
 SHOWN_RATES = (38, 63, 128, 171, 256, 333)  # in the tables, of what has every rate
 NUM_SUBBANDS = 16
 DOWNLINK_DB = (0, 10)
-PANELS_A_ROW = 3
+PANELS_A_ROW = 2
+COLOURS = matplotlib.colormaps["tab20"]
 TITLES = {
     "street": "28 GHz street (`street-28g`)",
     "narrow": "3.5 GHz street, 6.25 MHz (`street-3g5-narrow`)",
@@ -51,16 +53,21 @@ def draw_standard(folder: Path, path: Path) -> None:
     """
     found = _found(folder)
     num_rows = -(-len(found) // PANELS_A_ROW)
-    figure = Figure(figsize=(5.2 * min(len(found), PANELS_A_ROW), 4.4 * num_rows), layout="constrained")
+    figure = Figure(figsize=(7.6 * min(len(found), PANELS_A_ROW), 4.4 * num_rows), layout="constrained")
     panels = list(figure.subplots(num_rows, min(len(found), PANELS_A_ROW), squeeze=False).flat)
     for ax in panels[len(found) :]:
         ax.remove()
     for ax, (name, title) in zip(panels, found, strict=False):
         rows = read_rows(folder, name)
-        for codec in dict.fromkeys(row["codec"] for row in rows):
+        for number, codec in enumerate(dict.fromkeys(row["codec"] for row in rows)):
             curve = sorted((bits(row), sgcs(row)) for row in rows if row["codec"] == codec)
             style = "k-o" if codec == REFERENCE else "k:s" if codec == "type1" else ".-"
-            ax.plot(*zip(*curve, strict=True), style, label=codec)
+            ax.plot(
+                *zip(*curve, strict=True),
+                style,
+                label=codec,
+                **({} if codec in CODEBOOKS else {"color": COLOURS(number)}),
+            )
         ax.set(
             title=title.replace("`", ""),
             xlabel="information bits of a report, mean",
@@ -68,7 +75,7 @@ def draw_standard(folder: Path, path: Path) -> None:
             xscale="log",
         )
         ax.grid(visible=True, which="both", alpha=0.3)
-        ax.legend(fontsize="x-small")
+        ax.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 

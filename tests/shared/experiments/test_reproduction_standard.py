@@ -52,4 +52,4 @@ def test_the_section_has_each_configuration_once_and_a_panel_for_each_data_set(t
     draw_standard(tmp_path, tmp_path / "standard.png")
     with Image.open(tmp_path / "standard.png") as picture:
         width, height = picture.size
-    assert 1.5 < width / height < 2.0  # three panels, and one below
+    assert 1.5 < width / height < 2.0  # two by two
