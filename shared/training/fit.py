@@ -203,11 +203,11 @@ def require_splits(train: ChannelSet, test: ChannelSet) -> None:
     if train.shape != test.shape:
         raise InvalidArgumentError(f"`test` must hold {train.shape}, as `data` does; got {test.shape}.")
     if train.eigenvectors != test.eigenvectors:
-        wanted, found = (told(one.eigenvectors) for one in (train, test))
+        wanted, found = (kind_of(one.eigenvectors) for one in (train, test))
         raise InvalidArgumentError(f"`test` must hold {wanted}, as `data` does; got {found}.")
 
 
-def told(eigenvectors: EigenvectorSettings | None) -> str:
+def kind_of(eigenvectors: EigenvectorSettings | None) -> str:
     """Return what a data set holds, in words."""
     if eigenvectors is None:
         return "channels"

@@ -25,8 +25,7 @@ from shared.training.autoencoder import (
 )
 from shared.training.csi_inr import CsiInrOptions, as_csi_inr_codec, kept_record, train_csi_inr
 from shared.training.csi_inr import unquantized_nmse_db as nmse_db_of_codewords
-from shared.training.fit import require_splits, save_codec
-from shared.training.fit import told as kind_of
+from shared.training.fit import kind_of, require_splits, save_codec
 from shared.training.invertible import InvertibleOptions, as_invertible_codec, train_invertible
 from shared.training.jscc import JsccOptions, as_jscc_codec, train_jscc
 from shared.training.jscc_presets import JSCC_NETWORKS
