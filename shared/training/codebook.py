@@ -44,7 +44,7 @@ def make_codebook(codec: str, shape: CsiShape, settings: CodebookSettings) -> Fi
     # The projections on all beams, and the sums of beams that the precoders are; a search's few more are left out.
     num_layers, num_ant = settings.num_subbands * settings.rank, shape.num_tx_ant // 2
     return Fitted(
-        {"codebook": codebook_tensor(codec, settings)},
+        {"codebook": codebook_tensor(codec, shape, settings)},
         title,
         source,
         tuple(sorted(sizes)),

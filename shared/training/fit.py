@@ -175,6 +175,9 @@ def fit_codebook(
     Raises:
         InvalidArgumentError: If there is no such codebook for such channels.
     """
+    if test.eigenvectors is not None:
+        found = f"{test.name} holds {kind_of(test.eigenvectors)}"
+        raise InvalidArgumentError(f"`test` must hold channels, whose eigenvectors a codebook finds itself; {found}.")
     return save_codec(codec, make_codebook(codec, test.shape, settings), "none", test, folder, command, name)
 
 
@@ -204,7 +207,8 @@ def require_splits(train: ChannelSet, test: ChannelSet) -> None:
         raise InvalidArgumentError(f"`test` must hold {train.shape}, as `data` does; got {test.shape}.")
     if train.eigenvectors != test.eigenvectors:
         wanted, found = (kind_of(one.eigenvectors) for one in (train, test))
-        raise InvalidArgumentError(f"`test` must hold {wanted}, as `data` does; got {found}.")
+        how = "" if train.eigenvectors is None else " (`csi-lab data eigenvectors`)"
+        raise InvalidArgumentError(f"`test` must hold {wanted}{how}, as `data` does; {test.name} holds {found}.")
 
 
 def kind_of(eigenvectors: EigenvectorSettings | None) -> str:
@@ -238,8 +242,7 @@ def save_codec(
         name: Name of the model; None for the codec's.
         entry: The user's own code; None for a key.
     """
-    eigenvectors = test.eigenvectors if fitted.codebook is None else None  # a codebook finds them itself
-    model = make_model(name or codec, test.shape, fitted, codec, command, trained_on, test.identity, eigenvectors)
+    model = make_model(name or codec, test.shape, fitted, codec, command, trained_on, test.identity, test.eigenvectors)
     if entry is not None:
         model = OwnModel(model.card, model.tensors, entry)
     measured: dict[str, list[MeasuredNmse] | list[MeasuredSgcs]] = {}

@@ -95,6 +95,9 @@ def train_codec(
     fitted, history = _trained(codec, train.h, test.h, options, checkpoint, identity, report)
     model = save_codec(codec, fitted, train.identity, test, folder, command, name)
     manifest = run_manifest(command, train.identity, test.identity, options, history)
+    if isinstance(options, NetworkOptions) and options.loss == "sgcs":
+        for epoch in manifest["epochs"]:
+            epoch["one_minus_sgcs_db"] = epoch.pop("nmse_db")
     (folder / f"{name}.manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     for path in (checkpoint, *folder.glob(f"{name}.stage-*.checkpoint.pt")):
         path.unlink(missing_ok=True)

@@ -16,10 +16,10 @@ from shared.estimation.ls import LsEstimator
 from shared.experiments.simulate import simulate
 from shared.metrics import sgcs_per_layer_and_subband
 from shared.model_files import CodecCard, ModelFile, load_model, save_model
-from shared.network_settings import EigenvectorSettings
+from shared.network_settings import CodebookSettings, EigenvectorSettings
 from shared.rng import Randomness
 from shared.scoring import Scoring
-from shared.training.fit import fit_codec
+from shared.training.fit import fit_codebook, fit_codec
 from shared.transforms import from_angular_delay, normalize_power
 from shared.transmit import make_transmitter
 from shared.types import Payload, Symbols
@@ -89,10 +89,13 @@ def test_a_test_split_of_something_else_is_refused(
 ) -> None:
     eigenvectors, channels = eigenvectors_of(indoor.part(0, 100), "mine"), indoor.part(100, 200)
     told = "rank-1 eigenvectors of 8 subbands"
-    with pytest.raises(InvalidArgumentError, match=f"`test` must hold {told}, as `data` does; got channels"):
+    wanted = f"`test` must hold {told} .`csi-lab data eigenvectors`., as `data` does; indoor-open-office holds channels"
+    with pytest.raises(InvalidArgumentError, match=wanted):
         fit_codec("angular-topk", eigenvectors, channels, tmp_path, "")
-    with pytest.raises(InvalidArgumentError, match=f"`test` must hold channels, as `data` does; got {told}"):
+    with pytest.raises(InvalidArgumentError, match=f"`test` must hold channels, as `data` does; mine holds {told}"):
         fit_codec("angular-topk", channels, eigenvectors, tmp_path, "")
+    with pytest.raises(InvalidArgumentError, match="`test` must hold channels, whose eigenvectors a codebook finds"):
+        fit_codebook("etype2", CodebookSettings(), eigenvectors, tmp_path, "")
     assert not list(tmp_path.iterdir())
 
 

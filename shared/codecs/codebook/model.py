@@ -10,9 +10,11 @@ from shared.codecs.codebook.layers import require_codebook
 from shared.errors import DataFileError, InvalidArgumentError
 from shared.model_files import ModelFile
 from shared.network_settings import CodebookSettings
+from shared.types import CsiShape
 
 TYPES = {"type1": 1, "etype2": 2}  # of a codec, in the file
 PORT_MAPPINGS = {"single": 1, "dual": 2}
+DOMAINS = {"spatial-frequency": 1, "angular-delay": 2}
 
 
 class Format(Protocol):
@@ -26,10 +28,14 @@ class Format(Protocol):
 OneFormat = TypeVar("OneFormat", bound=Format)
 
 
-def codebook_tensor(codec: str, settings: CodebookSettings) -> Tensor:
-    """Return the tensor `codebook` of a model file: [4] uint8, type, rank, subbands, port mapping."""
-    mapping = PORT_MAPPINGS[settings.port_mapping]
-    return torch.tensor([TYPES[codec], settings.rank, settings.num_subbands, mapping], dtype=torch.uint8)
+def codebook_tensor(codec: str, shape: CsiShape, settings: CodebookSettings) -> Tensor:
+    """Return the tensor `codebook` of a model file.
+
+    Returns:
+        [8] int64: type, rank, subbands, port mapping; UE antennas, BS antennas, subcarriers and domain of the channels.
+    """
+    numbers = [TYPES[codec], settings.rank, settings.num_subbands, PORT_MAPPINGS[settings.port_mapping]]
+    return torch.tensor([*numbers, *shape.dims, DOMAINS[shape.domain]])
 
 
 def format_within(formats: Sequence[OneFormat], rate: int) -> OneFormat:
@@ -66,7 +72,7 @@ def settings_of(model: ModelFile, codec: str) -> CodebookSettings:
         raise DataFileError(
             f"the card of model {card.name} must have settings `codebook`, `output` precoder and `length` variable."
         )
-    wanted, found = (x.tolist() for x in (codebook_tensor(codec, settings), model.tensors["codebook"]))
+    wanted, found = (x.tolist() for x in (codebook_tensor(codec, card.shape, settings), model.tensors["codebook"]))
     if wanted != found:
         raise DataFileError(
             f"`codebook` of model {card.name} must be {wanted}, as its card says; its file has {found}."

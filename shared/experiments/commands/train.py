@@ -59,7 +59,7 @@ def train(
     num_latents: Annotated[int, typer.Option(min=1, max=2048, help="csinet and its kin: codeword size in reals.")] = 64,
     loss: Annotated[
         Literal["nmse", "mse", "sgcs"],
-        typer.Option(help="csinet and its kin: error relative to each report, CsiNet's MSE, or 1 - SGCS: a precoder."),
+        typer.Option(help="csinet and its kin: error relative to each report, CsiNet's MSE; without stages 1 - SGCS."),
     ] = "nmse",
     quantizer: Annotated[
         Literal["uniform", "mu-law"] | None,
@@ -188,8 +188,8 @@ def train(
             prefix_weights,
         )
         options = JsccOptions(settings, schedule, parse_range(cnr_db, "cnr_db") if cnr_db else None, device)
-    measured = "1 - SGCS" if codec in NETWORKS and loss == "sgcs" else "NMSE"
-    with training_progress(epochs, out / f"{name or codec}.checkpoint.pt", measured) as report:
+    of_sgcs = codec in NETWORKS and loss == "sgcs"
+    with training_progress(epochs, out / f"{name or codec}.checkpoint.pt", of_sgcs=of_sgcs) as report:
         splits = load_channels(data), load_channels(test, option="test")
         model = train_codec(codec, *splits, options, out, command, name, report)
     print_model(model.card, out)

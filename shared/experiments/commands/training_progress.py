@@ -13,14 +13,14 @@ from shared.training.loop import Epoch
 
 @contextmanager
 def training_progress(
-    epochs: int, checkpoint: Path, measured: str = "NMSE"
+    epochs: int, checkpoint: Path, *, of_sgcs: bool = False
 ) -> Iterator[Callable[[int, int, Epoch | None], None]]:
     """Show a training on standard error.
 
     Args:
         epochs: Of the whole training.
         checkpoint: Where its state is after each epoch.
-        measured: What is measured after each epoch, in dB.
+        of_sgcs: Whether 1 - SGCS is measured after each epoch, and not the NMSE.
 
     Yields:
         What `shared.training.loop.train_network` calls.
@@ -35,9 +35,10 @@ def training_progress(
                 stack.enter_context(bar)
             bar.update(task, completed=done, total=total)
             if epoch:
+                measured = f"SGCS {1 - 10 ** (epoch.nmse_db / 10):.4f}" if of_sgcs else f"NMSE {epoch.nmse_db:.2f} dB"
                 bar.console.print(
                     f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.5f}  "
-                    f"{measured} on the test split {epoch.nmse_db:.2f} dB  {epoch.seconds:.0f} s"
+                    f"{measured} on the test split  {epoch.seconds:.0f} s"
                 )
 
         yield report

@@ -61,6 +61,9 @@ def test_a_network_trained_for_sgcs_reports_a_precoder(indoor: ChannelSet, tmp_p
     assert [point.rate for point in card.measured_sgcs] == [4, 8, 12, 16, 20, 24, 28, 32]
     assert card.training is not None
     assert (card.training.loss, card.training.unquantized_nmse_db) == ("nmse for 25 % of the steps, then sgcs", None)
+    (epoch,) = json.loads((tmp_path / "csinet.manifest.json").read_text())["epochs"]
+    assert -1 < epoch["one_minus_sgcs_db"] < 0
+    assert "nmse_db" not in epoch
     through = replace(OPTIONS, start=str(tmp_path / "csinet.safetensors"))
     with pytest.raises(InvalidArgumentError, match="`start_from` must be trained by nmse or mse; csinet was by sgcs"):
         train("csinet", indoor, tmp_path / "other", through)

@@ -227,12 +227,12 @@ def tampered(**fields: object) -> ModelFile:
         (tampered(output="channel"), "`output` precoder"),
         (
             tampered(codebook=CodebookSettings(num_subbands=8)),
-            r"must be \[2, 1, 8, 1\], as its card says; its file has",
+            r"must be \[2, 1, 8, 1, 1, 32, 32, 2\], as its card says; its file has",
         ),
-        (tampered(codebook=CodebookSettings(port_mapping="dual")), r"must be \[2, 1, 16, 2\]"),
-        (tampered(codec="type1"), r"must be \[1, 1, 16, 1\]"),
+        (tampered(codebook=CodebookSettings(port_mapping="dual")), r"must be \[2, 1, 16, 2, 1"),
+        (tampered(codec="type1"), r"must be \[1, 1, 16, 1, 1"),
         (tampered(min_rate=1), "`min_rate` and `max_rate` of model etype2 must be 63 and 333; got 1 and 333"),
-        (tampered(num_tx_ant=20), "`num_tx_ant` of a codebook must be"),
+        (tampered(num_tx_ant=20), r"must be \[2, 1, 16, 1, 1, 20, 32, 2\]"),
     ],
 )
 def test_a_card_that_is_not_its_file_s_is_refused(model: ModelFile, message: str) -> None:
