@@ -27,7 +27,7 @@ def replaced(folder: Path, scale: float) -> str:
 
 @pytest.fixture
 def station(tmp_path: Path) -> Iterator[BaseStationProcess]:
-    replaced(tmp_path, 1.0)
+    replaced(tmp_path, 0.9)
     process = start_base_station(tmp_path, ["--model", str(tmp_path / "mine.safetensors")])
     yield process
     process.stop()
