@@ -7,10 +7,10 @@ Ports are the antennas in their order: the first half is the codebook's first po
 second. The standard numbers the ports of a dual-polarised row so. Of a row of one polarisation the halves of the
 array play the polarisations: they are co-phased as polarisations are.
 
-A base station takes its precoders from the right singular vectors of ``h_hat`` (`shared.directions`). So row l of it is
-the conjugate of layer l's precoder, each row weaker than the one before by `LAYER_SCALE`: that keeps their order, and
-layer 1 hardly turns. Layers of enhanced Type II are not orthogonal, so layer 2 of the singular vectors is another than
-that of row 2, by which it is scored (`shared.evaluation`).
+Row l of ``h_hat`` is the conjugate of layer l's precoder, by which it is scored (`shared.evaluation`), each row weaker
+than the one before by `LAYER_SCALE`: so whoever takes precoders from the right singular vectors of ``h_hat``
+(`shared.directions`), as of a channel, finds the layers in their order, and layer 1 hardly turned. Layers of enhanced
+Type II are not orthogonal, so layer 2 of the singular vectors is another than that of row 2.
 """
 
 import torch
