@@ -224,17 +224,21 @@ def load_model(name_or_path: str, option: str = "codec") -> ModelFile:
         )
     card = read_codec_card(path.with_suffix(".card.json"))
     model = ModelFile(card, read_tensors(path, card.sha256))
-    _require_eigenvectors(model)
+    _require_one_input(model)
     return model
 
 
 def eigenvectors_tensor(settings: EigenvectorSettings) -> Tensor:
-    """Return what a model file says of the eigenvectors that it takes: both sides pair by the file alone."""
+    """Return what a model file says of its eigenvectors, [2] int64: layers, subbands. Both sides pair by the file."""
     return torch.tensor([settings.rank, settings.num_subbands])
 
 
-def _require_eigenvectors(model: ModelFile) -> None:
-    """Raise unless card and file say the same."""
+def _require_one_input(model: ModelFile) -> None:
+    """Raise unless card and file say the same of the eigenvectors that a model takes.
+
+    Raises:
+        DataFileError: Naming the wanted and the found.
+    """
     wanted, found = model.card.eigenvectors, model.tensors.get(EIGENVECTORS)
     held = None if found is None else found.tolist()
     if held != (None if wanted is None else [wanted.rank, wanted.num_subbands]):
