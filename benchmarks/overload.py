@@ -3,8 +3,9 @@
 python -m benchmarks.overload --out benchmarks/results
 
 One process on one core, the generator on another where there is one. In turns: closed loop, whose goodput is the peak;
-90 % of the peak; three times the peak; 90 % again, second by second. Then ten sessions at 60 % of the peak in all, and
-the same with a session more at ten times the share of each.
+90 % of the peak; three times the peak, from UEs that obey the retry delay and from UEs that go on sending; 90 % again,
+second by second. Then ten sessions at 60 % of the peak in all, and the same with a session more at ten times the share
+of each, obeying and not.
 """
 
 import json
@@ -21,6 +22,7 @@ from shared.experiments.commands.printing import command_line
 from shared.experiments.demo import BaseStationProcess, start_base_station
 
 SESSIONS = 10
+OBEYING = {"obeying": ("--hold-back",), "not_obeying": ()}  # the retry delay of a refusal
 
 
 def main(
@@ -64,30 +66,30 @@ def _turn(station: BaseStationProcess, load: list[str], seconds: float) -> dict[
     peak = run("--num-sessions", "4", "--in-flight", "2")["reports_per_s"]
     rss = [rss_mb(station)]
     calm = run("--arrivals", f"poisson:{0.9 * peak:.0f}", "--num-sessions", str(SESSIONS))
-    over = run("--arrivals", f"poisson:{3 * peak:.0f}", "--num-sessions", str(SESSIONS))
+    threefold = ("--arrivals", f"poisson:{3 * peak:.0f}", "--num-sessions", str(SESSIONS))
+    over = {obey: run(*threefold, *options) for obey, options in OBEYING.items()}
     after = run("--arrivals", f"poisson:{0.9 * peak:.0f}", "--num-sessions", str(SESSIONS))
     rss.append(rss_mb(station))
     share = 0.6 * peak / SESSIONS
     even = run("--arrivals", f"poisson:{SESSIONS * share:.0f}", "--num-sessions", str(SESSIONS))
     weights = ",".join(["10"] + ["1"] * SESSIONS)
-    flooded = run(
-        *("--arrivals", f"poisson:{(SESSIONS + 10) * share:.0f}", "--num-sessions", str(SESSIONS + 1)),
-        *("--weights", weights),
-    )
-    p99 = [session["p99_ms"] for session in flooded["sessions"]]
-    others = sorted(p99[1:])[SESSIONS // 2]
+    flood = ("--arrivals", f"poisson:{(SESSIONS + 10) * share:.0f}", "--num-sessions", str(SESSIONS + 1))
+    flooded = {obey: run(*flood, "--weights", weights, *options) for obey, options in OBEYING.items()}
+    p99 = {obey: [session["p99_ms"] for session in result["sessions"]] for obey, result in flooded.items()}
     usual = sorted(session["p99_ms"] for session in even["sessions"])[SESSIONS // 2]
     return {
         "peak_reports_per_s": round(peak),
         "calm": _phase(calm),
-        "overload": _phase(over),
+        "overload": {obey: _phase(result) for obey, result in over.items()},
         "after": _phase(after) | {"seconds": after["seconds"][:5]},
-        "goodput_over_peak": round(over["reports_per_s"] / peak, 3),
-        "p99_over_calm": round(over["p99_ms"] / calm["p99_ms"], 2),
+        "goodput_over_peak": {obey: round(result["reports_per_s"] / peak, 3) for obey, result in over.items()},
+        "p99_over_calm": {obey: round(result["p99_ms"] / calm["p99_ms"], 2) for obey, result in over.items()},
         "rss_mb": rss,
         "flood_p99_ms": p99,
         "usual_p99_ms": usual,
-        "others_p99_over_usual": round(others / usual, 2),
+        "others_p99_over_usual": {
+            obey: round(sorted(of_sessions[1:])[SESSIONS // 2] / usual, 2) for obey, of_sessions in p99.items()
+        },
     }
 
 

@@ -372,6 +372,13 @@ def load(
             "--retries/--no-retries", help="Send again what is refused for overload; unless told, in closed loop alone."
         ),
     ] = None,
+    hold_back: Annotated[
+        bool,
+        typer.Option(
+            "--hold-back",
+            help="A session that is refused for overload sends nothing for the delay it is told; open loop alone.",
+        ),
+    ] = False,
     link: LinkLabel = _default.link,
     data: Data = _default.data,
     estimator: EstimatorName = _default.estimator,
@@ -422,7 +429,8 @@ def load(
     )
     sessions = sessions_of(settings.codecs, rate, parse_snr_db(snr_db), parse_weights(weights, num_sessions))
     closed = arrivals == "closed" and not find_capacity
-    options = LoadOptions(sessions, processes, duration_s, warm_up_s, closed if retries is None else retries)
+    again = closed and not hold_back if retries is None else retries
+    options = LoadOptions(sessions, processes, duration_s, warm_up_s, again, hold_back)
     run_load(settings, options, arrivals, p99_ms if find_capacity else None, out, as_json)
 
 

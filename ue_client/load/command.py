@@ -85,6 +85,8 @@ def run_load(
         _require_search(asked, p99_ms, options)
     if len({spec.weight for spec in options.sessions}) > 1 and not asked.is_open and p99_ms is None:
         raise InvalidArgumentError("`weights` must be left out with closed arrivals: each session sends as it can.")
+    if options.hold_back and not asked.is_open and p99_ms is None:
+        raise InvalidArgumentError("`hold_back` must be left out with closed arrivals: nothing is due by itself.")
     if out is not None:
         _require_matplotlib()
         _make_folder(out)

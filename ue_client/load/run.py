@@ -36,6 +36,7 @@ class LoadOptions:
         duration_s: Time in which frames are sent, after the warm-up.
         warm_up_s: Time before, in which nothing is counted.
         retries: Whether a frame refused for overload is sent again, after the base station's delay.
+        hold_back: Whether a session that was refused for overload sends nothing for that delay; open loop alone.
     """
 
     sessions: tuple[SessionSpec, ...]
@@ -43,9 +44,12 @@ class LoadOptions:
     duration_s: float = 10.0
     warm_up_s: float = 0.0
     retries: bool = True
+    hold_back: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse processes without a session."""
+        """Refuse processes without a session, and frames that are both sent again and given up."""
+        if self.hold_back and self.retries:
+            raise InvalidArgumentError("`hold_back` must be left out with `retries`; got both.")
         if not 1 <= self.num_processes <= len(self.sessions):
             raise InvalidArgumentError(
                 f"`processes` must be at most `num_sessions`, {len(self.sessions)}; got {self.num_processes}."
@@ -73,7 +77,7 @@ class LoadResult:
         num_reports: Reports stored.
         num_refined: Of those, reports that were refined: a busy base station refines none.
         num_refused: Reports refused for good.
-        refusals: Of those, how many for which reason, a gRPC status.
+        refusals: Of those, how many for which reason: a gRPC status, or ``held_back``: given up without asking.
         num_retries: Frames sent again after a refusal for overload.
         reports_per_s: Goodput: stored reports over that time, or over ``duration_s`` if it is longer.
         p50_ms: Median time from when a frame was due to its acknowledgement; p90_ms ... max_ms likewise.
@@ -183,7 +187,7 @@ class LoadTest:
         """
         options, tally = self._options, Tally(self._options.sessions, self._options.warm_up_s)
         start_s = time.monotonic() + LEAD_S
-        job = Job(arrivals, options.warm_up_s + options.duration_s, start_s, options.retries)
+        job = Job(arrivals, options.warm_up_s + options.duration_s, start_s, options.retries, options.hold_back)
         for _, connection in self._workers:
             connection.send(job)
         for message in self._messages(until=Done):

@@ -59,7 +59,7 @@ class Second:
         second: From the start, warm-up left out.
         offered: Reports that were due.
         stored: Reports acknowledged.
-        refused: Reports refused for good.
+        refused: Reports refused for good, or held back.
         p50_ms: Of the frames acknowledged in it.
         p99_ms: Likewise.
     """
@@ -115,15 +115,18 @@ class Tally:
             return 0
         stored = rows[rows["code"] == 0]
         self.offered += int(rows["reports"].sum())
-        self.retries += int(rows["attempts"].sum()) - len(rows)
+        sent = rows[rows["attempts"] > 0]
+        self.retries += int(sent["attempts"].sum()) - len(sent)
         self.stored += int(stored["reports"].sum())
         self.refined += int(stored["refined"].sum())
         self.last_s = max(self.last_s, float(rows["done_s"].max()) - self._warm_up_s)
-        for code in np.unique(rows["code"][rows["code"] != 0]).tolist():
-            self.refused[CODES.get(code, str(code))] += int(rows["reports"][rows["code"] == code].sum())
+        for code in np.unique(sent["code"][sent["code"] != 0]).tolist():
+            self.refused[CODES.get(code, str(code))] += int(sent["reports"][sent["code"] == code].sum())
+        if len(sent) < len(rows):
+            self.refused["held_back"] += int(rows["reports"][rows["attempts"] == 0].sum())
         latency_ms = 1000 * (stored["done_s"] - stored["due_s"])
         self.latency.add(latency_ms)
-        self.lateness.add(1000 * (rows["sent_s"] - rows["due_s"]))
+        self.lateness.add(1000 * (sent["sent_s"] - sent["due_s"]))
         self.queue.add(stored["queue_ms"])
         sizes, counts = np.unique(np.rint(stored["batch_size"]).astype(int), return_counts=True)
         self.batch_sizes.update(dict(zip(sizes.tolist(), counts.tolist(), strict=True)))

@@ -25,7 +25,7 @@ from ue_client.app import make_pipelines, truth_by
 from ue_client.config import Settings
 from ue_client.load.arrivals import Arrivals
 from ue_client.pipeline import Pipeline
-from ue_client.sender import MAX_ATTEMPTS, Delivery, Sender
+from ue_client.sender import MAX_ATTEMPTS, RESOURCE_EXHAUSTED, Delivery, Sender
 
 POOL_FRAMES = 16  # different frames that a session sends round and round, under new sequence numbers
 UNBOUNDED = 2**20  # frames in flight, where arrivals do not wait
@@ -39,7 +39,7 @@ ROW = np.dtype(
         ("done_s", "f8"),
         ("sent_s", "f8"),
         ("code", "i2"),  # google.rpc.Code
-        ("attempts", "u2"),
+        ("attempts", "u2"),  # 0: held back
         ("reports", "u4"),
         ("refined", "u4"),
         ("queue_ms", "f4"),  # mean over the frame
@@ -94,12 +94,14 @@ class Job:
         duration_s: For how long.
         start_s: `time.monotonic` at its begin, which all processes of a machine share.
         retries: Whether a frame refused for overload is sent again.
+        hold_back: Whether a session that was refused for overload sends nothing for the delay that it was told.
     """
 
     arrivals: Arrivals
     duration_s: float
     start_s: float
     retries: bool
+    hold_back: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class _Session:
     pool: list[Frame]
     due_s: dict[int, float] = field(default_factory=dict)  # frame id -> when it was due
     sent: int = 0
+    silent_until_s: float = 0.0  # by `time.monotonic`
 
     def next_frame(self, due_s: float) -> Frame:
         frame, frame_id = self.pool[self.sent % len(self.pool)], self.sent
@@ -210,12 +213,14 @@ async def _run(connection: Connection, sender: Sender, sessions: list[_Session],
         attempts = MAX_ATTEMPTS if job.retries else 1
         async for delivery in sender.send(frames, in_flight, attempts):
             rows.append(_row(session, delivery, job))
+            if job.hold_back and delivery.ack.code == RESOURCE_EXHAUSTED:
+                session.silent_until_s = time.monotonic() + delivery.ack.retry_delay_ms / 1000
 
     flusher = asyncio.create_task(flush_often())
     try:
         if job.arrivals.is_open:
             queues = {session.number: asyncio.Queue[float | None]() for session in sessions}
-            sources = [drive(one, _when_due(queues[one.number], one), UNBOUNDED) for one in sessions]
+            sources = [drive(one, _when_due(queues[one.number], one, rows, job), UNBOUNDED) for one in sessions]
             await asyncio.gather(_schedule(queues, plan, sessions[0].pool[0].num_reports, job), *sources)
         else:
             in_flight = plan.settings.in_flight
@@ -248,9 +253,16 @@ async def _schedule(queues: dict[int, "asyncio.Queue[float | None]"], plan: Plan
         queue.put_nowait(None)
 
 
-async def _when_due(queue: "asyncio.Queue[float | None]", session: _Session) -> AsyncIterator[Frame]:
+async def _when_due(
+    queue: "asyncio.Queue[float | None]", session: _Session, rows: list[tuple[float, ...]], job: Job
+) -> AsyncIterator[Frame]:
+    """Yield frames as they are due; those that are held back get their row instead."""
     while (due_s := await queue.get()) is not None:
-        yield session.next_frame(due_s)
+        if (now_s := time.monotonic()) >= session.silent_until_s:
+            yield session.next_frame(due_s)
+        else:
+            now_s, num_reports = now_s - job.start_s, session.pool[0].num_reports
+            rows.append((session.number, due_s, now_s, now_s, RESOURCE_EXHAUSTED, 0, num_reports, 0, np.nan, np.nan))
 
 
 async def _while_time(session: _Session, job: Job) -> AsyncIterator[Frame]:

@@ -109,11 +109,34 @@ def test_a_base_station_that_stands_still_is_late_for_all_that_was_due_meanwhile
     assert late  # a second in three: a closed loop would have had two frames late
 
 
+def test_a_session_that_is_refused_holds_back_what_is_due_before_it_may_come_again(tmp_path: Path) -> None:
+    station = start_base_station(tmp_path, ["--queue-reports", "4", "--max-reports-per-frame", "4"])
+    sessions = sessions_of(("csinet",), None, (10.0,), (1, 1))
+    options = LoadOptions(sessions, duration_s=1.0, retries=False, hold_back=True)
+    try:
+        with LoadTest(settings_for(station), options) as test:
+            result = test.run(parse_arrivals("constant:8000"))
+    finally:
+        station.stop()
+    assert set(result.refusals) == {"resource_exhausted", "held_back"}
+    assert result.num_reports + result.num_refused == 8000
+    assert (
+        result.refusals["held_back"] > result.refusals["resource_exhausted"]
+    )  # 5 ms or more, a frame each millisecond
+    assert sum(second["refused"] for second in result.seconds) == result.num_refused
+
+
 def test_what_does_not_go_together_is_refused_without_a_base_station() -> None:
     two = sessions_of(("klt",), None, (10.0,), (2, 1))
     nowhere = Settings(bs="127.0.0.1:1", connect_s=0.1)
     for options, arrivals, p99_ms, sentence in (
         (LoadOptions(two), "closed", None, "`weights` must be left out with closed arrivals"),
+        (
+            LoadOptions(sessions_of(("klt",), None, (10.0,), (1,)), retries=False, hold_back=True),
+            "closed",
+            None,
+            "`hold_back` must be left out with closed",
+        ),
         (LoadOptions(two), "burst:5:5", 50.0, "`arrivals` must be constant or poisson of one rate here"),
         (LoadOptions(two), "poisson:5..6", 50.0, "`arrivals` must be constant or poisson of one rate here"),
         (
@@ -127,6 +150,8 @@ def test_what_does_not_go_together_is_refused_without_a_base_station() -> None:
             run_load(nowhere, options, arrivals, p99_ms, None, as_json=False)
     with pytest.raises(InvalidArgumentError, match="`processes` must be at most `num_sessions`, 2; got 3"):
         LoadOptions(two, num_processes=3)
+    with pytest.raises(InvalidArgumentError, match="`hold_back` must be left out with `retries`"):
+        LoadOptions(two, hold_back=True)
     with pytest.raises(
         InvalidArgumentError, match="`num_sessions` must be at least codecs x rates x SNRs; got 1 x 2 x 2"
     ):
