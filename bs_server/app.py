@@ -1,7 +1,7 @@
 """One process: gRPC and REST on one event loop, beside the decoder pool.
 
 start:   models -> pool, warm-up -> store -> batch loop, group commits -> REST, gRPC -> ready
-SIGHUP:  model files read again -> warm-up -> held beside the old ones, which serve their sessions
+SIGHUP:  model files read again -> warm-up -> held beside the old ones, which serve their sessions; those of none go
 SIGTERM: not ready -> no new reports -> calls in flight finish -> gRPC, REST -> store
 """
 
@@ -263,7 +263,7 @@ def _load_models(further: tuple[str, ...]) -> list[ModelFile]:
 
 
 async def _reload(settings: Settings, pool: DecoderPool, station: BaseStation) -> None:
-    """Hold the models of files that were replaced beside those held; all of them, or none.
+    """Hold the models of files that were replaced, all of them or none; release those of no file and no open session.
 
     Raises:
         CsiError: If a file cannot be used.
@@ -274,8 +274,11 @@ async def _reload(settings: Settings, pool: DecoderPool, station: BaseStation) -
     await pool.hold(new)
     for model in new:
         station.hold(model.card)
+    released = await station.release(keep={model.card.sha256 for model in found})
+    await pool.release({card.sha256 for card in released})
     exempt_from_collection()
-    log.info("models read again", extra={"new": [model.card.name for model in new]})
+    names = {"new": [model.card.name for model in new], "released": [card.name for card in released]}
+    log.info("models read again", extra=names)
 
 
 def _observer(metrics: Observability) -> Callable[[Sequence[Entry], list[Decoded]], None]:

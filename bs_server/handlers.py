@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from functools import partial
 
 import numpy as np
@@ -100,6 +100,22 @@ class BaseStation:
         """Serve a model besides; sessions are of the model that they were opened with, by its digest."""
         self._models[card.sha256] = card
 
+    async def release(self, keep: Set[str]) -> list[CodecCard]:
+        """Hold the models no more that no open session is of.
+
+        Args:
+            keep: Digests of models that stay.
+
+        Returns:
+            Cards of those that are not held any more.
+        """
+        async with self._opening:
+            used = keep | await self._store.open_models() | {one.card.sha256 for one in self._sessions.values()}
+            released = [card for digest, card in self._models.items() if digest not in used]
+            for card in released:
+                del self._models[card.sha256]
+        return released
+
     async def open_session(self, request: SessionRequest) -> SessionGrant:
         """Pair with a UE; opening the same session again resumes it.
 
@@ -132,6 +148,7 @@ class BaseStation:
         if dataset is not None:
             require_fallback(request.fallback, dataset)
         async with self._opening:  # a request that is repeated before it was answered makes no second session
+            paired_card(request, self._models, self._settings.replicas)  # again: it may have been released meanwhile
             known = await self._load_session(request.session_id)
             if known is None:
                 row = SessionRow(

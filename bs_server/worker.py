@@ -1,7 +1,7 @@
 """What runs in the threads that decode: a batch of work in, one result for each out."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +28,7 @@ class Worker:
     """The decoders of a base station on its device.
 
     Attributes:
-        decoders: Model digest -> decoder; grows when models are read again.
+        decoders: Model digest -> decoder; models that are read again come and go.
         codes: Label -> channel code, those that were asked for.
         last_good: What it remembers of the UEs of sessions that ask for their last good CSI.
         refiners: Name -> refiner.
@@ -49,6 +49,11 @@ class Worker:
         """
         new = [model for model in models if model.card.sha256 not in self.decoders]
         self.decoders.update({model.card.sha256: make_warm_decoder(model, self.device) for model in new})
+
+    def release(self, digests: Set[str]) -> None:
+        """Decode for some models no more."""
+        for digest in digests:
+            self.decoders.pop(digest, None)
 
     def decode(self, batch: Sequence[Work], *, refine: bool = True) -> list[Decoded]:
         """Decode and score entries of one key: both halves below.

@@ -10,7 +10,7 @@ that fails is alone.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
 from functools import partial
 from typing import Protocol
 
@@ -59,6 +59,9 @@ class DecoderPool(Protocol):
         Raises:
             DataFileError: If one cannot be used.
         """
+
+    async def release(self, digests: Set[str]) -> None:
+        """Decode for some models no more, of which no more work comes; what they take is freed now or later."""
 
 
 async def run_batches(

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Protocol
 
@@ -37,6 +37,9 @@ class Halves(Protocol):
 
     def hold(self, models: Sequence[ModelFile]) -> None:
         """Decode for further models besides."""
+
+    def release(self, digests: Set[str]) -> None:
+        """Decode for some models no more."""
 
 
 class LocalPool:
@@ -68,6 +71,10 @@ class LocalPool:
     async def hold(self, models: Sequence[ModelFile]) -> None:
         """See `bs_server.batching.DecoderPool.hold`."""
         await asyncio.get_running_loop().run_in_executor(self._device_thread, self._halves.hold, models)
+
+    async def release(self, digests: Set[str]) -> None:
+        """See `bs_server.batching.DecoderPool.release`."""
+        await asyncio.get_running_loop().run_in_executor(self._device_thread, self._halves.release, digests)
 
     def close(self) -> None:
         """Wait for what is under way, and end the threads."""

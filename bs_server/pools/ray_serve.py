@@ -13,7 +13,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -114,6 +114,10 @@ class RayPool:
         new = [model for model in models if model.card.sha256 not in held]
         if new:
             await self.deploy([*self._models, *new])
+
+    async def release(self, digests: Set[str]) -> None:
+        """See `bs_server.batching.DecoderPool.release`; the replicas that follow these do without."""
+        self._models = [model for model in self._models if model.card.sha256 not in digests]
 
     async def deploy(self, models: Sequence[ModelFile]) -> None:
         """Start the replicas, or others beside them that decode for these models and then take their place.

@@ -216,6 +216,9 @@ class Store(Protocol):
     async def sessions(self, limit: int, before: float | None) -> list[SessionRow]:
         """Return sessions, newest first, opened before a time."""
 
+    async def open_models(self) -> set[str]:
+        """Return the digests of the models that open sessions are of."""
+
     async def idle_sessions(self, before: float, session_id: str | None = None) -> list[str]:
         """Return sessions that were closed before a time, or opened before it and sent nothing since, oldest first.
 

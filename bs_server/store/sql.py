@@ -244,6 +244,11 @@ class SqlStore:
         async with self._write, self._connected().begin() as connection:
             await connection.execute(statement)
 
+    async def open_models(self) -> set[str]:
+        """See `Store.open_models`."""
+        statement = select(SESSION.model_sha256).where(SESSION.closed_at.is_(None)).distinct()
+        return {str(row[0]) for row in await self._query(statement)}
+
     async def idle_sessions(self, before: float, session_id: str | None = None) -> list[str]:
         """See `Store.idle_sessions`."""
         return [str(row[0]) for row in await self._query(select_idle_sessions(before, session_id))]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -32,6 +32,7 @@ class Halves:
     decode_channel: Callable[[Sequence[Work]], ChannelDecoded]
     reconstruct: Callable[[Sequence[Work], ChannelDecoded, bool], list[Decoded]]
     hold: Callable[[Sequence[ModelFile]], None]
+    release: Callable[[Set[str]], None]
 
 
 StartStation = Callable[..., AbstractAsyncContextManager[BaseStation]]
@@ -91,7 +92,9 @@ def start_station(local: Settings, models: dict[str, ModelFile], worker: Worker,
         datasets, metrics = {indoor.sha256: indoor}, metrics or Observability()
         station = BaseStation(settings, cards, list(refiners), datasets, lanes, store, writer, metrics, "test", clock)
         with ThreadPoolExecutor(1) as channel_thread, ThreadPoolExecutor(1) as device_thread:
-            pool = LocalPool(Halves(decode_channel, reconstruct, worker.hold), channel_thread, device_thread)
+            pool = LocalPool(
+                Halves(decode_channel, reconstruct, worker.hold, worker.release), channel_thread, device_thread
+            )
             tasks = [
                 asyncio.create_task(writer.run()),
                 asyncio.create_task(run_batches(lanes, pool, lambda *_: None)),

@@ -597,6 +597,53 @@ class TestReports:
                 assert await station.remove_idle_sessions(before=50.0) == 1
         assert [(row.session_id, row.sequence) for row in await stored(local)] == [(second, n) for n in range(6)]
 
+    async def test_a_model_is_released_when_no_session_of_it_is_open_and_no_file_holds_it(
+        self, start_station: StartStation, make_ue: MakeUe
+    ) -> None:
+        klt, topk = make_ue("klt"), make_ue("angular-topk")
+        of_both = {klt.card.sha256, topk.card.sha256}
+        async with start_station() as station:
+            others = {card.sha256 for card in station.cards} - of_both
+            session_id = await opened(station, klt)
+            assert [card.name for card in await station.release(keep=others)] == ["angular-topk"]
+            with pytest.raises(ModelMismatchError, match="angular-topk"):
+                await opened(station, topk)
+            assert (await station.report(frame(klt, session_id, range(3)))).code == 0
+            await station.close_session(session_id)
+            assert [card.name for card in await station.release(keep=others)] == ["klt"]
+            with pytest.raises(ModelMismatchError, match="klt"):
+                await station.open_session(klt.session_request(session_id))
+            with pytest.raises(NotFoundError, match="must be an open session"):
+                await station.report(frame(klt, session_id, range(3)))
+
+    async def test_a_session_is_refused_whose_model_is_released_while_it_opens(
+        self, start_station: StartStation, make_ue: MakeUe, local: Settings
+    ) -> None:
+        first, second = (make_ue(codec).session_request(str(uuid.uuid4())) for codec in ("klt", "angular-topk"))
+        store = SqlStore(local.database_url, keep_reconstructions=0)
+        add_session, asked, may_go_on = store.add_session, asyncio.Event(), asyncio.Event()
+
+        async def slow(row: SessionRow) -> None:
+            asked.set()
+            await may_go_on.wait()
+            await add_session(row)
+
+        async with start_station(store=store) as station:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(store, "add_session", slow)
+                opening = asyncio.create_task(station.open_session(first))
+                await asked.wait()
+                releasing = asyncio.create_task(station.release(keep=set()))
+                await asyncio.sleep(0)
+                late = asyncio.create_task(station.open_session(second))
+                may_go_on.set()
+                await opening
+                released = {card.sha256 for card in await releasing}
+                assert second.model_sha256 in released
+                assert first.model_sha256 not in released
+                with pytest.raises(ModelMismatchError, match="angular-topk"):
+                    await late
+
     async def test_a_session_may_move_between_base_stations_of_one_database(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings
     ) -> None:

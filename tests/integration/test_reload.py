@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from shared.channels import ChannelSet
+from shared.errors import ModelMismatchError
 from shared.experiments.demo import BaseStationProcess, start_base_station
 from shared.model_files import ModelFile, load_model, save_model
 from ue_client.pipeline import Pipeline, make_pipeline
@@ -42,7 +43,7 @@ def test_models_that_are_read_again_do_not_hold_up_the_end(station: BaseStationP
     assert '"message": "stopped"' in station.log.read_text()
 
 
-async def test_a_new_model_is_served_beside_the_old_and_a_bad_file_is_refused(
+async def test_a_new_model_is_served_beside_the_old_until_its_sessions_close_and_a_bad_file_is_refused(
     station: BaseStationProcess, tmp_path: Path, indoor: ChannelSet, eventually: Eventually
 ) -> None:
     path = tmp_path / "mine.safetensors"
@@ -84,4 +85,12 @@ async def test_a_new_model_is_served_beside_the_old_and_a_bad_file_is_refused(
     assert [await send(old, old_session, 8), await send(new, new_session, 4)] == [0, 0]
     stored = {row["session_id"]: row["num_reports"] for row in station.get("/v1/sessions")["sessions"]}
     assert (stored[old_session], stored[new_session]) == (12, 8)
+
+    replaced(tmp_path, 0.5)
+    await sender.close_session(old_session)
+    station.process.send_signal(signal.SIGHUP)
+    await eventually(lambda: digests() == [after])
+    assert await send(new, new_session, 8) == 0
+    with pytest.raises(ModelMismatchError, match="mine"):
+        await sender.open_session(old.session_request(old_session))
     await sender.close()

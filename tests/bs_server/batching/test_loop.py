@@ -2,7 +2,7 @@ import asyncio
 import logging
 import threading
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +32,9 @@ class Halves:
 
     def hold(self, models: Sequence[ModelFile]) -> None:
         raise AssertionError("nobody asks for more models")
+
+    def release(self, digests: Set[str]) -> None:
+        raise AssertionError("nobody asks for fewer models")
 
 
 def entry(key: BatchKey, snr_db: float, code: str = "uncoded") -> Entry:
@@ -180,6 +183,9 @@ async def test_a_batch_that_took_too_long_is_not_tried_in_halves() -> None:
 
         async def hold(self, models: Sequence[ModelFile]) -> None:
             raise AssertionError("nobody asks for more models")
+
+        async def release(self, digests: Set[str]) -> None:
+            raise AssertionError("nobody asks for fewer models")
 
     lanes = Lanes(max_reports=100, max_batch=8, max_wait_s=0, refine_queue_reports=3)
     entries, pool = [entry(GOOD, snr_db) for snr_db in range(8)], SlowPool()

@@ -214,6 +214,16 @@ class TestAppending:
         await store.append([report_row(closed, 0)], [])
         assert await store.runs(closed.session_id) == [(0, 0, 0)]
 
+    async def test_models_are_in_use_while_sessions_of_theirs_are_open(self, store: Store) -> None:
+        sessions = [replace(session_row(), model_sha256=digest) for digest in ("a" * 64, "b" * 64, "b" * 64)]
+        for session in sessions:
+            await store.add_session(session)
+        for session in sessions[:2]:
+            await store.close_session(session.session_id, 1.0)
+        assert await store.open_models() == {"b" * 64}
+        await store.reopen_session(sessions[0].session_id)
+        assert await store.open_models() == {"a" * 64, "b" * 64}
+
     async def test_a_report_comes_back_as_it_was_added(self, store: Store) -> None:
         of_session: dict[str, Any] = {"codec": "angular-topk", "link": "digital:bsc", "estimator": "ls"}
         of_session |= {"cnr_db": 10.1, "refinement": "always"}
