@@ -47,44 +47,26 @@ def rho(h_hat: Tensor, h: Tensor) -> Tensor:
     if h_hat.shape != h.shape:
         raise InvalidArgumentError(f"`h_hat` must have the shape of `h`, {list(h.shape)}; got {list(h_hat.shape)}.")
     _require_taps(h_hat)
-    x_hat, x = (one.to(torch.complex128).flatten(1, 2) for one in (h_hat, h))
-    inner, energy_hat, energy = (
-        _inner_products(x_hat, x),
-        _inner_products(x_hat, x_hat).real,
-        _inner_products(x, x).real,
-    )
-    floors = [ZERO * energy_of(one, dim=(1, 2))[:, None] for one in (x_hat, x)]
-    there = (energy_hat > floors[0]) & (energy > floors[1])
+    # On a grid first: products of channels of n taps have 2 n - 1 lags, which 2 n points on the circle determine.
+    num_points = 2 * h.shape[-1]
+    y_hat, y = (torch.fft.fft(one.to(torch.complex128).flatten(1, 2), n=num_points, dim=-1) for one in (h_hat, h))
+    inner, energy_hat, energy = torch.linalg.vecdot(y_hat, y, dim=1), energy_of(y_hat, dim=1), energy_of(y, dim=1)
+    floor_hat, floor = (ZERO * one.mean(dim=-1, keepdim=True) for one in (energy_hat, energy))  # of all taps
+    kernel = _interpolation(num_points, h.device)
+    inner, energy_hat, energy = inner @ kernel.to(torch.complex128), energy_hat @ kernel, energy @ kernel
+    there = (energy_hat > floor_hat) & (energy > floor)
     cosine = inner.abs() / (energy_hat * energy).clamp_min(torch.finfo(torch.float64).tiny).sqrt()
     return torch.where(there, cosine.clamp_max(1.0), 0.0).mean(dim=-1)
 
 
-def _inner_products(x_hat: Tensor, x: Tensor) -> Tensor:
-    r"""Return the inner product of two channels on each subcarrier, without going there: 8 times as fast.
-
-    .. math:: \hat h_f^H h_f = \sum_d r_d e^{-j 2 \pi f d / 257}, \quad r_d = \sum_n \hat x_n^H x_{n+d}
-
-    Args:
-        x_hat: [batch, num_angles, num_delay_taps] complex128.
-        x: Same shape.
-
-    Returns:
-        [batch, 125] complex128.
-    """
-    num_taps = x.shape[-1]
-    products = (x_hat.mH @ x).flip(-2)  # [.., n', n]: row n' is tap num_taps - 1 - n' of x_hat
-    # Rows of 2 n - 1 laid over rows of 2 n shift each row by one more: entries of one lag come to stand in one column.
-    sheared = torch.nn.functional.pad(products, (0, num_taps)).flatten(1)[:, : num_taps * (2 * num_taps - 1)]
-    lags = sheared.reshape(-1, num_taps, 2 * num_taps - 1).sum(dim=1)
-    return lags @ _dft(num_taps, x.device)
-
-
 @lru_cache(maxsize=8)
-def _dft(num_taps: int, device: torch.device) -> Tensor:
-    """Return [2 num_taps - 1, 125] complex128, from lags to subcarriers."""
-    d = torch.arange(1 - num_taps, num_taps, dtype=torch.float64, device=device)
-    f = torch.arange(CSINET_TRUTH_SUBCARRIERS, dtype=torch.float64, device=device)
-    return torch.exp(-2j * torch.pi * d[:, None] * f / NUM_FFT)
+def _interpolation(num_points: int, device: torch.device) -> Tensor:
+    """Return [num_points, 125] float64, from points on the circle to subcarriers: the Dirichlet kernel of the lags."""
+    points = torch.arange(num_points, dtype=torch.float64, device=device) / num_points
+    subcarriers = torch.arange(CSINET_TRUTH_SUBCARRIERS, dtype=torch.float64, device=device) / NUM_FFT
+    lags = torch.arange(1, num_points // 2, dtype=torch.float64, device=device)
+    angles = 2 * torch.pi * (points[:, None] - subcarriers)
+    return (1 + 2 * torch.cos(lags * angles[..., None]).sum(dim=-1)) / num_points
 
 
 def rho_full(h_hat: Tensor, h_full: Tensor) -> Tensor:
