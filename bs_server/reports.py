@@ -4,8 +4,7 @@ Frame --cut--> parts: one rate, at most max_batch reports --(device)--> report_r
 """
 
 import asyncio
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from operator import itemgetter
@@ -264,14 +263,13 @@ def _or_none(column: NDArray[Any], there: NDArray[np.bool_]) -> list[Any]:
 
 def _downlink_rows(snr_db: Sequence[float], downlink: Downlink) -> list[tuple[DownlinkRow, ...]]:
     """Return what each report is worth at each downlink SNR of its session."""
-    columns = {"snr_db": [snr_db] * len(downlink.bler)} | {
-        field.name: column.tolist()
-        for field in dataclasses.fields(downlink)
-        if (column := getattr(downlink, field.name)) is not None
-    }
+    first, *fields = DownlinkRow._fields
+    columns: dict[str, Iterable[Sequence[float | None]]] = {first: [snr_db] * len(downlink.bler)}
+    for name in fields:
+        column: torch.Tensor | None = getattr(downlink, name)
+        columns[name] = repeat([None] * len(snr_db), len(downlink.bler)) if column is None else column.tolist()
     return [
-        tuple(DownlinkRow(**dict(zip(columns, values, strict=True))) for values in zip(*of_report, strict=True))
-        for of_report in zip(*columns.values(), strict=True)
+        tuple(map(DownlinkRow._make, zip(*of_report, strict=True))) for of_report in zip(*columns.values(), strict=True)
     ]
 
 

@@ -107,8 +107,8 @@ class Worker:
         reception, good = self.last_good.held(reception, reports)
         h_hat = reception.h_hat.cpu().numpy()
         decode_ms = 1000 * (decided.seconds + time.monotonic() - start_s)
-        sizes = [entry.num_reports for entry in batch]
-        rows = np.split(np.arange(len(snr_db)), np.cumsum(sizes)[:-1])
+        ends = np.cumsum([entry.num_reports for entry in batch]).tolist()
+        rows = [slice(end - entry.num_reports, end) for entry, end in zip(batch, ends, strict=True)]
         scores = self._scores(batch, rows, reception, decoder)
         self.last_good.remember(good)  # last: a batch that fails comes again
         return [
@@ -137,14 +137,14 @@ class Worker:
 
     @staticmethod
     def _scores(
-        batch: Sequence[Work], rows: list[np.ndarray], reception: Reception, decoder: Decoder
+        batch: Sequence[Work], rows: list[slice], reception: Reception, decoder: Decoder
     ) -> list[Scores | None]:
         """Score the entries that carry truth, in one go."""
         known = [i for i, entry in enumerate(batch) if entry.h is not None]
         if not known:
             return [None] * len(batch)
-        chosen = np.concatenate([rows[i] for i in known])
-        h_hat = reception.h_hat[torch.from_numpy(chosen)]
+        chosen = np.concatenate([np.arange(len(reception.h_hat))[rows[i]] for i in known])
+        h_hat = reception.h_hat if len(known) == len(batch) else reception.h_hat[torch.from_numpy(chosen)]
         decided = Payload(reception.payload.bits[chosen], reception.payload.length[chosen])
         truths = [(entry.h, entry.sent) for entry in batch if entry.h is not None and entry.sent is not None]
         h = torch.cat([truth for truth, _ in truths])
