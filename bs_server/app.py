@@ -35,7 +35,7 @@ from bs_server.store import GroupWriter, Store, make_store
 from shared.channels import load_channels
 from shared.codecs import load_codec
 from shared.errors import CsiError, DataFileError, UnavailableError
-from shared.model_files import ModelFile, zoo_names
+from shared.model_files import CodecCard, ModelFile, zoo_names
 from shared.refinement import RefinerCard
 from shared.refinement.held import load_refiners
 
@@ -55,7 +55,7 @@ class Running:
         grpc_port: Port of gRPC.
         rest_port: Port of REST.
         tasks: Its parts; none of them ends by itself.
-        reload: Reads the model files again; one that was replaced is held beside the one before.
+        reload: Reads the model files again; one that was replaced is held beside the one before while that is in use.
     """
 
     grpc_port: int
@@ -123,10 +123,12 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         models = _load_models(settings.models)
         refiners = load_refiners(settings.refiners, {model.card.sha256: model.card.shape for model in models})
         async with make_pool(settings, models, refiners) as pool:
+            cards = {model.card.sha256: model.card for model in models}
+            models.clear()  # the pool has what it needs of them, and releases them one by one
             await store.open()
             try:
-                access, cards = (tokens, credentials), [file.card for file in refiners]
-                async with _serving(settings, access, pool, models, cards, store, metrics, rest_socket) as service:
+                access, of_refiners = (tokens, credentials), [file.card for file in refiners]
+                async with _serving(settings, access, pool, cards, of_refiners, store, metrics, rest_socket) as service:
                     yield service
             finally:
                 await store.close()
@@ -137,7 +139,7 @@ async def _serving(
     settings: Settings,
     access: tuple[Tokens, grpc.ServerCredentials | None],
     pool: DecoderPool,
-    models: list[ModelFile],
+    models: dict[str, CodecCard],
     refiners: list[RefinerCard],
     store: Store,
     metrics: Observability,
@@ -149,8 +151,7 @@ async def _serving(
     writer = GroupWriter(store)
     metrics.store_fails.set_function(lambda: writer.failing)
     datasets = {channels.sha256: channels for channels in map(load_channels, settings.data)}
-    cards = {model.card.sha256: model.card for model in models}
-    station = BaseStation(settings, cards, refiners, datasets, lanes, store, writer, metrics, version("csilink"))
+    station = BaseStation(settings, models, refiners, datasets, lanes, store, writer, metrics, version("csilink"))
     feed = SummaryFeed(store, writer)
     metrics.listeners.set_function(lambda: feed.num_listeners)
     context = Context(
@@ -263,7 +264,7 @@ def _load_models(further: tuple[str, ...]) -> list[ModelFile]:
 
 
 async def _reload(settings: Settings, pool: DecoderPool, station: BaseStation) -> None:
-    """Hold the models of files that were replaced, all of them or none; release those of no file and no open session.
+    """Hold the models of files that were replaced, all of them or none; then release those that nobody needs.
 
     Raises:
         CsiError: If a file cannot be used.
@@ -274,11 +275,16 @@ async def _reload(settings: Settings, pool: DecoderPool, station: BaseStation) -
     await pool.hold(new)
     for model in new:
         station.hold(model.card)
-    released = await station.release(keep={model.card.sha256 for model in found})
-    await pool.release({card.sha256 for card in released})
-    exempt_from_collection()
-    names = {"new": [model.card.name for model in new], "released": [card.name for card in released]}
-    log.info("models read again", extra=names)
+    log.info("models read again", extra={"new": [model.card.name for model in new]})
+    try:
+        released = await station.release(keep={model.card.sha256 for model in found})
+    except Exception:
+        log.exception("no models released: the store does not say which are in use")
+        released = []
+    if released:
+        await pool.release({card.sha256 for card in released})
+        log.info("models released", extra={"released": [card.name for card in released]})
+    exempt_from_collection(anew=bool(released))
 
 
 def _observer(metrics: Observability) -> Callable[[Sequence[Entry], list[Decoded]], None]:

@@ -263,14 +263,11 @@ def _or_none(column: NDArray[Any], there: NDArray[np.bool_]) -> list[Any]:
 
 def _downlink_rows(snr_db: Sequence[float], downlink: Downlink) -> list[tuple[DownlinkRow, ...]]:
     """Return what each report is worth at each downlink SNR of its session."""
-    first, *fields = DownlinkRow._fields
-    columns: dict[str, Iterable[Sequence[float | None]]] = {first: [snr_db] * len(downlink.bler)}
-    for name in fields:
+    columns: list[Iterable[Sequence[float | None]]] = [repeat(snr_db, len(downlink.bler))]
+    for name in DownlinkRow._fields[1:]:
         column: torch.Tensor | None = getattr(downlink, name)
-        columns[name] = repeat([None] * len(snr_db), len(downlink.bler)) if column is None else column.tolist()
-    return [
-        tuple(map(DownlinkRow._make, zip(*of_report, strict=True))) for of_report in zip(*columns.values(), strict=True)
-    ]
+        columns.append(repeat([None] * len(snr_db), len(downlink.bler)) if column is None else column.tolist())
+    return [tuple(map(DownlinkRow._make, zip(*of_report, strict=True))) for of_report in zip(*columns, strict=True)]
 
 
 def kept_rows(

@@ -143,8 +143,9 @@ class Worker:
         known = [i for i, entry in enumerate(batch) if entry.h is not None]
         if not known:
             return [None] * len(batch)
-        chosen = np.concatenate([np.arange(len(reception.h_hat))[rows[i]] for i in known])
-        h_hat = reception.h_hat if len(known) == len(batch) else reception.h_hat[torch.from_numpy(chosen)]
+        everything = len(known) == len(batch)
+        chosen = slice(None) if everything else np.concatenate([np.arange(rows[i].start, rows[i].stop) for i in known])
+        h_hat = reception.h_hat[chosen]
         decided = Payload(reception.payload.bits[chosen], reception.payload.length[chosen])
         truths = [(entry.h, entry.sent) for entry in batch if entry.h is not None and entry.sent is not None]
         h = torch.cat([truth for truth, _ in truths])

@@ -57,7 +57,7 @@ class ChannelDecoded:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What the device made of an entry; every array has one entry a report.
+    """What the device made of an entry; every array has one entry a report, and is a view of its batch's.
 
     Attributes:
         h_hat: [n, num_rx_ant, num_tx_ant, num_subcarriers] complex64 on the host.

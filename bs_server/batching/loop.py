@@ -61,7 +61,11 @@ class DecoderPool(Protocol):
         """
 
     async def release(self, digests: Set[str]) -> None:
-        """Decode for some models no more, of which no more work comes; what they take is freed now or later."""
+        """Decode for some models no more, after what is under way; what they take is freed now or later.
+
+        Args:
+            digests: Models of which no more work comes that somebody waits for.
+        """
 
 
 async def run_batches(

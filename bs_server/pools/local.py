@@ -74,7 +74,9 @@ class LocalPool:
 
     async def release(self, digests: Set[str]) -> None:
         """See `bs_server.batching.DecoderPool.release`."""
-        await asyncio.get_running_loop().run_in_executor(self._device_thread, self._halves.release, digests)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._channel_thread, lambda: None)  # what is there goes to the device first
+        await loop.run_in_executor(self._device_thread, self._halves.release, digests)
 
     def close(self) -> None:
         """Wait for what is under way, and end the threads."""

@@ -247,7 +247,7 @@ class SqlStore:
     async def open_models(self) -> set[str]:
         """See `Store.open_models`."""
         statement = select(SESSION.model_sha256).where(SESSION.closed_at.is_(None)).distinct()
-        return {str(row[0]) for row in await self._query(statement)}
+        return {str(row[0]) for row in await self._fetch(statement)}
 
     async def idle_sessions(self, before: float, session_id: str | None = None) -> list[str]:
         """See `Store.idle_sessions`."""

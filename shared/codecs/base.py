@@ -88,6 +88,8 @@ class Decoder(Protocol):
     def decode(self, payload: Payload, context: DecodeContext) -> Reconstruction:
         """Decode a batch; any bit pattern of a length that the card allows gives a value or ``valid = False``.
 
+        What it returns is the caller's: the next call must not write into it.
+
         Args:
             payload: The information bits: ``rate`` of each report; of a card of variable length, as many as were sent.
             context: Rate and SNR.

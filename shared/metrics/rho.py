@@ -64,9 +64,11 @@ def _interpolation(num_points: int, device: torch.device) -> Tensor:
     """Return [num_points, 125] float64, from points on the circle to subcarriers: the Dirichlet kernel of the lags."""
     points = torch.arange(num_points, dtype=torch.float64, device=device) / num_points
     subcarriers = torch.arange(CSINET_TRUTH_SUBCARRIERS, dtype=torch.float64, device=device) / NUM_FFT
-    lags = torch.arange(1, num_points // 2, dtype=torch.float64, device=device)
-    angles = 2 * torch.pi * (points[:, None] - subcarriers)
-    return (1 + 2 * torch.cos(lags * angles[..., None]).sum(dim=-1)) / num_points
+    lags = torch.arange(1 - num_points // 2, num_points // 2, dtype=torch.float64, device=device)
+    kernel: Tensor = torch.exp(2j * torch.pi * points[:, None] * lags) @ torch.exp(
+        -2j * torch.pi * lags[:, None] * subcarriers
+    )
+    return kernel.real.contiguous() / num_points
 
 
 def rho_full(h_hat: Tensor, h_full: Tensor) -> Tensor:

@@ -13,8 +13,9 @@ import pytest
 from bs_server.app import running, serve
 from bs_server.config import Settings
 from bs_server.store import GroupWriter
+from bs_server.store.sql import SqlStore
 from shared.channels import DATASETS
-from shared.errors import DataFileError, UnavailableError
+from shared.errors import DataFileError, StoreError, UnavailableError
 from shared.frame import Frame
 from shared.model_files import ZOO, ModelFile, load_model, save_model
 from ue_client.pipeline import Pipeline
@@ -85,6 +86,34 @@ async def test_a_model_beside_the_zoo_is_served_and_two_of_one_name_or_one_file_
     async with running(mine) as addresses, httpx.AsyncClient() as rest:
         answer = await rest.get(f"http://127.0.0.1:{addresses.rest_port}/v1/codecs/mine")
         assert answer.json()["codec"] == "klt"
+
+
+async def test_a_new_model_is_served_though_the_store_does_not_say_which_old_ones_are_in_use(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    klt = load_model("klt")
+
+    def replaced(scale: float) -> str:
+        card, tensors = klt.card.model_copy(update={"name": "mine"}), {"mean": scale * klt.tensors["mean"]}
+        return save_model(ModelFile(card, klt.tensors | tensors), tmp_path).card.sha256
+
+    async def refuse(_: SqlStore) -> set[str]:
+        raise StoreError("the connection is lost")
+
+    first, mine = replaced(0.9), replace(local, models=(str(tmp_path / "mine.safetensors"),))
+    async with running(mine) as service, httpx.AsyncClient() as rest:
+
+        async def digests() -> list[str]:
+            cards = (await rest.get(f"http://127.0.0.1:{service.rest_port}/v1/codecs")).json()
+            return [card["sha256"] for card in cards if card["name"] == "mine"]
+
+        second = replaced(0.5)
+        with monkeypatch.context() as patch:
+            patch.setattr(SqlStore, "open_models", refuse)
+            await service.reload()
+        assert await digests() == [first, second]
+        await service.reload()
+        assert await digests() == [second]
 
 
 async def test_data_and_devices_that_are_not_there_are_refused(local: Settings, tmp_path: Path) -> None:

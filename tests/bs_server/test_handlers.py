@@ -615,6 +615,9 @@ class TestReports:
                 await station.open_session(klt.session_request(session_id))
             with pytest.raises(NotFoundError, match="must be an open session"):
                 await station.report(frame(klt, session_id, range(3)))
+            other = make_ue("csinet").session_request(session_id)
+            with pytest.raises(ModelMismatchError, match="was opened with other parameters"):
+                await station.open_session(other)
 
     async def test_a_session_is_refused_whose_model_is_released_while_it_opens(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings

@@ -52,3 +52,27 @@ print(id(later) in found, any(id(one) in found for one in there))
 def test_what_is_there_is_not_looked_through_again_and_what_comes_later_is() -> None:
     done = subprocess.run([sys.executable, "-c", FREEZING_CHILD], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["True", "False"]
+
+
+RELEASING_CHILD = """
+import weakref
+from bs_server.memory import exempt_from_collection
+
+class Decoder:
+    def __init__(self):
+        self.me = self  # a cycle, as a cached method makes one
+
+decoder = Decoder()
+there = weakref.ref(decoder)
+exempt_from_collection()
+del decoder
+exempt_from_collection()
+kept = there() is not None
+exempt_from_collection(anew=True)
+print(kept, there() is None)
+"""
+
+
+def test_what_was_left_out_and_is_in_use_no_more_goes_when_all_is_looked_through_anew() -> None:
+    done = subprocess.run([sys.executable, "-c", RELEASING_CHILD], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "True"]

@@ -63,16 +63,29 @@ def entry(
     )
 
 
+async def test_a_model_that_is_released_is_decoded_for_no_more_until_it_is_held_again(
+    models: dict[str, ModelFile], make_ue: MakeUe
+) -> None:
+    worker, model = make_worker([models["klt"], models["csinet"]], torch.device("cpu")), models["csinet"]
+    worker.release({model.card.sha256})
+    assert list(worker.decoders) == [models["klt"].card.sha256]
+    with pytest.raises(KeyError):
+        worker.decode([entry(make_ue("csinet"), range(1))])
+    worker.hold([model])
+    assert len(worker.decode([entry(make_ue("csinet"), range(1))])) == 1
+
+
+@pytest.mark.parametrize("of_known", [(False, True, False, True), (True, True, True, True)])
 @pytest.mark.parametrize("codec", ["klt", "angular-topk"])
 @pytest.mark.parametrize("link", ["digital:bsc", "digital:soft"])
 async def test_entries_with_and_without_truth_share_a_batch_and_each_gets_its_own_scores(
-    worker: Worker, make_ue: MakeUe, codec: str, link: str
+    worker: Worker, make_ue: MakeUe, codec: str, link: str, of_known: tuple[bool, ...]
 ) -> None:
     ue = make_ue(codec, link, scoring=Scoring((0.0, 10.0)))
-    sizes = {range(3): False, range(3, 7): True, range(7, 8): False, range(8, 10): True}
-    batch = [entry(ue, rows, truth=truth) for rows, truth in sizes.items()]
+    of_entries = (range(3), range(3, 7), range(7, 8), range(8, 10))
+    batch = [entry(ue, rows, truth=truth) for rows, truth in zip(of_entries, of_known, strict=True)]
     results = worker.decode(batch)
-    assert [result.scores is None for result in results] == [True, False, True, False]
+    assert [result.scores is not None for result in results] == list(of_known)
     assert {result.batch_size for result in results} == {10}
     for part, result in zip(batch, results, strict=True):
         alone = worker.decode([part])[0]

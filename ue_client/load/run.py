@@ -76,9 +76,10 @@ class LoadResult:
         offered_reports_per_s: Reports that were due, over the time in which frames are sent.
         num_reports: Reports stored.
         num_refined: Of those, reports that were refined: a busy base station refines none.
-        num_refused: Reports refused for good.
+        num_refused: Reports refused for good, or held back.
         refusals: Of those, how many for which reason: a gRPC status, or ``held_back``: given up without asking.
         num_retries: Frames sent again after a refusal for overload.
+        hold_back: Whether sessions obeyed the retry delay of a refusal.
         reports_per_s: Goodput: stored reports over that time, or over ``duration_s`` if it is longer.
         p50_ms: Median time from when a frame was due to its acknowledgement; p90_ms ... max_ms likewise.
         lateness_p99_ms: From when a frame was due to its first sending: large where this machine cannot send that fast.
@@ -109,6 +110,7 @@ class LoadResult:
     num_refused: int
     refusals: dict[str, int]
     num_retries: int
+    hold_back: bool
     reports_per_s: float
     p50_ms: float | None
     p90_ms: float | None
@@ -249,6 +251,7 @@ class LoadTest:
             num_refused=tally.refused.total(),
             refusals=dict(tally.refused),
             num_retries=tally.retries,
+            hold_back=options.hold_back,
             reports_per_s=round(tally.stored / max(tally.last_s, options.duration_s), 1),
             **{name: tally.latency.ms(percentile) for name, percentile in PERCENTILES.items()},
             lateness_p99_ms=tally.lateness.ms(99.0),

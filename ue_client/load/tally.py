@@ -119,7 +119,7 @@ class Tally:
         self.retries += int(sent["attempts"].sum()) - len(sent)
         self.stored += int(stored["reports"].sum())
         self.refined += int(stored["refined"].sum())
-        self.last_s = max(self.last_s, float(rows["done_s"].max()) - self._warm_up_s)
+        self.last_s = max(self.last_s, float(sent["done_s"].max(initial=0.0)) - self._warm_up_s)
         for code in np.unique(sent["code"][sent["code"] != 0]).tolist():
             self.refused[CODES.get(code, str(code))] += int(sent["reports"][sent["code"] == code].sum())
         if len(sent) < len(rows):

@@ -198,6 +198,8 @@ async def _pool(settings: Settings, sender: Sender, pipeline: Pipeline, snr_db: 
 
 async def _run(connection: Connection, sender: Sender, sessions: list[_Session], plan: Plan, job: Job) -> None:
     rows: list[tuple[float, ...]] = []
+    for session in sessions:
+        session.silent_until_s = 0.0  # of the job before
 
     def flush() -> None:
         if rows:
@@ -214,7 +216,8 @@ async def _run(connection: Connection, sender: Sender, sessions: list[_Session],
         async for delivery in sender.send(frames, in_flight, attempts):
             rows.append(_row(session, delivery, job))
             if job.hold_back and delivery.ack.code == RESOURCE_EXHAUSTED:
-                session.silent_until_s = time.monotonic() + delivery.ack.retry_delay_ms / 1000
+                told_s = time.monotonic() + delivery.ack.retry_delay_ms / 1000
+                session.silent_until_s = max(session.silent_until_s, told_s)
 
     flusher = asyncio.create_task(flush_often())
     try:
@@ -261,8 +264,8 @@ async def _when_due(
         if (now_s := time.monotonic()) >= session.silent_until_s:
             yield session.next_frame(due_s)
         else:
-            now_s, num_reports = now_s - job.start_s, session.pool[0].num_reports
-            rows.append((session.number, due_s, now_s, now_s, RESOURCE_EXHAUSTED, 0, num_reports, 0, np.nan, np.nan))
+            at_s, num_reports = now_s - job.start_s, session.pool[0].num_reports
+            rows.append((session.number, due_s, at_s, at_s, RESOURCE_EXHAUSTED, 0, num_reports, 0, np.nan, np.nan))
 
 
 async def _while_time(session: _Session, job: Job) -> AsyncIterator[Frame]:

@@ -3,7 +3,7 @@
 import pickle
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 
 from bs_server.config import Settings
 from bs_server.pools import make_pool
-from bs_server.pools.ray_serve import Replica, bare
+from bs_server.pools.ray_serve import RayPool, Replica, Replicas, bare
 from bs_server.worker import Worker
 from shared.errors import ModelMismatchError
 from shared.model_files import ModelFile
@@ -32,6 +32,24 @@ async def test_a_replica_decodes_what_travelled_to_it_as_the_worker_does(
         assert theirs.scores is not None
         np.testing.assert_allclose(ours.scores.nmse, theirs.scores.nmse, rtol=1e-4)
         assert 2000 <= ours.queue_ms < 20_000
+
+
+async def test_replicas_that_follow_do_without_the_models_that_were_released(
+    models: dict[str, ModelFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (models[name] for name in ("klt", "csinet", "crnet"))
+    pool = RayPool([first, second], [], Replicas(1, "cpu", 1))
+    started: list[list[ModelFile]] = []
+
+    async def run(_: RayPool, models: Sequence[ModelFile]) -> None:
+        started.append(list(models))
+
+    monkeypatch.setattr(RayPool, "_run", run)
+    await pool.release({first.card.sha256})
+    assert not started
+    await pool.hold([third])
+    await pool.hold([first])  # whose file came back
+    assert started == [[second, third], [second, third, first]]
 
 
 async def test_without_ray_the_pool_says_how_to_get_it(

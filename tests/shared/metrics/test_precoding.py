@@ -56,6 +56,13 @@ def test_without_a_reconstruction_antenna_0_sends_alone() -> None:
     )
 
 
+def test_antenna_0_sends_alone_for_those_without_a_reconstruction_and_no_others() -> None:
+    h, h_hat = torch.ones(3, 1, 4, 1, dtype=torch.complex64), torch.zeros(3, 1, 4, 1, dtype=torch.complex64)
+    h_hat[1, 0, 1:] = 1  # nothing from antenna 0
+    h_hat[2] = 1
+    assert mrt_sinr(h_hat, h, [0]).flatten().tolist() == pytest.approx([1, 3, 4])
+
+
 def test_zero_forcing_is_the_inverse_with_columns_of_unit_norm() -> None:
     h, h_hat = random_channels(1), random_channels(2)
     wanted = np.zeros((6, 8))

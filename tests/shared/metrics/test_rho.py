@@ -30,12 +30,20 @@ def definition(h_hat: Complex, h: Complex) -> float:
     return float(np.mean(cosines))
 
 
-def test_it_is_the_definition_of_csinet() -> None:
-    h_hat, h = random_crops(1), random_crops(2)
+@pytest.mark.parametrize("num_taps", [1, 2, 31, 32, 257])
+def test_it_is_the_definition_of_csinet(num_taps: int) -> None:
+    h_hat, h = random_crops(1, num_taps=num_taps), random_crops(2, num_taps=num_taps)
     wanted = [definition(subcarriers(h_hat[n, 0].numpy()), subcarriers(h[n, 0].numpy())) for n in range(3)]
     found = rho(h_hat, h)
     assert found.dtype == torch.float64
     assert found.tolist() == pytest.approx(wanted, rel=1e-9)
+
+
+def test_a_subcarrier_on_which_a_channel_is_zero_counts_nothing() -> None:
+    h = torch.zeros(1, 1, 32, 4, dtype=torch.complex64)
+    h[..., 0], h[..., 1] = 1, -1  # zero on subcarrier 0 alone
+    assert rho(h, h).item() == pytest.approx(124 / 125, rel=1e-9)
+    assert rho(1e15 * h, h).item() == pytest.approx(124 / 125, rel=1e-9)
 
 
 def test_delay_is_the_last_axis() -> None:

@@ -11,7 +11,7 @@ SESSIONS = (SessionSpec("klt", 128, 10.0), SessionSpec("klt", 128, 0.0))
 STORED = (0, 1.0, 1.010, 1.001, 0, 1, 8, 3, 2.0, 32.0)
 LATER = (1, 2.5, 2.600, 2.500, 0, 3, 4, 0, 50.0, 8.0)
 REFUSED = (1, 2.9, 3.100, 2.901, 8, 1, 8, 0, np.nan, np.nan)
-HELD_BACK = (1, 2.9, 2.901, 2.901, 8, 0, 8, 0, np.nan, np.nan)
+HELD_BACK = (1, 2.9, 2.95, 2.95, 8, 0, 8, 0, np.nan, np.nan)
 EARLY = (0, 0.4, 0.410, 0.400, 0, 1, 8, 0, 2.0, 32.0)
 
 
@@ -41,7 +41,10 @@ def test_what_was_held_back_is_a_refusal_of_its_own_and_was_never_sent() -> None
     tally = tally_of(STORED, LATER, REFUSED, HELD_BACK)
     assert tally.refused == {"resource_exhausted": 8, "held_back": 8}
     assert (tally.offered, tally.retries, tally.seconds()[1].refused) == (28, 2, 16)
-    assert tally_of(STORED, HELD_BACK).lateness.ms(100.0) == tally_of(STORED).lateness.ms(100.0)
+    without, beside = tally_of(STORED), tally_of(STORED, HELD_BACK)
+    assert beside.lateness.ms(100.0) == without.lateness.ms(100.0)
+    assert beside.last_s == without.last_s
+    assert tally_of((1, 0.4, 0.401, 0.401, *HELD_BACK[4:])).refused == {}  # in the warm-up
 
 
 def test_what_was_due_in_the_warm_up_does_not_count() -> None:
