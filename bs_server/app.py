@@ -27,6 +27,7 @@ from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.memory import exempt_from_collection, keep_freed_memory
 from bs_server.observability import Observability
+from bs_server.pairing import SHOWN_DIGITS
 from bs_server.pools import make_pool
 from bs_server.rpc.server import RpcServer
 from bs_server.rpc.service import CsiFeedbackService
@@ -275,7 +276,12 @@ async def _reload(settings: Settings, pool: DecoderPool, station: BaseStation) -
     await pool.hold(new)
     for model in new:
         station.hold(model.card)
-    log.info("models read again", extra={"new": [model.card.name for model in new]})
+    log.info("models read again", extra={"new": [_named(model.card) for model in new]})
+    cards = {card.sha256: card for card in station.cards}
+    if changed := [_named(model.card) for model in found if cards[model.card.sha256] != model.card]:
+        log.warning(
+            "the card of a model that is held changed, and is read when the service starts", extra={"cards": changed}
+        )
     try:
         released = await station.release(keep={model.card.sha256 for model in found})
     except Exception:
@@ -283,8 +289,13 @@ async def _reload(settings: Settings, pool: DecoderPool, station: BaseStation) -
         released = []
     if released:
         await pool.release({card.sha256 for card in released})
-        log.info("models released", extra={"released": [card.name for card in released]})
+        log.info("models released", extra={"released": [_named(card) for card in released]})
     exempt_from_collection(anew=bool(released))
+
+
+def _named(card: CodecCard) -> str:
+    """Return what tells a model from others of its name in the log."""
+    return f"{card.name} {card.sha256[:SHOWN_DIGITS]}"
 
 
 def _observer(metrics: Observability) -> Callable[[Sequence[Entry], list[Decoded]], None]:

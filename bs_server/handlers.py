@@ -151,8 +151,9 @@ class BaseStation:
             paired_card(request, self._models, self._settings.replicas)  # again: it may have been released meanwhile
             known = await self._load_session(request.session_id)
             if known is None:
-                if await self._store.session(request.session_id) is not None:  # of a model that is held no more
-                    raise ModelMismatchError(f"`session_id` {request.session_id} was opened with other parameters.")
+                if await self._store.session(request.session_id) is not None:
+                    what = "was opened with another model, which is not held any more"
+                    raise ModelMismatchError(f"`session_id` {request.session_id} {what}.")
                 row = SessionRow(
                     session_id=request.session_id,
                     codec=card.name,

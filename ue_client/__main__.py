@@ -376,7 +376,7 @@ def load(
         bool,
         typer.Option(
             "--hold-back",
-            help="A session that is refused for overload sends nothing for the delay it is told; open loop alone.",
+            help="A session that is refused for overload sends nothing for the delay it is told; not with closed.",
         ),
     ] = False,
     link: LinkLabel = _default.link,

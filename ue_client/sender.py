@@ -34,6 +34,7 @@ from ue_client.config import OPEN, Access
 
 MAX_ATTEMPTS = 50
 MAX_BACKOFF_S = 10.0
+MAX_DOUBLINGS = 3
 CALL_TIMEOUT_S = 30.0  # of opening and closing a session
 ACK_TIMEOUT_S = 60.0  # without any acknowledgement while frames wait for one; longer than every backoff
 RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
@@ -183,8 +184,11 @@ class Sender:
             await asyncio.gather(writer, *again, return_exceptions=True)
 
     def _backoff_s(self, delay_ms: int, attempts: int) -> float:
-        """Return how long to wait before sending again: the base station's delay, doubled each time, with jitter."""
-        delay_s = delay_ms / 1000 * float(2 ** min(attempts - 1, 10))
+        """Return how long to wait before sending again: the base station's delay, doubled three times, with jitter.
+
+        Not doubled on: that delay tells already how busy the base station is, and a frame with bad luck waits for good.
+        """
+        delay_s = delay_ms / 1000 * float(2 ** min(attempts - 1, MAX_DOUBLINGS))
         return min(delay_s, MAX_BACKOFF_S) * self._random.uniform(1.0, 1.5)
 
     async def close(self) -> None:

@@ -89,7 +89,7 @@ async def test_a_model_beside_the_zoo_is_served_and_two_of_one_name_or_one_file_
 
 
 async def test_a_new_model_is_served_though_the_store_does_not_say_which_old_ones_are_in_use(
-    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     klt = load_model("klt")
 
@@ -114,6 +114,12 @@ async def test_a_new_model_is_served_though_the_store_does_not_say_which_old_one
         assert await digests() == [first, second]
         await service.reload()
         assert await digests() == [second]
+        card = tmp_path / "mine.card.json"
+        card.write_text(card.read_text().replace('"name": "mine"', '"name": "renamed"'))
+        await service.reload()
+        assert await digests() == [second]
+        told = next(line for line in caplog.records if "card of a model" in line.message)
+        assert told.__dict__["cards"] == [f"renamed {second[:12]}"]
 
 
 async def test_data_and_devices_that_are_not_there_are_refused(local: Settings, tmp_path: Path) -> None:

@@ -616,7 +616,7 @@ class TestReports:
             with pytest.raises(NotFoundError, match="must be an open session"):
                 await station.report(frame(klt, session_id, range(3)))
             other = make_ue("csinet").session_request(session_id)
-            with pytest.raises(ModelMismatchError, match="was opened with other parameters"):
+            with pytest.raises(ModelMismatchError, match="was opened with another model, which is not held any more"):
                 await station.open_session(other)
 
     async def test_a_session_is_refused_whose_model_is_released_while_it_opens(

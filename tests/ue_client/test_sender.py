@@ -18,7 +18,7 @@ from shared.experiments.demo import start_base_station
 from shared.frame import Frame
 from shared.model_files import load_model
 from ue_client.pipeline import Pipeline, make_pipeline
-from ue_client.sender import Delivery, Sender
+from ue_client.sender import MAX_BACKOFF_S, Delivery, Sender
 
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT.value[0]
@@ -173,3 +173,11 @@ async def test_a_stream_that_breaks_says_how_many_frames_were_not_acknowledged(
     finally:
         station.process.kill()
         station.process.wait()
+
+
+async def test_what_is_refused_again_and_again_waits_up_to_eight_times_the_delay_it_is_told() -> None:
+    sender = Sender("127.0.0.1:1", seed=1)
+    for attempts, times in ((1, 1), (2, 2), (3, 4), (4, 8), (5, 8), (49, 8)):
+        assert 0.1 * times <= sender._backoff_s(100, attempts) <= 1.5 * 0.1 * times
+    assert sender._backoff_s(5000, 4) <= 1.5 * MAX_BACKOFF_S
+    await sender.close()

@@ -189,7 +189,8 @@ def _print(result: LoadResult) -> None:
     if len({(one["codec"], one["rate"], one["snr_db"], one["weight"]) for one in result.sessions}) == 1:
         return
     table = Table(title="Sessions", box=SIMPLE, padding=0)
-    names = ("codec", "rate", "snr_db", "weight", "offered", "stored", "p50_ms", "p99_ms")
+    held_back = ("held_back",) if result.hold_back else ()
+    names = ("codec", "rate", "snr_db", "weight", "offered", "stored", *held_back, "p50_ms", "p99_ms")
     for name in names:
         table.add_column(name, justify="left" if name == "codec" else "right", no_wrap=True)
     for one in result.sessions:

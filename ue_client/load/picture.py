@@ -21,13 +21,16 @@ def draw_over_time(result: LoadResult, path: Path) -> None:
     """
     figure = Figure(figsize=(15, 4), layout="constrained")
     rate, latency, distribution = figure.subplots(1, 3)
-    seconds = [row["second"] for row in result.seconds]
-    for key in ("offered", "stored", "refused"):
-        if key == "stored" or any(row[key] for row in result.seconds):
-            rate.plot(seconds, [row[key] for row in result.seconds], label=key)
+    of_seconds = [row for row in result.seconds if row["second"] + 1 <= round(result.duration_s, 1)] or result.seconds
+    seconds = [row["second"] for row in of_seconds]  # whole ones: of the last, a part would look like a fall
+    refused = "refused, or held back" if result.hold_back else "refused"
+    labels = {"offered": "offered", "stored": "stored", "refused": refused, "held_back": "held back"}
+    for key, label in labels.items():
+        if key == "stored" or any(row[key] for row in of_seconds):
+            rate.plot(seconds, [row[key] for row in of_seconds], label=label)
     rate.set(xlabel="time (s)", ylabel="reports/s", ylim=(0, None))
     for key in ("p50_ms", "p99_ms"):
-        latency.plot(seconds, [row[key] for row in result.seconds], label=PERCENTILES[key])
+        latency.plot(seconds, [row[key] for row in of_seconds], label=PERCENTILES[key])
     latency.set(xlabel="time (s)", ylabel="latency from due time (ms)", ylim=(0, None))
     tail = [(1 / (1 - percentile / 100), ms) for percentile, ms in result.latency_ms if percentile < 100]
     distribution.plot([x for x, _ in tail], [ms for _, ms in tail])
@@ -35,7 +38,8 @@ def draw_over_time(result: LoadResult, path: Path) -> None:
     ticks = {1: "0", 2: "50", 10: "90", 100: "99", 1000: "99.9", 10_000: "99.99"}
     distribution.set_xticks(list(ticks), list(ticks.values()), minor=False)
     distribution.set_xlim(1, max(100.0, *(x for x, _ in tail)))
-    _finish(figure, (rate, latency), path, f"{result.arrivals}, {', '.join(result.codecs)}")
+    obeying = ", retry delay obeyed" if result.hold_back else ""
+    _finish(figure, (rate, latency), path, f"{result.arrivals}, {', '.join(result.codecs)}{obeying}")
 
 
 def draw_over_rate(capacity: Capacity, path: Path) -> None:

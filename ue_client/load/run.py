@@ -87,7 +87,7 @@ class LoadResult:
         queue_p99_ms: Likewise.
         mean_batch_size: Reports decoded together, mean over frames.
         batch_sizes: How many frames were decoded in batches of which size.
-        sessions: Of each session what it is, what it got, its latency.
+        sessions: Of each session what it is, what it got and held back, its latency; the rest was refused.
         seconds: Of each second what was offered, stored, refused, its latency.
         latency_ms: (percentile, ms) along the distribution.
     """
@@ -262,7 +262,7 @@ class LoadTest:
             sessions=[
                 dataclasses.asdict(one.spec)
                 | dict(zip(("session_id", "rate"), self._opened[number], strict=True))
-                | {"offered": one.offered, "stored": one.stored}
+                | {"offered": one.offered, "stored": one.stored, "held_back": one.held_back}
                 | {"p50_ms": one.latency.ms(50.0), "p99_ms": one.latency.ms(99.0)}
                 for number, one in enumerate(tally.sessions)
             ],

@@ -60,6 +60,7 @@ class Second:
         offered: Reports that were due.
         stored: Reports acknowledged.
         refused: Reports refused for good, or held back.
+        held_back: Of those, the latter.
         p50_ms: Of the frames acknowledged in it.
         p99_ms: Likewise.
     """
@@ -68,6 +69,7 @@ class Second:
     offered: int = 0
     stored: int = 0
     refused: int = 0
+    held_back: int = 0
     p50_ms: float | None = None
     p99_ms: float | None = None
 
@@ -80,12 +82,14 @@ class OfSession:
         spec: What it sends.
         offered: Reports that were due.
         stored: Reports acknowledged.
+        held_back: Reports that were never sent.
         latency: Of its frames.
     """
 
     spec: SessionSpec
     offered: int = 0
     stored: int = 0
+    held_back: int = 0
     latency: Latency = field(default_factory=lambda: Latency(digits=2))
 
 
@@ -123,7 +127,7 @@ class Tally:
         for code in np.unique(sent["code"][sent["code"] != 0]).tolist():
             self.refused[CODES.get(code, str(code))] += int(sent["reports"][sent["code"] == code].sum())
         if len(sent) < len(rows):
-            self.refused["held_back"] += int(rows["reports"][rows["attempts"] == 0].sum())
+            self.refused["held_back"] += _held_back(rows)
         latency_ms = 1000 * (stored["done_s"] - stored["due_s"])
         self.latency.add(latency_ms)
         self.lateness.add(1000 * (sent["sent_s"] - sent["due_s"]))
@@ -139,6 +143,7 @@ class Tally:
         session, stored = self.sessions[number], rows[rows["code"] == 0]
         session.offered += int(rows["reports"].sum())
         session.stored += int(stored["reports"].sum())
+        session.held_back += _held_back(rows)
         session.latency.add(1000 * (stored["done_s"] - stored["due_s"]))
 
     def _add_seconds(self, rows: NDArray[np.void]) -> None:
@@ -152,6 +157,7 @@ class Tally:
             entry = self._second(second)
             entry.stored += int(stored["reports"].sum())
             entry.refused += int(of["reports"].sum() - stored["reports"].sum())
+            entry.held_back += _held_back(of)
             self._open.setdefault(second, []).append(1000 * (stored["done_s"] - stored["due_s"]))
         self._settle(self.last_s - SETTLED_S)
 
@@ -170,3 +176,8 @@ class Tally:
         """Return the seconds in order, when all rows are in."""
         self._settle(np.inf)
         return [self._seconds[second] for second in sorted(self._seconds)]
+
+
+def _held_back(rows: NDArray[np.void]) -> int:
+    """Return how many reports were never sent."""
+    return int(rows["reports"][rows["attempts"] == 0].sum())

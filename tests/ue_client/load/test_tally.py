@@ -40,7 +40,9 @@ def test_latency_is_from_when_a_frame_was_due() -> None:
 def test_what_was_held_back_is_a_refusal_of_its_own_and_was_never_sent() -> None:
     tally = tally_of(STORED, LATER, REFUSED, HELD_BACK)
     assert tally.refused == {"resource_exhausted": 8, "held_back": 8}
-    assert (tally.offered, tally.retries, tally.seconds()[1].refused) == (28, 2, 16)
+    second = tally.seconds()[1]
+    assert (tally.offered, tally.retries, second.refused, second.held_back) == (28, 2, 16, 8)
+    assert [one.held_back for one in tally.sessions] == [0, 8]
     without, beside = tally_of(STORED), tally_of(STORED, HELD_BACK)
     assert beside.lateness.ms(100.0) == without.lateness.ms(100.0)
     assert beside.last_s == without.last_s
