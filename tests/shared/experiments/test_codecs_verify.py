@@ -26,6 +26,7 @@ def test_one_network_travels_three_ways() -> None:
         assert all(torch.equal(other[key], first[key]) for key in first)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", MEASURED_HERE)
 def test_the_models_that_ship_are_what_their_cards_say(name: str) -> None:
     result = verify_codec(name)
