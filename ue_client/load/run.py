@@ -88,7 +88,7 @@ class LoadResult:
         mean_batch_size: Reports decoded together, mean over frames.
         batch_sizes: How many frames were decoded in batches of which size.
         sessions: Of each session what it is, what it got and held back, its latency; the rest was refused.
-        seconds: Of each second what was offered, stored, refused, its latency.
+        seconds: Of each second what was offered, stored, refused, held back, its latency.
         latency_ms: (percentile, ms) along the distribution.
     """
 
