@@ -154,7 +154,7 @@ async def _serving(
     datasets = {channels.sha256: channels for channels in map(load_channels, settings.data)}
     station = BaseStation(settings, models, refiners, datasets, lanes, store, writer, metrics, version("csilink"))
     feed = SummaryFeed(store, writer)
-    metrics.listeners.set_function(lambda: feed.num_listeners)
+    metrics.listeners.set_function(lambda: feed.num_seats_taken)
     context = Context(
         store,
         lambda: station.cards,

@@ -32,7 +32,9 @@ class Observability:
         )
         self.sessions = Gauge("csi_open_sessions", "Sessions in memory.", registry=self.registry)
         self.listeners = Gauge(
-            "csi_summary_listeners", "Clients that a summary is streamed to.", registry=self.registry
+            "csi_summary_listeners",
+            "Clients that a summary is streamed to, and sums still being made for clients that left.",
+            registry=self.registry,
         )
         self.queue_s = Histogram("csi_queue_seconds", "Time in the queue.", buckets=_SECONDS, registry=self.registry)
         self.decode_s = Histogram("csi_decode_seconds", "Time of a batch.", buckets=_SECONDS, registry=self.registry)

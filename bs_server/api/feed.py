@@ -64,9 +64,9 @@ class SummaryFeed:
         self._closed = False
 
     @property
-    def num_listeners(self) -> int:
-        """How many seats are taken."""
-        return self._num_listeners
+    def num_seats_taken(self) -> int:
+        """By listeners, and by sums that are still being made for listeners that left."""
+        return self._num_listeners + len(self._summing.keys() - self._channels.keys())
 
     @contextmanager
     def seat(self) -> Iterator[None]:
@@ -80,8 +80,7 @@ class SummaryFeed:
         """
         if self._closed:
             raise UnavailableError("The base station is shutting down.")
-        abandoned = self._summing.keys() - self._channels.keys()
-        if self._num_listeners + len(abandoned) >= MAX_LISTENERS:
+        if self.num_seats_taken >= MAX_LISTENERS:
             raise OverloadedError(
                 f"At most {MAX_LISTENERS} clients may listen to summaries at a time; come back later.",
                 retry_delay_ms=1000,
