@@ -30,19 +30,21 @@ class Capacity:
         limited_by_sender: Whether this machine was late with sending where the load was not carried any more: then it
             is the sender's capacity, and the base station may have more.
         trials: Every load that was tried, in that order.
+        missed: Of each trial why its load is not carried; empty where it is.
     """
 
     reports_per_s: float | None
     p99_ms: float
     limited_by_sender: bool
     trials: list[LoadResult]
+    missed: list[str]
 
 
 def find_capacity(
     test: LoadTest,
     first: Arrivals,
     p99_ms: float,
-    told: Callable[[LoadResult, bool], None] = lambda _, __: None,
+    told: Callable[[LoadResult, str], None] = lambda _, __: None,
 ) -> Capacity:
     """Search the largest offered load that is carried: 99 % of it stored, p99 within a bound.
 
@@ -54,20 +56,21 @@ def find_capacity(
         test: The load test, entered.
         first: The first load, of one rate, ``constant`` or ``poisson``.
         p99_ms: The bound.
-        told: Called after each trial with its result and whether the load is carried.
+        told: Called after each trial with its result and why the load is not carried, empty if it is.
 
     Raises:
         InvalidArgumentError: If the first arrivals have no rate.
         CsiError: As `LoadTest.run`.
     """
     trials: list[LoadResult] = []
+    missed: list[str] = []
 
     def carried(rate: float) -> bool:
         result = test.run(dataclasses.replace(first, rate=Rate((rate,)), label=f"{first.kind}:{rate:.0f}"))
-        good = _is_carried(result, p99_ms)
         trials.append(result)
-        told(result, good)
-        return good
+        missed.append(_missed(result, p99_ms))
+        told(result, missed[-1])
+        return not missed[-1]
 
     if first.rate is None:
         raise InvalidArgumentError(f"`first` must be arrivals of a rate; got {first.label!r}.")
@@ -86,11 +89,16 @@ def find_capacity(
     while low and high / low > PRECISION:
         middle = (low * high) ** 0.5
         low, high = (middle, high) if carried(middle) else (low, middle)
-    failed = [trial for trial in trials if not _is_carried(trial, p99_ms)]
+    failed = [trial for trial, why in zip(trials, missed, strict=True) if why]
     late = bool(failed) and (failed[-1].lateness_p99_ms or 0.0) > p99_ms / 2
-    return Capacity(round(low, 1) or None, p99_ms, late, trials)
+    return Capacity(round(low, 1) or None, p99_ms, late, trials, missed)
 
 
-def _is_carried(result: LoadResult, p99_ms: float) -> bool:
-    enough = result.num_reports >= LEAST_GOODPUT * (result.num_reports + result.num_refused)
-    return enough and result.p99_ms is not None and result.p99_ms <= p99_ms
+def _missed(result: LoadResult, p99_ms: float) -> str:
+    """Return why a load is not carried, empty if it is."""
+    missed = []
+    if (share := result.num_reports / (result.num_reports + result.num_refused)) < LEAST_GOODPUT:
+        missed.append(f"{share:.1%} stored, wanted {LEAST_GOODPUT:.0%}")
+    if result.p99_ms is None or result.p99_ms > p99_ms:
+        missed.append(f"p99 {result.p99_ms} ms, wanted {p99_ms:g}")
+    return "; ".join(missed)

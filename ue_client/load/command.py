@@ -136,8 +136,8 @@ def _require_matplotlib() -> None:
 def _capacity(test: LoadTest, asked: Arrivals, p99_ms: float, out: Path | None, as_json: bool) -> None:
     """Search, with a line a trial."""
 
-    def told(result: LoadResult, carried: bool) -> None:
-        verdict = "carried" if carried else "not carried"
+    def told(result: LoadResult, missed: str) -> None:
+        verdict = f"not carried ({missed})" if missed else "carried"
         of = f"{result.num_refused} refused, p99 {result.p99_ms} ms, late by {result.lateness_p99_ms} ms"
         typer.echo(f"{result.arrivals}: {result.reports_per_s:,.0f} reports/s stored, {of}: {verdict}", err=True)
 

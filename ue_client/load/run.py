@@ -82,6 +82,7 @@ class LoadResult:
         hold_back: Whether sessions obeyed the retry delay of a refusal.
         reports_per_s: Goodput: stored reports over that time, or over ``duration_s`` if it is longer.
         p50_ms: Median time from when a frame was due to its acknowledgement; p90_ms ... max_ms likewise.
+        refusal_p99_ms: From when a frame was due to its refusal for good; None where none was.
         lateness_p99_ms: From when a frame was due to its first sending: large where this machine cannot send that fast.
         queue_p50_ms: In the base station's queue.
         queue_p99_ms: Likewise.
@@ -118,6 +119,7 @@ class LoadResult:
     p99_ms: float | None
     p99_9_ms: float | None
     max_ms: float | None
+    refusal_p99_ms: float | None
     lateness_p99_ms: float | None
     queue_p50_ms: float | None
     queue_p99_ms: float | None
@@ -254,6 +256,7 @@ class LoadTest:
             hold_back=options.hold_back,
             reports_per_s=round(tally.stored / max(tally.last_s, options.duration_s), 1),
             **{name: tally.latency.ms(percentile) for name, percentile in PERCENTILES.items()},
+            refusal_p99_ms=tally.refusal.ms(99.0),
             lateness_p99_ms=tally.lateness.ms(99.0),
             queue_p50_ms=tally.queue.ms(50.0),
             queue_p99_ms=tally.queue.ms(99.0),

@@ -104,7 +104,7 @@ class Tally:
     def __init__(self, sessions: tuple[SessionSpec, ...], warm_up_s: float) -> None:
         self.offered = self.stored = self.refined = self.retries = 0
         self.refused: Counter[str] = Counter()
-        self.latency, self.lateness, self.queue = Latency(), Latency(), Latency()
+        self.latency, self.refusal, self.lateness, self.queue = Latency(), Latency(), Latency(), Latency()
         self.batch_sizes: Counter[int] = Counter()
         self.sessions = [OfSession(spec) for spec in sessions]
         self.last_s = 0.0
@@ -124,12 +124,14 @@ class Tally:
         self.stored += int(stored["reports"].sum())
         self.refined += int(stored["refined"].sum())
         self.last_s = max(self.last_s, float(sent["done_s"].max(initial=0.0)) - self._warm_up_s)
-        for code in np.unique(sent["code"][sent["code"] != 0]).tolist():
-            self.refused[CODES.get(code, str(code))] += int(sent["reports"][sent["code"] == code].sum())
+        refused = sent[sent["code"] != 0]
+        for code in np.unique(refused["code"]).tolist():
+            self.refused[CODES.get(code, str(code))] += int(refused["reports"][refused["code"] == code].sum())
         if len(sent) < len(rows):
             self.refused["held_back"] += _held_back(rows)
         latency_ms = 1000 * (stored["done_s"] - stored["due_s"])
         self.latency.add(latency_ms)
+        self.refusal.add(1000 * (refused["done_s"] - refused["due_s"]))
         self.lateness.add(1000 * (sent["sent_s"] - sent["due_s"]))
         self.queue.add(stored["queue_ms"])
         sizes, counts = np.unique(np.rint(stored["batch_size"]).astype(int), return_counts=True)

@@ -15,7 +15,7 @@ from ue_client.load.arrivals import parse_arrivals
 from ue_client.load.capacity import find_capacity
 from ue_client.load.command import parse_weights, run_load, sessions_of
 from ue_client.load.picture import draw_over_rate
-from ue_client.load.run import LoadOptions, LoadTest
+from ue_client.load.run import LoadOptions, LoadResult, LoadTest
 
 
 def settings_for(station: BaseStationProcess) -> Settings:
@@ -53,7 +53,11 @@ def test_a_load_test_runs_again_in_the_same_sessions(station: BaseStationProcess
 
 def verdicts_of(monkeypatch: pytest.MonkeyPatch, carries: float) -> None:
     """Let a base station carry so many reports/s, whatever it does."""
-    monkeypatch.setattr("ue_client.load.capacity._is_carried", lambda result, _: float(result.arrivals[9:]) <= carries)
+
+    def missed(result: LoadResult, _: float) -> str:
+        return "" if float(result.arrivals[9:]) <= carries else "more than it carries"
+
+    monkeypatch.setattr("ue_client.load.capacity._missed", missed)
 
 
 @pytest.mark.parametrize(("carries", "first"), [(300, 100), (300, 1000), (90, 100)])
@@ -67,6 +71,7 @@ def test_a_capacity_is_found_from_below_and_from_above(
         assert found.reports_per_s is not None
         assert carries / 1.06 < found.reports_per_s <= carries
         assert not found.limited_by_sender
+        assert [not why for why in found.missed] == [float(trial.arrivals[9:]) <= carries for trial in found.trials]
         if carries == 90:
             verdicts_of(monkeypatch, 10)  # fewer than trials so short can tell
             assert find_capacity(test, parse_arrivals("constant:100"), 50.0).reports_per_s is None
@@ -75,14 +80,15 @@ def test_a_capacity_is_found_from_below_and_from_above(
 
 
 def test_a_load_is_carried_if_it_is_stored_and_in_time(station: BaseStationProcess) -> None:
-    from ue_client.load.capacity import _is_carried
+    from ue_client.load.capacity import _missed
 
     options = LoadOptions(sessions_of(("klt",), None, (10.0,), (1,)), duration_s=0.5, retries=False)
     with LoadTest(settings_for(station), options) as test:
         result = replace(test.run(parse_arrivals("constant:80")), p99_ms=40.0)
-    assert _is_carried(result, 50.0)
-    assert not _is_carried(result, 30.0)
-    assert not _is_carried(replace(result, num_refused=1), 50.0)
+    assert not _missed(result, 50.0)
+    assert _missed(result, 30.0) == "p99 40.0 ms, wanted 30"
+    assert _missed(replace(result, num_refused=10), 50.0) == "80.0% stored, wanted 99%"
+    assert _missed(replace(result, num_refused=10), 30.0) == "80.0% stored, wanted 99%; p99 40.0 ms, wanted 30"
 
 
 def test_a_base_station_that_stands_still_is_late_for_all_that_was_due_meanwhile(tmp_path: Path) -> None:
@@ -124,6 +130,20 @@ def test_a_session_that_is_refused_holds_back_what_is_due_before_it_may_come_aga
         result.refusals["held_back"] > result.refusals["resource_exhausted"]
     )  # 5 ms or more, a frame each millisecond
     assert sum(second["refused"] for second in result.seconds) == result.num_refused
+
+
+def test_a_load_that_is_held_back_is_not_carried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    station = start_base_station(tmp_path, ["--queue-reports", "4", "--max-reports-per-frame", "4"])
+    sessions = sessions_of(("csinet",), None, (10.0,), (1, 1))
+    options = LoadOptions(sessions, duration_s=1.0, retries=False, hold_back=True)
+    try:
+        run_load(settings_for(station), options, "constant:8000", 50.0, None, as_json=True)
+    finally:
+        station.stop()
+    found = json.loads(capsys.readouterr().out)
+    assert found["trials"][0]["refusals"]["held_back"] > 0
+    assert "stored, wanted 99%" in found["missed"][0]
+    assert found["reports_per_s"] is None or found["reports_per_s"] < 8000
 
 
 def test_what_does_not_go_together_is_refused_without_a_base_station() -> None:

@@ -35,6 +35,8 @@ def test_latency_is_from_when_a_frame_was_due() -> None:
     assert tally.latency.ms(100.0) == pytest.approx(100, rel=1e-3)
     assert tally.lateness.ms(100.0) == pytest.approx(1.0, rel=1e-3)
     assert tally.queue.ms(100.0) == pytest.approx(50, rel=1e-3)
+    assert tally.refusal.ms(100.0) == pytest.approx(200, rel=1e-3)
+    assert tally_of(STORED, HELD_BACK).refusal.ms(100.0) is None
 
 
 def test_what_was_held_back_is_a_refusal_of_its_own_and_was_never_sent() -> None:
