@@ -198,6 +198,8 @@ def groups_of(cells: Any) -> dict[GroupColumn, ColumnElement[Any]]:
         "cnr_db": SESSION.cnr_db,
         "refinement": SESSION.refinement,
         "session": cells.session_id,
+        "model_sha256": SESSION.model_sha256,
+        "dataset_sha256": SESSION.dataset_sha256,
     }
 
 

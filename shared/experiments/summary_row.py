@@ -6,7 +6,7 @@ by column. What only a service has, queue and batch, is left out.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +17,9 @@ from shared.evaluation import Scores, join_scores
 from shared.links import Link, values_on_the_air
 from shared.receive import Reception
 from shared.scoring import Scoring
-from shared.summary import Cell, DownlinkTotals, Group, GroupColumn, GroupTotals, SubbandTotals, group_table
+from shared.summary import GROUP_BY, Cell, DownlinkTotals, Group, GroupTotals, SubbandTotals, group_table
 from shared.summary.median import count_bins, median_of
 
-GROUP_BY: tuple[GroupColumn, ...] = tuple(name for name in get_args(GroupColumn) if name != "session")
 OF_A_SERVICE = ("mean_queue_ms", "mean_decode_ms", "mean_batch_size")  # columns
 
 

@@ -134,6 +134,8 @@ class Group(Figures):
     cnr_db: float | None = Field(None, examples=[10.0])
     refinement: str | None = Field(None, examples=["always"])
     session: str | None = None
+    model_sha256: str | None = Field(None, description="Digest of the codec's model.")
+    dataset_sha256: str | None = Field(None, description="Digest of the file of channels.")
     num_reports: int = Field(examples=[1000])
     num_scored: int = Field(description="Reports with truth; all metrics below are over these.")
     nmse: Nmse | None = Field(description="Null of precoders, which have no NMSE; they count in no mean of others.")

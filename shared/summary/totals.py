@@ -3,7 +3,27 @@
 from dataclasses import dataclass
 from typing import Literal
 
-GroupColumn = Literal["codec", "rate", "snr_db", "link", "estimator", "cnr_db", "refinement", "session"]
+GroupColumn = Literal[
+    "codec",
+    "rate",
+    "snr_db",
+    "link",
+    "estimator",
+    "cnr_db",
+    "refinement",
+    "session",
+    "model_sha256",
+    "dataset_sha256",
+]
+GROUP_BY: tuple[GroupColumn, ...] = (
+    "codec",
+    "rate",
+    "snr_db",
+    "link",
+    "estimator",
+    "cnr_db",
+    "refinement",
+)  # by default
 
 
 @dataclass(frozen=True, slots=True)

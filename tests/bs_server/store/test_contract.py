@@ -575,6 +575,7 @@ SESSIONS: tuple[tuple[str, str, str, float | None, Scoring, str], ...] = (
     ("klt", "digital:bsc", "ls", -3.0, Scoring(DOWNLINK_SNR_DB, 4, 9, 2), "always"),
     ("float", "ideal", "ls", 10.1, Scoring(DOWNLINK_SNR_DB, 4, num_subbands=2), "never"),
 )
+DIGESTS = (("a" * 64, "b" * 64), ("c" * 64, "b" * 64), ("c" * 64, ""))  # of their models and data sets
 positive = st.floats(0, 1e6) | st.floats(0, 1e-100)  # whose squares may underflow, which PostgreSQL refuses
 
 
@@ -676,7 +677,7 @@ drawn_reports = st.builds(
 
 class TestTotals:
     numbers = itertools.count()
-    scorings: ClassVar[dict[str, Scoring]] = {}  # of the sessions, by id
+    sessions: ClassVar[dict[str, SessionRow]] = {}  # by id
 
     async def test_a_report_without_scores_is_no_block_error_and_a_precoder_is_scored(self, store: Store) -> None:
         """A share of those scored is counted: NaN is stored as NULL. A precoder has an SGCS and no NMSE."""
@@ -700,7 +701,7 @@ class TestTotals:
     ) -> None:
         ue_id = next(self.numbers)  # tells the examples apart: the only column by which nothing is grouped
         rows = await self.add(store, drawn, ue_id)
-        assert_close(await store.totals(ReportFilter(ue_id=ue_id), group_by), reference(rows, group_by, self.scorings))
+        assert_close(await store.totals(ReportFilter(ue_id=ue_id), group_by), reference(rows, group_by, self.sessions))
 
     @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     @given(
@@ -725,7 +726,7 @@ class TestTotals:
             rows += added
             await store.append(added, [])  # those that are there already count no second time
             found = await store.totals(ReportFilter(codec=codec), group_by)
-            assert_close(found, reference(rows, group_by, self.scorings))
+            assert_close(found, reference(rows, group_by, self.sessions))
 
     async def test_two_base_stations_on_one_database_sum_up_every_report_once(
         self, url: str, monkeypatch: pytest.MonkeyPatch
@@ -778,7 +779,7 @@ class TestTotals:
         combinations = [group_by for size in range(4) for group_by in itertools.combinations(COLUMNS, size)]
         remainders = set()
         for group_by in [*combinations, COLUMNS[::-1]]:
-            wanted = reference(rows, group_by, self.scorings)
+            wanted = reference(rows, group_by, self.sessions)
             assert_close(await store.totals(ReportFilter(), group_by), wanted)
             remainders |= {group.num_scored % 2 for group in wanted}
         assert remainders == {0, 1}  # medians of odd and of even counts
@@ -787,12 +788,18 @@ class TestTotals:
         self, store: Store, drawn: list[DrawnReport], ue_id: int = 0, codec: str | None = None
     ) -> list[ReportRow]:
         sessions = [
-            session_row(codec or own, link, 1.5, estimator, cnr_db, scoring, refinement)
-            for own, link, estimator, cnr_db, scoring, refinement in SESSIONS
+            replace(
+                session_row(codec or own, link, 1.5, estimator, cnr_db, scoring, refinement),
+                model_sha256=model,
+                dataset_sha256=dataset,
+            )
+            for (own, link, estimator, cnr_db, scoring, refinement), (model, dataset) in zip(
+                SESSIONS, DIGESTS, strict=True
+            )
         ]
         for session in sessions:
             await store.add_session(session)
-            self.scorings[session.session_id] = session.scoring
+            self.sessions[session.session_id] = session
         rows = [report.row(sessions[report.session], ue_id, sequence) for sequence, report in enumerate(drawn)]
         if rows:
             await store.append(rows, [])
@@ -800,12 +807,14 @@ class TestTotals:
 
 
 def reference(
-    rows: list[ReportRow], group_by: Sequence[GroupColumn], scorings: dict[str, Scoring]
+    rows: list[ReportRow], group_by: Sequence[GroupColumn], sessions: dict[str, SessionRow]
 ) -> list[GroupTotals]:
     groups: dict[tuple[str | int | float | None, ...], list[ReportRow]] = {}
     for row in rows:
-        names = {"session": "session_id"}
-        values = {column: getattr(row, names.get(column, column)) for column in COLUMNS}
+        session = sessions[row.session_id]
+        digests = {name: getattr(session, name) for name in ("model_sha256", "dataset_sha256")}
+        of_session = {"session": row.session_id} | digests
+        values = {column: of_session.get(column, getattr(row, column, None)) for column in COLUMNS}
         groups.setdefault(tuple(values[column] for column in group_by), []).append(row)
     found = []
     for key, members in sorted(groups.items(), key=lambda item: [(value is not None, value) for value in item[0]]):
@@ -855,7 +864,7 @@ def reference(
                 mean_queue_ms=float(np.mean([row.queue_ms for row in members])),
                 mean_decode_ms=float(np.mean([row.decode_ms for row in members])),
                 mean_batch_size=float(np.mean([row.batch_size for row in members])),
-                downlink=tuple(downlink_reference(members, scorings)),
+                downlink=tuple(downlink_reference(members, sessions)),
                 subbands=tuple(subband_reference(members)),
                 num_symbol_reports=0,
                 num_symbol_scored=0,
@@ -864,10 +873,10 @@ def reference(
     return found
 
 
-def downlink_reference(rows: list[ReportRow], scorings: dict[str, Scoring]) -> Iterator[DownlinkTotals]:
+def downlink_reference(rows: list[ReportRow], sessions: dict[str, SessionRow]) -> Iterator[DownlinkTotals]:
     by_key: dict[tuple[float, int, int | None], list[DownlinkRow]] = {}
     for row in rows:
-        scoring = scorings[row.session_id]
+        scoring = sessions[row.session_id].scoring
         for score in row.downlink:
             key = (score.snr_db, scoring.downlink_num_ue, scoring.downlink_mcs)
             by_key.setdefault(key, []).append(score)

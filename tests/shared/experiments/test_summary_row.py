@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from bs_server.api.feed import summarise
 from bs_server.store import DownlinkRow, ReportFilter, ReportRow, SessionRow, make_store
 from shared.evaluation import Scores
-from shared.experiments.summary_row import GROUP_BY, OF_A_SERVICE, PointKey, Reports, summary_row
+from shared.experiments.summary_row import OF_A_SERVICE, PointKey, Reports, summary_row
 from shared.metrics import Downlink
 from shared.scoring import Scoring
-from shared.summary import group_table
+from shared.summary import GROUP_BY, group_table
 from shared.types import CsiShape
 
 SCORING = Scoring((0.0, 12.5), downlink_num_ue=2, downlink_mcs=9, num_subbands=4)

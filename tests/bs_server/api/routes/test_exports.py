@@ -4,7 +4,7 @@ import io
 import json
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import numpy as np
@@ -14,6 +14,7 @@ from bs_server.api.routes.exports import PAGE, _pages
 from bs_server.config import Settings
 from bs_server.store import ReportFilter, ReportRow, SessionRow, Store, make_store
 from shared.experiments.demo import start_base_station
+from shared.summary import GroupColumn
 from shared.types import CsiShape
 
 MIB = 1024**2
@@ -29,7 +30,7 @@ def same(cell: str, value: object) -> bool:
     return cell == "" if value is None else cell == (value if isinstance(value, str) else json.dumps(value))
 
 
-KEYS = {"codec", "rate", "snr_db", "link", "estimator", "cnr_db", "refinement", "session"}
+KEYS = set(get_args(GroupColumn))
 INTERVAL = ["value", "ci95_low", "ci95_high"]
 OBJECTS = {
     "nmse_full": ["mean", "mean_db", "ci95_low_db", "ci95_high_db"],
@@ -77,7 +78,8 @@ def test_the_reports_are_those_of_json_column_for_column(
 
 
 @pytest.mark.parametrize(
-    "group_by", [["codec", "rate", "snr_db", "link", "estimator", "cnr_db"], ["session"], ["snr_db", "codec"]]
+    "group_by",
+    [["codec", "rate", "snr_db", "link", "estimator", "cnr_db"], ["session", "model_sha256"], ["snr_db", "codec"]],
 )
 def test_the_summary_is_that_of_json_figure_for_figure(
     rest: httpx.Client, scored: str, half_scored: str, group_by: list[str]
