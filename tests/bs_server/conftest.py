@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from bs_server.batching import ChannelDecoded, Decoded, Lanes, Work, run_batches
+from bs_server.batching import BatchQueue, ChannelDecoded, Decoded, Entry, Lanes, Work, run_batches
 from bs_server.config import Settings
 from bs_server.handlers import BaseStation
 from bs_server.observability import Observability
@@ -36,6 +36,19 @@ class Halves:
 
 
 StartStation = Callable[..., AbstractAsyncContextManager[BaseStation]]
+
+
+@pytest.fixture
+def may_decode(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Return what base stations of this process wait for before they take a batch from their queues."""
+    event, next_batch = asyncio.Event(), BatchQueue.next_batch
+
+    async def when_told(queue: BatchQueue) -> list[Entry]:
+        await event.wait()
+        return await next_batch(queue)
+
+    monkeypatch.setattr(BatchQueue, "next_batch", when_told)
+    return event
 
 
 @pytest.fixture(scope="session")

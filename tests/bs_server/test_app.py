@@ -27,12 +27,12 @@ Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 @pytest.mark.parametrize("link", ["digital:bsc", "digital:soft:conv-1/2"])
 async def test_a_station_that_shuts_down_says_so_finishes_what_it_took_and_takes_nothing_new(
-    local: Settings, make_ue: MakeUe, eventually: Eventually, link: str
+    local: Settings, make_ue: MakeUe, eventually: Eventually, may_decode: asyncio.Event, link: str
 ) -> None:
     ue, session_id = make_ue(link=link), str(uuid.uuid4())
     frames = [ue.frame(session_id, i, 0, np.arange(i, i + 1), np.arange(1), 5.0, "index") for i in range(2)]
     async with contextlib.AsyncExitStack() as station:
-        addresses = await station.enter_async_context(running(replace(local, max_wait_ms=1000.0)))
+        addresses = await station.enter_async_context(running(local))
         sender = Sender(f"127.0.0.1:{addresses.grpc_port}")
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{addresses.rest_port}") as rest:
 
@@ -54,6 +54,7 @@ async def test_a_station_that_shuts_down_says_so_finishes_what_it_took_and_takes
             with pytest.raises(UnavailableError):
                 await sender.report(frames[1], timeout_s=20)
             assert not accepted.done()
+            may_decode.set()
             assert (await accepted).code == 0
         await sender.close()
         await stopping
@@ -164,13 +165,15 @@ async def test_a_part_of_the_service_that_ends_ends_the_service(
         raise OSError("the writer broke")
 
     monkeypatch.setattr(GroupWriter, "run", broken)
+    for of_the_process in ("keep_freed_memory", "exempt_from_collection", "sys.setswitchinterval"):
+        monkeypatch.setattr(f"bs_server.app.{of_the_process}", lambda *_: None)
     async with asyncio.timeout(30):
         with pytest.raises(UnavailableError, match="A part of the service, writer, ended: OSError"):
             await serve(local)
 
 
 async def test_exactly_those_that_find_no_room_are_refused_and_every_report_is_accounted_for(
-    local: Settings, make_ue: MakeUe, eventually: Eventually
+    local: Settings, make_ue: MakeUe, eventually: Eventually, may_decode: asyncio.Event
 ) -> None:
     ue, session_id = make_ue(), str(uuid.uuid4())
     size, room, too_many = 2, 5, 7  # reports a frame, frames that fit, frames that do not
@@ -179,7 +182,7 @@ async def test_exactly_those_that_find_no_room_are_refused_and_every_report_is_a
         sequence = np.arange(size * number, size * (number + 1))
         return ue.frame(session_id, number, 0, sequence, sequence, 5.0, "index")
 
-    settings = replace(local, queue_reports=size * room, max_reports_per_frame=size, max_wait_ms=1000.0)
+    settings = replace(local, queue_reports=size * room, max_reports_per_frame=size)
     async with running(settings) as addresses, httpx.AsyncClient() as rest:
 
         async def counts() -> dict[str, float]:
@@ -198,6 +201,7 @@ async def test_exactly_those_that_find_no_room_are_refused_and_every_report_is_a
             *(sender.report(frame(room + i), timeout_s=20) for i in range(too_many)), return_exceptions=True
         )
         assert ["RESOURCE_EXHAUSTED" in str(refusal) for refusal in refusals] == [True] * too_many
+        may_decode.set()
         assert [ack.code for ack in await asyncio.gather(*fitting)] == [0] * room
         again = await sender.report(frame(0), timeout_s=20)
         assert again.duplicate.all()

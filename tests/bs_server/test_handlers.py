@@ -930,13 +930,13 @@ class TestFailures:
             return worker.reconstruct(batch, decided, refine)
 
         ues = {rate: make_ue("klt", "digital:bsc", rate) for rate in (64, 512)}
-        async with start_station(replace(local, max_batch=2, max_wait_ms=300.0), reconstruct=reconstruct) as station:
+        async with start_station(replace(local, max_batch=2, max_wait_ms=10_000.0), reconstruct=reconstruct) as station:
             session_id = await opened(station, ues[64])
-            mixed = joined([frame(ues[rate], session_id, [i]) for i, rate in enumerate((64, 64, 512))])
+            parts = [frame(ues[rate], session_id, [i]) for i, rate in enumerate((64, 64, 512, 512))]
             with pytest.raises(MemoryError):
-                await station.report(mixed)
-            assert (await station.report(mixed)).duplicate.tolist() == [False] * 3
-        assert sorted(decoded) == [(64, 2), (64, 2), (512, 1)]
+                await station.report(joined(parts[:3]))
+            assert (await station.report(joined(parts))).duplicate.tolist() == [False] * 4
+        assert sorted(decoded) == [(64, 2), (64, 2), (512, 2)]
 
     async def test_a_report_whose_caller_leaves_during_the_commit_is_stored_and_known(
         self, start_station: StartStation, make_ue: MakeUe, local: Settings, eventually: Eventually

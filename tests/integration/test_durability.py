@@ -103,6 +103,7 @@ def read(folder: Path) -> list[Report]:
         return database.execute("SELECT session_id, ue_id, sequence FROM reports").fetchall()
 
 
+@pytest.mark.timeout(100 * NUM_KILLS)
 async def test_a_base_station_killed_again_and_again_has_every_report_that_it_acknowledged(
     tmp_path: Path, ue: Pipeline
 ) -> None:

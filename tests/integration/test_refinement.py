@@ -122,7 +122,7 @@ def test_a_fleet_and_a_load_are_refined_and_say_how_many(refining: BaseStationPr
     fleet = "fleet --json --num-ues 8 --num-reports 3 --snr-db 5 --link ideal --reports-per-frame 8"
     (row,) = json.loads(csi_ue(refining, *fleet.split(), "--refine", ALL).stdout)["rows"]
     assert (row["refinement"], row["refined"]) == (ALL, 24)
-    load = "load --json --num-sessions 1 --duration-s 0.5 --reports-per-frame 8 --in-flight 1"
+    load = "load --json --num-sessions 1 --duration-s 2 --reports-per-frame 8 --in-flight 1"
     result = json.loads(csi_ue(refining, *load.split(), "--refine", ALL).stdout)
     assert result["num_refined"] == result["num_reports"] > 0
 

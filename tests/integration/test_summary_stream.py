@@ -1,7 +1,6 @@
 """The summary as server-sent events, of a base-station process and over sockets."""
 
 import asyncio
-import itertools
 import json
 import uuid
 from collections import Counter
@@ -82,7 +81,7 @@ async def test_each_event_is_the_summary_as_it_is_asked_for_with_the_same_filter
     station: BaseStationProcess, ue: Pipeline
 ) -> None:
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(150),
         connect(station.rest_port) as rest,
         Ue(ue, station.grpc_port) as one,
         Ue(ue, station.grpc_port) as other,
@@ -108,7 +107,7 @@ async def test_an_event_names_the_estimator_and_the_cnr_and_is_filtered_by_them(
     cnr_db = -7.25  # of no other test
     noisy = make_pipeline(load_model("klt"), indoor, "digital:bsc", 128, 1, LsEstimator(indoor.shape), cnr_db)
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(150),
         connect(station.rest_port) as rest,
         Ue(ue, station.grpc_port) as one,
         Ue(noisy, station.grpc_port) as other,
@@ -130,10 +129,11 @@ async def test_events_come_no_sooner_than_the_interval_and_end_with_the_latest(
     station: BaseStationProcess, ue: Pipeline
 ) -> None:
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(60), connect(station.rest_port) as rest, Ue(ue, station.grpc_port) as one:
+    async with asyncio.timeout(150), connect(station.rest_port) as rest, Ue(ue, station.grpc_port) as one:
         url = f"{STREAM}?session={one.session_id}&group_by=codec&interval_s=1"
+        start_s = loop.time()  # before the first is told, from which the interval counts
         async with rest.stream("GET", url) as answer:
-            told, times, num_sent = events(answer), [], 0
+            told, num_sent = events(answer), 0
             summary = await anext(told)
             for _ in range(3):
                 news = asyncio.ensure_future(anext(told))
@@ -141,15 +141,15 @@ async def test_events_come_no_sooner_than_the_interval_and_end_with_the_latest(
                     await one.send(1)
                     num_sent += 1
                 summary = await news
-                times.append(loop.time())
+            took_s = loop.time() - start_s
             while summary["groups"][0]["num_reports"] < num_sent:
                 summary = await anext(told)
-        assert summary["groups"][0]["num_reports"] == num_sent > len(times)
-        assert all(later - sooner > 0.8 for sooner, later in itertools.pairwise(times))
+        assert summary["groups"][0]["num_reports"] == num_sent > 3
+        assert took_s > 2.99
 
 
 async def test_listeners_that_leave_are_not_kept(local: Settings, eventually: Eventually) -> None:
-    async with asyncio.timeout(60), running(local) as addresses, connect(addresses.rest_port) as rest:
+    async with asyncio.timeout(150), running(local) as addresses, connect(addresses.rest_port) as rest:
 
         async def nobody() -> bool:
             return await num_listeners(rest) == 0
@@ -170,7 +170,7 @@ async def test_listeners_that_come_at_the_same_time_are_no_more_than_the_limit(
     local: Settings, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
     monkeypatch.setattr(feed, "MAX_LISTENERS", 10)
-    async with asyncio.timeout(60), running(local) as addresses, connect(addresses.rest_port) as rest:
+    async with asyncio.timeout(150), running(local) as addresses, connect(addresses.rest_port) as rest:
 
         async def nobody() -> bool:
             return await num_listeners(rest) == 0
@@ -192,7 +192,7 @@ async def test_who_leaves_before_the_first_event_keeps_no_seat(
 ) -> None:
     monkeypatch.setattr(feed, "MAX_LISTENERS", 4)
     request = f"GET {STREAM} HTTP/1.1\r\nHost: bs\r\n\r\n".encode()
-    async with asyncio.timeout(60), running(local) as addresses, connect(addresses.rest_port) as rest:
+    async with asyncio.timeout(150), running(local) as addresses, connect(addresses.rest_port) as rest:
 
         async def all_seats_are_free() -> bool:
             async with AsyncExitStack() as listeners:
@@ -212,7 +212,7 @@ async def test_who_leaves_before_the_first_event_keeps_no_seat(
 
 async def test_a_stop_ends_the_streams_well_and_is_not_held_up_by_them(tmp_path: Path) -> None:
     station = await asyncio.to_thread(start_base_station, tmp_path)
-    async with asyncio.timeout(60), AsyncExitStack() as listeners:
+    async with asyncio.timeout(150), AsyncExitStack() as listeners:
         told = []
         for interval_s in (1, 60):
             client = await listeners.enter_async_context(connect(station.rest_port))
@@ -232,7 +232,7 @@ async def test_a_stop_ends_the_streams_well_and_is_not_held_up_by_them(tmp_path:
 async def test_a_silent_stream_beats(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "HEARTBEAT_S", 0.05)
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(150),
         running(local) as addresses,
         connect(addresses.rest_port) as rest,
         rest.stream("GET", STREAM) as answer,

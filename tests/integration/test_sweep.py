@@ -21,6 +21,7 @@ from shared.model_files import load_model
 from shared.refinement import RefinerFile, save_refiner
 from shared.refinement.card import MeasuredGain
 
+pytestmark = pytest.mark.timeout(600)
 GRID: dict[str, Any] = {
     "data": ["umi-nlos"],
     "codec": ["klt"],

@@ -222,7 +222,7 @@ def test_frames_that_the_base_station_does_not_take_are_made_smaller_and_that_is
     command: Command, station: BaseStationProcess
 ) -> None:
     code, _, err = command(
-        *("load", "--bs", bs(station), "--num-sessions", "1", "--duration-s", "0.3", "--reports-per-frame", "1000")
+        *("load", "--bs", bs(station), "--num-sessions", "1", "--duration-s", "2", "--reports-per-frame", "1000")
     )
     assert (code, "frames of 256 reports, not 1000: the base station takes no larger ones" in err) == (0, True)
 

@@ -96,10 +96,13 @@ async def test_a_full_batch_of_a_later_key_does_not_wait_for_one_that_wants_comp
     assert await next_batch(queue) == [first, second]
 
 
-async def served_by_session(queue: BatchQueue, offered: dict[str, int], rounds: int, **fields: Any) -> Counter[str]:
+async def served_by_session(
+    queue: BatchQueue, offered: dict[str, int], rounds: int, at: Callable[[int], object] = int, **fields: Any
+) -> Counter[str]:
     """Offer reports, one a frame, and take a batch, round after round; return the reports served of each session."""
     served: Counter[str] = Counter()
-    for _ in range(rounds):
+    for number in range(rounds):
+        at(number)
         for session_id, count in offered.items():
             for _ in range(count):
                 with contextlib.suppress(OverloadedError):
@@ -163,15 +166,21 @@ async def test_who_has_only_frames_that_are_served_in_part_is_passed_over() -> N
     assert not any(one.result.done() for one in part)
 
 
-async def test_reports_that_were_never_served_do_not_count_as_service() -> None:
+async def test_reports_that_were_never_served_do_not_count_as_service(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = BatchQueue(max_reports=2000, max_batch=8, max_wait_s=0)
     for lost in [entry(session_id="many") for _ in range(1000)]:
         queue.append([lost])
         lost.result.cancel()
     served = await served_by_session(queue, {"many": 8, "other": 8}, rounds=20)
     assert served["many"] == pytest.approx(80, abs=8)
-    late = BatchQueue(max_reports=2000, max_batch=8, max_wait_s=0)
-    served = await served_by_session(late, {"many": 8, "other": 8}, rounds=20, time_left_s=0.002)
+    late, loop = BatchQueue(max_reports=2000, max_batch=8, max_wait_s=0), asyncio.get_running_loop()
+    start_s = loop.time()
+    with monkeypatch.context() as patch:  # four rounds are what their time is enough for
+
+        def round_begins(number: int) -> None:
+            patch.setattr(loop, "time", lambda: start_s + 0.0005 * number)
+
+        served = await served_by_session(late, {"many": 8, "other": 8}, rounds=20, at=round_begins, time_left_s=0.00199)
     assert served["many"] >= 40  # those of its reports that are in time go first as often as the other's
 
 

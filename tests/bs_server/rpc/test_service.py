@@ -1,5 +1,6 @@
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc_status import rpc_status
 
-from bs_server.app import running
+from bs_server.app import Running, running
 from bs_server.config import Settings
 from protos.csi.v1 import feedback_pb2, frame_pb2
 from protos.csi.v1.feedback_pb2_grpc import CsiFeedbackStub
@@ -53,6 +54,18 @@ async def refusal(call: grpc.aio.UnaryUnaryCall) -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as error:
         await call
     return error.value
+
+
+async def counts(service: Running) -> Counter[str]:
+    """Return the base station's counters by name, their labels summed."""
+    url = f"http://127.0.0.1:{service.rest_port}/metrics"
+    text = await asyncio.to_thread(lambda: urlopen(url).read().decode())
+    found: Counter[str] = Counter()
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            name, value = line.rsplit(" ", 1)
+            found[name.split("{")[0]] += float(value)  # type: ignore[assignment]  # of counters, whole numbers
+    return found
 
 
 def raw(channel: grpc.aio.Channel, method: str) -> grpc.aio.UnaryUnaryMultiCallable:
@@ -111,22 +124,13 @@ async def test_every_report_that_arrived_is_counted_once_whenever_its_stream_bre
     local: Settings, make_ue: MakeUe, eventually: Callable[..., Awaitable[None]]
 ) -> None:
     ue = make_ue()
-
-    async def counts() -> tuple[float, float]:
-        text = await asyncio.to_thread(lambda: urlopen(f"http://127.0.0.1:{service.rest_port}/metrics").read().decode())
-        values = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
-
-        def total(name: str) -> float:
-            return sum(float(value) for key, value in values if key.split("{")[0] == name)
-
-        ends = ("csi_reports_total", "csi_duplicates_total", "csi_refused_reports_total")
-        return total("csi_received_reports_total"), sum(map(total, ends))
-
     async with (
         running(replace(local, max_wait_ms=5.0)) as service,
         grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel,
     ):
         session_id = await opened(channel, ue)
+        whole = stub_of(channel).StreamReports(iter([message(ue, session_id, range(200, 204))]), timeout=DEADLINE_S)
+        assert [ack.code async for ack in whole] == [0]
         for round_ in range(40):
             frames = [message(ue, session_id, range(4 * round_ + i, 4 * round_ + i + 2), frame_id=i) for i in (0, 2)]
             stream = stub_of(channel).StreamReports(iter(frames), timeout=DEADLINE_S)
@@ -134,8 +138,9 @@ async def test_every_report_that_arrived_is_counted_once_whenever_its_stream_bre
             stream.cancel()
 
         async def settled() -> bool:
-            arrived, ended = await counts()
-            return arrived == ended > 0
+            found = await counts(service)
+            ends = ("csi_reports_total", "csi_duplicates_total", "csi_refused_reports_total")
+            return found["csi_received_reports_total"] == sum(found[name] for name in ends)
 
         await eventually(settled)
 
@@ -180,16 +185,17 @@ async def test_a_client_that_waits_no_longer_leaves_no_report_behind(
 
 
 async def test_an_overloaded_station_says_when_to_try_again(
-    connected: Connected, make_ue: MakeUe, local: Settings
+    connected: Connected, make_ue: MakeUe, local: Settings, may_decode: asyncio.Event
 ) -> None:
     ue = make_ue()
-    async with connected(replace(local, queue_reports=4, max_reports_per_frame=4, max_wait_ms=300.0)) as channel:
+    async with connected(replace(local, queue_reports=4, max_reports_per_frame=4)) as channel:
         session_id = await opened(channel, ue)
         stream = stub_of(channel).StreamReports(
             (message(ue, session_id, range(4 * i, 4 * i + 4), frame_id=i) for i in range(3)), timeout=DEADLINE_S
         )
         refused = [await stream.read(), await stream.read()]  # the first frame waits in the queue, and fills it
         error = await refusal(stub_of(channel).Report(message(ue, session_id, [50]), timeout=DEADLINE_S))
+        may_decode.set()
         first = await stream.read()
         assert [(ack.frame_id, ack.code) for ack in (*refused, first)] == [(1, OVERLOADED), (2, OVERLOADED), (0, 0)]
         assert all(5 <= ack.retry_delay_ms <= 5000 for ack in refused)
@@ -203,10 +209,10 @@ async def test_an_overloaded_station_says_when_to_try_again(
 
 
 async def test_a_frame_that_finds_no_room_is_refused_before_it_is_read(
-    connected: Connected, make_ue: MakeUe, local: Settings, eventually: Eventually
+    connected: Connected, make_ue: MakeUe, local: Settings, eventually: Eventually, may_decode: asyncio.Event
 ) -> None:
     ue = make_ue()
-    async with connected(replace(local, queue_reports=4, max_reports_per_frame=4, max_wait_ms=500.0)) as channel:
+    async with connected(replace(local, queue_reports=4, max_reports_per_frame=4)) as channel:
         session_id = await opened(channel, ue)
         waiting = stub_of(channel).Report(message(ue, session_id, range(4)), timeout=DEADLINE_S)
         bad = message(ue, session_id, [4])
@@ -217,6 +223,7 @@ async def test_a_frame_that_finds_no_room_is_refused_before_it_is_read(
             return found.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
         await eventually(is_full)
+        may_decode.set()
         assert (await waiting).code == 0
         error = await refusal(stub_of(channel).Report(bad, timeout=DEADLINE_S))
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -257,10 +264,10 @@ async def test_a_stream_that_sends_more_than_may_be_in_flight_gets_every_acknowl
 
 
 async def test_a_stream_that_breaks_leaves_no_report_behind(
-    connected: Connected, make_ue: MakeUe, local: Settings
+    make_ue: MakeUe, local: Settings, eventually: Eventually, may_decode: asyncio.Event
 ) -> None:
     ue = make_ue()
-    async with connected(replace(local, max_wait_ms=500.0)) as channel:
+    async with running(local) as service, grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel:
         session_id = await opened(channel, ue)
         stream = stub_of(channel).StreamReports(timeout=DEADLINE_S)
         await stream.write(message(ue, session_id, [0]))
@@ -269,6 +276,12 @@ async def test_a_stream_that_breaks_leaves_no_report_behind(
         await stream.write(bad)
         assert (await stream.read()).frame_id == 2  # by now the frame before it waits in the queue
         stream.cancel()
+
+        async def both_are_refused() -> bool:
+            return (await counts(service))["csi_refused_reports_total"] == 2
+
+        await eventually(both_are_refused)
+        may_decode.set()
         ack = await stub_of(channel).Report(message(ue, session_id, [0]), timeout=DEADLINE_S)
         assert list(ack.duplicate) == [False]
 

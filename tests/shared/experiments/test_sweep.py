@@ -94,20 +94,43 @@ def test_another_commit_is_another_point(whole: tuple[Plan, Path], monkeypatch: 
     assert len(set(keys)) == 3 * len(plan.points)
 
 
-def test_a_killed_command_goes_on_to_the_rows_of_one_that_was_not(
-    whole: tuple[Plan, Path], tmp_path: Path, wait_until: Callable[[Callable[[], object]], None]
-) -> None:
-    plan, folder = whole
-    toml = tmp_path / "sweep.toml"
+ENDS_AFTER_TWO_POINTS = """
+import os
+from shared.experiments.__main__ import main
+from shared.experiments.sweep_results import PointsFile
+
+append = PointsFile.append
+
+def append_and_end(self, key, row):
+    append(self, key, row)
+    if len(self.rows()) == 2:
+        os.kill(os.getpid(), {number})
+
+PointsFile.append = append_and_end
+main()
+"""
+
+
+def ended_by(number: signal.Signals, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command that gets a signal once two points are on the disk."""
+    code = ENDS_AFTER_TWO_POINTS.format(number=int(number))
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def write_grid(toml: Path) -> None:
     lines = [f"{name} = {json.dumps(value)}" for name, value in GRID.items()]
     toml.write_text("\n".join(["num_reports = 20", "[grid]", *lines]))
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "shared.experiments", "sweep", str(toml), "--out", str(out), "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: (out / "points.jsonl").exists() and len(PointsFile(out).rows()) >= 2)
-    process.kill()
-    process.wait()
+
+
+def test_a_killed_command_goes_on_to_the_rows_of_one_that_was_not(whole: tuple[Plan, Path], tmp_path: Path) -> None:
+    plan, folder = whole
+    toml, out = tmp_path / "sweep.toml", tmp_path / "out"
+    write_grid(toml)
+    arguments = ["sweep", str(toml), "--out", str(out), "--json"]
+    assert ended_by(signal.SIGKILL, arguments).returncode == -signal.SIGKILL
     assert not (out / "sweep.csv").exists()
+    command = [sys.executable, "-m", "shared.experiments", *arguments]
     end = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     result = json.loads(end.stdout)
     assert result == json.loads((out / "sweep.json").read_text())
@@ -118,24 +141,14 @@ def test_a_killed_command_goes_on_to_the_rows_of_one_that_was_not(
         assert "</svg>" in (out / f"{name}.svg").read_text()
 
 
-def test_an_interrupted_command_leaves_its_tables_and_says_how_to_go_on(
-    tmp_path: Path, wait_until: Callable[[Callable[[], object]], None]
-) -> None:
-    toml = tmp_path / "sweep.toml"
-    lines = [f"{name} = {json.dumps(value)}" for name, value in GRID.items()]
-    toml.write_text("\n".join(["num_reports = 4000", "[grid]", *lines]))
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "shared.experiments", "sweep", str(toml), "--out", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: (out / "points.jsonl").exists() and len(PointsFile(out).rows()) >= 2)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    finished = len(PointsFile(out).rows())
-    assert process.returncode == 130
-    assert finished < 12
-    assert f"interrupted; {finished} of 12 points are kept in {out}. The same command goes on." in said
-    assert len((out / "sweep.csv").read_text().splitlines()) == 1 + finished
-    assert json.loads((out / "manifest.json").read_text())["num_finished"] == finished
+def test_an_interrupted_command_leaves_its_tables_and_says_how_to_go_on(tmp_path: Path) -> None:
+    toml, out = tmp_path / "sweep.toml", tmp_path / "out"
+    write_grid(toml)
+    end = ended_by(signal.SIGTERM, ["sweep", str(toml), "--out", str(out)])  # as Ctrl-C
+    assert end.returncode == 130
+    assert f"interrupted; 2 of 12 points are kept in {out}. The same command goes on." in end.stderr
+    assert len((out / "sweep.csv").read_text().splitlines()) == 1 + 2
+    assert json.loads((out / "manifest.json").read_text())["num_finished"] == 2
 
 
 def test_what_cannot_be_is_left_out_with_its_sentence(tmp_path: Path) -> None:

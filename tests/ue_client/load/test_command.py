@@ -48,7 +48,7 @@ def test_a_load_test_runs_again_in_the_same_sessions(station: BaseStationProcess
     assert counts == [40, 40]
     assert closed.offered_reports_per_s > 0
     sessions = station.get("/v1/sessions")["sessions"][:2]
-    assert sum(session["num_reports"] for session in sessions) > 2 * 64 + closed.num_reports  # the warm-ups too
+    assert sum(session["num_reports"] for session in sessions) >= 2 * 64 + closed.num_reports  # the warm-ups too
 
 
 def verdicts_of(monkeypatch: pytest.MonkeyPatch, carries: float) -> None:
@@ -67,14 +67,14 @@ def test_a_capacity_is_found_from_below_and_from_above(
     options = LoadOptions(sessions_of(("klt",), None, (10.0,), (1,)), duration_s=0.9, retries=False)
     verdicts_of(monkeypatch, carries)
     with LoadTest(replace(settings_for(station), reports_per_frame=1), options) as test:
-        found = find_capacity(test, parse_arrivals(f"constant:{first}"), 50.0)
+        found = find_capacity(test, parse_arrivals(f"constant:{first}"), p99_ms=10_000.0)
         assert found.reports_per_s is not None
         assert carries / 1.06 < found.reports_per_s <= carries
         assert not found.limited_by_sender
         assert [not why for why in found.missed] == [float(trial.arrivals[9:]) <= carries for trial in found.trials]
         if carries == 90:
             verdicts_of(monkeypatch, 10)  # fewer than trials so short can tell
-            assert find_capacity(test, parse_arrivals("constant:100"), 50.0).reports_per_s is None
+            assert find_capacity(test, parse_arrivals("constant:100"), 10_000.0).reports_per_s is None
     draw_over_rate(found, tmp_path / "over_rate.png")
     assert (tmp_path / "over_rate.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -118,14 +118,14 @@ def test_a_base_station_that_stands_still_is_late_for_all_that_was_due_meanwhile
 def test_a_session_that_is_refused_holds_back_what_is_due_before_it_may_come_again(tmp_path: Path) -> None:
     station = start_base_station(tmp_path, ["--queue-reports", "4", "--max-reports-per-frame", "4"])
     sessions = sessions_of(("csinet",), None, (10.0,), (1, 1))
-    options = LoadOptions(sessions, duration_s=1.0, retries=False, hold_back=True)
+    options = LoadOptions(sessions, duration_s=3.0, retries=False, hold_back=True)
     try:
         with LoadTest(settings_for(station), options) as test:
             result = test.run(parse_arrivals("constant:8000"))
     finally:
         station.stop()
     assert set(result.refusals) == {"resource_exhausted", "held_back"}
-    assert result.num_reports + result.num_refused == 8000
+    assert result.num_reports + result.num_refused == 24000
     assert (
         result.refusals["held_back"] > result.refusals["resource_exhausted"]
     )  # 5 ms or more, a frame each millisecond
