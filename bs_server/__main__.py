@@ -14,6 +14,7 @@ import typer
 
 from bs_server.config import Settings
 from shared.errors import CsiError
+from shared.version import Version
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 _default = Settings()
@@ -44,7 +45,7 @@ class LogLevel(StrEnum):
 
 
 @app.callback()
-def root() -> None:
+def root(version: Version = False) -> None:
     """The base-station service of csilink."""
 
 

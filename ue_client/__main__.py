@@ -12,6 +12,7 @@ import typer
 from shared.errors import CsiError, InvalidArgumentError
 from shared.scoring import Scoring
 from shared.types import Fallback
+from shared.version import Version
 from ue_client.config import DOWNLINK_SNR_DB, Access, Settings, parse_downlink_snr_db, parse_snr_db
 from ue_client.printing import Row, print_repeats, print_sessions, print_tallies, progress_bar
 
@@ -133,6 +134,11 @@ TokenFile = Annotated[
     str | None, typer.Option(envvar="CSI_UE_TOKEN_FILE", help="File of the bearer token, where one is asked for.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.callback()
+def root(version: Version = False) -> None:
+    """Sessions of UEs with a base station."""
 
 
 @app.command()

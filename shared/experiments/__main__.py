@@ -31,6 +31,7 @@ from shared.experiments.commands import (
     train_refiner,
 )
 from shared.experiments.commands.printing import AsJson, console
+from shared.version import Version
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -47,6 +48,11 @@ app.command("train-inric")(train_inric.train_inric)
 app.command("train-inric-start")(train_inric_start.train_inric_start)
 app.command("inr")(inr.inr)
 app.command("sweep")(sweep.sweep)
+
+
+@app.callback()
+def root(version: Version = False) -> None:
+    """Data sets, codecs, training and the demo, without a running service."""
 
 
 class Baselines(StrEnum):

@@ -23,7 +23,7 @@ LAYERS = (
     ("frame",),
     ("scoring",),
     ("types", "rng", "digests", "energy", "network_settings", "credentials"),
-    ("errors",),
+    ("errors", "version"),
 )
 
 # What a package never imports.
