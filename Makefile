@@ -32,7 +32,8 @@ bench: $(INSTALLED) ## measure the service on this machine: benchmarks/results/*
 	.venv/bin/python -m benchmarks.decoders --out benchmarks/results
 	.venv/bin/python -m benchmarks.overload --out benchmarks/results
 
-soak: $(INSTALLED) ## hours: 50 kills, a million bad frames, then SOAK_S seconds of load (1800) with clients that break off
+soak: $(INSTALLED) ## hours: new examples of the property tests, 50 kills, a million bad frames, then SOAK_S seconds of load (1800) with clients that break off
+	.venv/bin/pytest --numprocesses auto --timeout 14400 --hypothesis-profile=new -m hypothesis
 	CSILINK_TEST_KILLS=50 CSILINK_TEST_ROUNDS=605 .venv/bin/pytest --timeout 14400 tests/integration/test_durability.py \
 	  tests/integration/test_mutated_frames.py
 	.venv/bin/python -m benchmarks.soak --seconds $(or $(SOAK_S),1800) --out benchmarks/results

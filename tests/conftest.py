@@ -5,7 +5,6 @@ import hashlib
 import inspect
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,23 +27,10 @@ from shared.refinement.diffusion import make_unet
 from shared.training.fit import fit_codec
 
 settings.register_profile("same", deadline=None, derandomize=True)  # a slow core is no failure
-settings.register_profile("new", deadline=None)  # other examples in each run: ARGS=--hypothesis-profile=new
+settings.register_profile("new", deadline=None)  # other examples in each run: `make soak`
 settings.load_profile("same")
 
 POLL_S, DEADLINE_S = 0.005, 60.0
-
-
-@pytest.fixture(scope="session")
-def wait_until() -> Callable[[Callable[[], object]], None]:
-    """Return what polls a condition until it holds, and fails at the deadline."""
-
-    def wait(condition: Callable[[], object]) -> None:
-        deadline_s = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < deadline_s, "the condition did not come true in time"
-            time.sleep(POLL_S)
-
-    return wait
 
 
 @pytest.fixture(scope="session")

@@ -138,7 +138,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 @app.callback()
 def root(version: Version = False) -> None:
-    """Sessions of UEs with a base station."""
+    """A UE that reports its channels to a base station."""
 
 
 @app.command()

@@ -15,7 +15,7 @@ from shared.errors import InvalidArgumentError
 from shared.model_files import CodecCard
 from shared.refinement import RefinerCard
 from shared.refinement.label import parse_refinement
-from shared.summary import GROUP_BY, GroupColumn
+from shared.summary import DEFAULT_GROUP_BY, GroupColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _report_filter(
 
 def _group_by(
     group_by: Annotated[list[GroupColumn], Query(description="Repeat for several.", examples=[["codec", "snr_db"]])] = [  # noqa: B006  (FastAPI reads it, nothing writes it)
-        *GROUP_BY
+        *DEFAULT_GROUP_BY
     ],
 ) -> list[GroupColumn]:
     return list(dict.fromkeys(group_by))

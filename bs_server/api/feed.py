@@ -65,7 +65,7 @@ class SummaryFeed:
 
     @property
     def num_seats_taken(self) -> int:
-        """By listeners, and by sums that are still being made for listeners that left."""
+        """Seats taken by listeners, and by sums that are still being made for listeners that left."""
         return self._num_listeners + len(self._summing.keys() - self._channels.keys())
 
     @contextmanager

@@ -199,6 +199,7 @@ def groups_of(cells: Any) -> dict[GroupColumn, ColumnElement[Any]]:
         "refinement": SESSION.refinement,
         "session": cells.session_id,
         "model_sha256": SESSION.model_sha256,
+        "refiner_sha256": SESSION.refiner_sha256,
         "dataset_sha256": SESSION.dataset_sha256,
     }
 

@@ -17,7 +17,7 @@ from shared.evaluation import Scores, join_scores
 from shared.links import Link, values_on_the_air
 from shared.receive import Reception
 from shared.scoring import Scoring
-from shared.summary import GROUP_BY, Cell, DownlinkTotals, Group, GroupTotals, SubbandTotals, group_table
+from shared.summary import DEFAULT_GROUP_BY, Cell, DownlinkTotals, Group, GroupTotals, SubbandTotals, group_table
 from shared.summary.median import count_bins, median_of
 
 OF_A_SERVICE = ("mean_queue_ms", "mean_decode_ms", "mean_batch_size")  # columns
@@ -111,7 +111,7 @@ def summary_row(key: PointKey, reports: Reports) -> dict[str, Cell]:
         key: What the reports have in common.
         reports: At least one.
     """
-    columns, (row,) = group_table([Group.of(totals_of(key, reports), GROUP_BY)], GROUP_BY)
+    columns, (row,) = group_table([Group.of(totals_of(key, reports), DEFAULT_GROUP_BY)], DEFAULT_GROUP_BY)
     return {name: cell for name, cell in zip(columns, row, strict=True) if name not in OF_A_SERVICE}
 
 

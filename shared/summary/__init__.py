@@ -2,10 +2,10 @@
 
 from shared.summary.cells import Cell, group_table
 from shared.summary.figures import DownlinkFigures, Figures, Group, Mean, Nmse, Proportion, SubbandSgcs
-from shared.summary.totals import GROUP_BY, DownlinkTotals, GroupColumn, GroupTotals, SubbandTotals
+from shared.summary.totals import DEFAULT_GROUP_BY, DownlinkTotals, GroupColumn, GroupTotals, SubbandTotals
 
 __all__ = [
-    "GROUP_BY",
+    "DEFAULT_GROUP_BY",
     "Cell",
     "DownlinkFigures",
     "DownlinkTotals",

@@ -135,7 +135,8 @@ class Group(Figures):
     refinement: str | None = Field(None, examples=["always"])
     session: str | None = None
     model_sha256: str | None = Field(None, description="Digest of the codec's model.")
-    dataset_sha256: str | None = Field(None, description="Digest of the file of channels.")
+    refiner_sha256: str | None = Field(None, description="Digest of the refiner; empty: none.")
+    dataset_sha256: str | None = Field(None, description="Digest of the data set; empty: not told.")
     num_reports: int = Field(examples=[1000])
     num_scored: int = Field(description="Reports with truth; all metrics below are over these.")
     nmse: Nmse | None = Field(description="Null of precoders, which have no NMSE; they count in no mean of others.")

@@ -13,17 +13,11 @@ GroupColumn = Literal[
     "refinement",
     "session",
     "model_sha256",
+    "refiner_sha256",
     "dataset_sha256",
 ]
-GROUP_BY: tuple[GroupColumn, ...] = (
-    "codec",
-    "rate",
-    "snr_db",
-    "link",
-    "estimator",
-    "cnr_db",
-    "refinement",
-)  # by default
+# What a summary groups by unless told: what a run is given. Sessions and digests would make many groups of few reports.
+DEFAULT_GROUP_BY: tuple[GroupColumn, ...] = ("codec", "rate", "snr_db", "link", "estimator", "cnr_db", "refinement")
 
 
 @dataclass(frozen=True, slots=True)

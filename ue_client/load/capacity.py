@@ -3,11 +3,13 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 from shared.errors import InvalidArgumentError
 from ue_client.load.arrivals import Arrivals, Rate
 from ue_client.load.run import LoadResult, LoadTest
 
+Criterion: TypeAlias = Literal["stored", "p99"]  # what a load must hold to be carried
 LEAST_GOODPUT = 0.99  # of what is offered, for a rate to be carried
 PRECISION = 1.05  # of a capacity
 LEAST_FRAMES, FIRST_FRAMES = 20, 100  # of a trial
@@ -30,21 +32,21 @@ class Capacity:
         limited_by_sender: Whether this machine was late with sending where the load was not carried any more: then it
             is the sender's capacity, and the base station may have more.
         trials: Every load that was tried, in that order.
-        missed: Of each trial why its load is not carried; empty where it is.
+        missed: Of each trial what its load misses to be carried; nothing where it is.
     """
 
     reports_per_s: float | None
     p99_ms: float
     limited_by_sender: bool
     trials: list[LoadResult]
-    missed: list[str]
+    missed: list[tuple[Criterion, ...]]
 
 
 def find_capacity(
     test: LoadTest,
     first: Arrivals,
     p99_ms: float,
-    told: Callable[[LoadResult, str], None] = lambda _, __: None,
+    told: Callable[[LoadResult, tuple[Criterion, ...]], None] = lambda _, __: None,
 ) -> Capacity:
     """Search the largest offered load that is carried: 99 % of it stored, p99 within a bound.
 
@@ -56,14 +58,14 @@ def find_capacity(
         test: The load test, entered.
         first: The first load, of one rate, ``constant`` or ``poisson``.
         p99_ms: The bound.
-        told: Called after each trial with its result and why the load is not carried, empty if it is.
+        told: Called after each trial with its result and what the load misses to be carried.
 
     Raises:
         InvalidArgumentError: If the first arrivals have no rate.
         CsiError: As `LoadTest.run`.
     """
     trials: list[LoadResult] = []
-    missed: list[str] = []
+    missed: list[tuple[Criterion, ...]] = []
 
     def carried(rate: float) -> bool:
         result = test.run(dataclasses.replace(first, rate=Rate((rate,)), label=f"{first.kind}:{rate:.0f}"))
@@ -94,11 +96,9 @@ def find_capacity(
     return Capacity(round(low, 1) or None, p99_ms, late, trials, missed)
 
 
-def _missed(result: LoadResult, p99_ms: float) -> str:
-    """Return why a load is not carried, empty if it is."""
-    missed = []
-    if (share := result.num_reports / (result.num_reports + result.num_refused)) < LEAST_GOODPUT:
-        missed.append(f"{share:.1%} stored, wanted {LEAST_GOODPUT:.0%}")
-    if result.p99_ms is None or result.p99_ms > p99_ms:
-        missed.append(f"p99 {result.p99_ms} ms, wanted {p99_ms:g}")
-    return "; ".join(missed)
+def _missed(result: LoadResult, p99_ms: float) -> tuple[Criterion, ...]:
+    held = {
+        "stored": result.num_reports >= LEAST_GOODPUT * (result.num_reports + result.num_refused),
+        "p99": result.p99_ms is not None and result.p99_ms <= p99_ms,
+    }
+    return tuple(name for name in get_args(Criterion) if not held[name])

@@ -17,7 +17,7 @@ from rich.text import Text
 from shared.errors import CsiError, InvalidArgumentError
 from ue_client.config import Settings
 from ue_client.load.arrivals import Arrivals, parse_arrivals
-from ue_client.load.capacity import LEAST_FRAMES, TRIAL_OVER_BOUND, find_capacity, first_rate
+from ue_client.load.capacity import LEAST_FRAMES, LEAST_GOODPUT, TRIAL_OVER_BOUND, Criterion, find_capacity, first_rate
 from ue_client.load.run import LoadOptions, LoadResult, LoadTest
 from ue_client.load.tally import Tally
 from ue_client.load.worker import SessionSpec
@@ -135,9 +135,10 @@ def _require_matplotlib() -> None:
 
 def _capacity(test: LoadTest, asked: Arrivals, p99_ms: float, out: Path | None, as_json: bool) -> None:
     """Search, with a line a trial."""
+    said = {"stored": f"less than {LEAST_GOODPUT:.0%} stored", "p99": f"p99 over {p99_ms:g} ms"}
 
-    def told(result: LoadResult, missed: str) -> None:
-        verdict = f"not carried ({missed})" if missed else "carried"
+    def told(result: LoadResult, missed: tuple[Criterion, ...]) -> None:
+        verdict = f"not carried ({', '.join(said[name] for name in missed)})" if missed else "carried"
         of = f"{result.num_refused} refused, p99 {result.p99_ms} ms, late by {result.lateness_p99_ms} ms"
         typer.echo(f"{result.arrivals}: {result.reports_per_s:,.0f} reports/s stored, {of}: {verdict}", err=True)
 

@@ -176,6 +176,7 @@ async def test_sums_that_nobody_waits_for_any_more_are_left_to_finish_and_serve_
     assert feed.num_seats_taken == 1  # the sums'
     async with aclosing(listening(feed)) as summaries:
         news = asyncio.ensure_future(anext(summaries))
+        await eventually(lambda: ALL in feed._channels)
         await writer.write([report_row(1)], [])
         assert (feed.num_seats_taken, store.num_totals) == (1, 1)  # the listener's
         store.may_go_on.set()

@@ -4,6 +4,7 @@ import contextlib
 from typing import Any
 
 import httpx
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -29,6 +30,7 @@ def without_tuples(document: Any) -> Any:
     return plain | {"items": of_item} if "prefixItems" in document else plain
 
 
+@pytest.mark.hypothesis
 def test_every_answer_is_what_the_document_says(rest: httpx.Client) -> None:
     document = without_tuples(rest.get("/openapi.json").json())
     schema = schemathesis.openapi.from_dict(document).exclude(path=STREAM)

@@ -97,7 +97,7 @@ async def test_a_full_batch_of_a_later_key_does_not_wait_for_one_that_wants_comp
 
 
 async def served_by_session(
-    queue: BatchQueue, offered: dict[str, int], rounds: int, at: Callable[[int], object] = int, **fields: Any
+    queue: BatchQueue, offered: dict[str, int], rounds: int, at: Callable[[int], None] = lambda _: None, **fields: Any
 ) -> Counter[str]:
     """Offer reports, one a frame, and take a batch, round after round; return the reports served of each session."""
     served: Counter[str] = Counter()

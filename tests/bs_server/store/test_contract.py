@@ -812,7 +812,7 @@ def reference(
     groups: dict[tuple[str | int | float | None, ...], list[ReportRow]] = {}
     for row in rows:
         session = sessions[row.session_id]
-        digests = {name: getattr(session, name) for name in ("model_sha256", "dataset_sha256")}
+        digests = {name: getattr(session, name) for name in ("model_sha256", "refiner_sha256", "dataset_sha256")}
         of_session = {"session": row.session_id} | digests
         values = {column: of_session.get(column, getattr(row, column, None)) for column in COLUMNS}
         groups.setdefault(tuple(values[column] for column in group_by), []).append(row)

@@ -16,7 +16,7 @@ from shared.evaluation import Scores
 from shared.experiments.summary_row import OF_A_SERVICE, PointKey, Reports, summary_row
 from shared.metrics import Downlink
 from shared.scoring import Scoring
-from shared.summary import GROUP_BY, group_table
+from shared.summary import DEFAULT_GROUP_BY, group_table
 from shared.types import CsiShape
 
 SCORING = Scoring((0.0, 12.5), downlink_num_ue=2, downlink_mcs=9, num_subbands=4)
@@ -49,7 +49,9 @@ async def through_the_store(reports: Reports, url: str) -> dict[str, object]:
         session = replace(session, scoring=KEY.scoring)
         await store.add_session(session)
         await store.append([report_row(reports, i) for i in range(len(reports.erased))], [])
-        columns, (row,) = group_table((await summarise(store, ReportFilter(), list(GROUP_BY))).groups, GROUP_BY)
+        columns, (row,) = group_table(
+            (await summarise(store, ReportFilter(), list(DEFAULT_GROUP_BY))).groups, DEFAULT_GROUP_BY
+        )
     finally:
         await store.close()
     return dict(zip(columns, row, strict=True))

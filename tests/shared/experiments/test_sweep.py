@@ -95,10 +95,11 @@ def test_another_commit_is_another_point(whole: tuple[Plan, Path], monkeypatch: 
 
 
 ENDS_AFTER_TWO_POINTS = """
-import os
+import os, signal
 from shared.experiments.__main__ import main
 from shared.experiments.sweep_results import PointsFile
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in the background
 append = PointsFile.append
 
 def append_and_end(self, key, row):
@@ -141,10 +142,11 @@ def test_a_killed_command_goes_on_to_the_rows_of_one_that_was_not(whole: tuple[P
         assert "</svg>" in (out / f"{name}.svg").read_text()
 
 
-def test_an_interrupted_command_leaves_its_tables_and_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_leaves_its_tables_and_says_how_to_go_on(number: signal.Signals, tmp_path: Path) -> None:
     toml, out = tmp_path / "sweep.toml", tmp_path / "out"
     write_grid(toml)
-    end = ended_by(signal.SIGTERM, ["sweep", str(toml), "--out", str(out)])  # as Ctrl-C
+    end = ended_by(number, ["sweep", str(toml), "--out", str(out)])
     assert end.returncode == 130
     assert f"interrupted; 2 of 12 points are kept in {out}. The same command goes on." in end.stderr
     assert len((out / "sweep.csv").read_text().splitlines()) == 1 + 2

@@ -32,4 +32,4 @@ def test_an_answer_on_an_open_connection_does_not_wait_for_the_other_side_to_ack
 ) -> None:
     delayed_acknowledgement_s = 0.040  # of Linux; what an answer takes without TCP_NODELAY
     times_s = [rest.get("/v1/health/live").elapsed.total_seconds() for _ in range(50)]
-    assert min(times_s[1:]) < delayed_acknowledgement_s
+    assert min(times_s[1:]) < delayed_acknowledgement_s / 2
