@@ -83,7 +83,7 @@ async def serve(settings: Settings) -> None:
         exempt_from_collection()
         reloading = asyncio.create_task(_reload_when_told(hang_up, service), name="reload")
         ports = {"grpc_port": service.grpc_port, "rest_port": service.rest_port}
-        log.info("ready", extra={"host": settings.host, **ports})
+        log.info("ready", extra={"version": version("csilink"), "host": settings.host, **ports})
         stopping = asyncio.create_task(stop.wait())
         parts = (*service.tasks, reloading)
         await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)

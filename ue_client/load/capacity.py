@@ -27,7 +27,8 @@ class Capacity:
     """The largest load that a base station carries.
 
     Attributes:
-        reports_per_s: That rate, to 5 %; None if it carries none that the trials are long enough for.
+        reports_per_s: What the largest load that was carried offered; the bracket is 5 % wide. None if it carries none
+            that the trials are long enough for.
         p99_ms: The bound on the 99th percentile of the latency.
         limited_by_sender: Whether this machine was late with sending where the load was not carried any more: then it
             is the sender's capacity, and the base station may have more.
@@ -93,7 +94,8 @@ def find_capacity(
         low, high = (middle, high) if carried(middle) else (low, middle)
     failed = [trial for trial, why in zip(trials, missed, strict=True) if why]
     late = bool(failed) and (failed[-1].lateness_p99_ms or 0.0) > p99_ms / 2
-    return Capacity(round(low, 1) or None, p99_ms, late, trials, missed)
+    carried_by = [trial.offered_reports_per_s for trial, why in zip(trials, missed, strict=True) if not why]
+    return Capacity(carried_by[-1] if low else None, p99_ms, late, trials, missed)
 
 
 def _missed(result: LoadResult, p99_ms: float) -> tuple[Criterion, ...]:

@@ -139,8 +139,9 @@ def _capacity(test: LoadTest, asked: Arrivals, p99_ms: float, out: Path | None, 
 
     def told(result: LoadResult, missed: tuple[Criterion, ...]) -> None:
         verdict = f"not carried ({', '.join(said[name] for name in missed)})" if missed else "carried"
-        of = f"{result.num_refused} refused, p99 {result.p99_ms} ms, late by {result.lateness_p99_ms} ms"
-        typer.echo(f"{result.arrivals}: {result.reports_per_s:,.0f} reports/s stored, {of}: {verdict}", err=True)
+        rates = f"{result.offered_reports_per_s:,.0f} reports/s offered, {result.reports_per_s:,.0f} stored"
+        of = f"{_refusals(result)}, p99 {result.p99_ms} ms, late by {result.lateness_p99_ms} ms"
+        typer.echo(f"{result.arrivals}: {rates}, {of}: {verdict}", err=True)
 
     first = asked if asked.is_open else parse_arrivals(f"poisson:{first_rate(test):g}")
     capacity = find_capacity(test, first, p99_ms, told)
@@ -181,11 +182,15 @@ def _write(out: Path, result: dict[str, Any], draw: Callable[[Path], None], pict
         typer.echo(f"file {out / 'load.json'}\nplot {out / picture}")
 
 
+def _refusals(result: LoadResult) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in result.refusals.items()) or "none refused"
+
+
 def _print(result: LoadResult) -> None:
     """Print the figures, and a line a kind of session where they differ."""
     fields = {name: value for name, value in dataclasses.asdict(result).items() if name not in LISTS}
     fields["codecs"] = ", ".join(result.codecs)
-    fields["refusals"] = ", ".join(f"{reason} {count:,}" for reason, count in result.refusals.items()) or "none"
+    fields["refusals"] = _refusals(result)
     print_fields("Load", {name: value for name, value in fields.items() if value is not None})
     if len({(one["codec"], one["rate"], one["snr_db"], one["weight"]) for one in result.sessions}) == 1:
         return

@@ -62,7 +62,7 @@ class LoadResult:
 
     Attributes:
         arrivals: Label of the arrivals.
-        codecs: Names of the models.
+        codecs: Models, as they were named.
         link: Label of the link.
         data: Whose channels.
         seed: Of the run.
@@ -75,6 +75,7 @@ class LoadResult:
         duration_s: From the end of the warm-up to the last acknowledgement.
         offered_reports_per_s: Reports that were due, over the time in which frames are sent.
         num_reports: Reports stored.
+        num_frames: Of as many frames, which the percentiles are over.
         num_refined: Of those, reports that were refined: a busy base station refines none.
         num_refused: Reports refused for good, or held back.
         refusals: Of those, how many for which reason: a gRPC status, or ``held_back``: given up without asking.
@@ -88,7 +89,7 @@ class LoadResult:
         queue_p99_ms: Likewise.
         mean_batch_size: Reports decoded together, mean over frames.
         batch_sizes: How many frames were decoded in batches of which size.
-        sessions: Of each session what it is, what it got and held back, its latency; the rest was refused.
+        sessions: Of each session what it is, what it got and held back, its latency to 1 %; the rest was refused.
         seconds: Of each second what was offered, stored, refused, held back, its latency.
         latency_ms: (percentile, ms) along the distribution.
     """
@@ -107,6 +108,7 @@ class LoadResult:
     duration_s: float
     offered_reports_per_s: float
     num_reports: int
+    num_frames: int
     num_refined: int
     num_refused: int
     refusals: dict[str, int]
@@ -249,6 +251,7 @@ class LoadTest:
             duration_s=round(tally.last_s, 3),
             offered_reports_per_s=round(tally.offered / options.duration_s, 1),
             num_reports=tally.stored,
+            num_frames=num_frames,
             num_refined=tally.refined,
             num_refused=tally.refused.total(),
             refusals=dict(tally.refused),
