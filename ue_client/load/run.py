@@ -75,15 +75,15 @@ class LoadResult:
         duration_s: From the end of the warm-up to the last acknowledgement.
         offered_reports_per_s: Reports that were due, over the time in which frames are sent.
         num_reports: Reports stored.
-        num_frames: Of as many frames, which the percentiles are over.
         num_refined: Of those, reports that were refined: a busy base station refines none.
+        num_frames: Frames stored, which the percentiles are over.
         num_refused: Reports refused for good, or held back.
         refusals: Of those, how many for which reason: a gRPC status, or ``held_back``: given up without asking.
         num_retries: Frames sent again after a refusal for overload.
         hold_back: Whether sessions obeyed the retry delay of a refusal.
         reports_per_s: Goodput: stored reports over that time, or over ``duration_s`` if it is longer.
         p50_ms: Median time from when a frame was due to its acknowledgement; p90_ms ... max_ms likewise.
-        refusal_p99_ms: From when a frame was due to its refusal for good; None where none was.
+        refusal_p99_ms: From when a frame was due to its refusal for good, held back left out; None where none was.
         lateness_p99_ms: From when a frame was due to its first sending: large where this machine cannot send that fast.
         queue_p50_ms: In the base station's queue.
         queue_p99_ms: Likewise.

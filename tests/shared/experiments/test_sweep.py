@@ -95,7 +95,7 @@ def test_another_commit_is_another_point(whole: tuple[Plan, Path], monkeypatch: 
 
 
 ENDS_AFTER_TWO_POINTS = """
-import os, signal
+import os, signal, threading
 from shared.experiments.__main__ import main
 from shared.experiments.sweep_results import PointsFile
 
@@ -105,31 +105,34 @@ append = PointsFile.append
 def append_and_end(self, key, row):
     append(self, key, row)
     if len(self.rows()) == 2:
-        os.kill(os.getpid(), {number})
+        if {delay_s}:
+            threading.Timer({delay_s}, os.kill, (os.getpid(), {number})).start()
+        else:
+            os.kill(os.getpid(), {number})
 
 PointsFile.append = append_and_end
 main()
 """
 
 
-def ended_by(number: signal.Signals, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command that gets a signal once two points are on the disk."""
-    code = ENDS_AFTER_TWO_POINTS.format(number=int(number))
+def ended_by(number: signal.Signals, delay_s: float, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command that gets a signal once two points are on the disk, or a while later."""
+    code = ENDS_AFTER_TWO_POINTS.format(number=int(number), delay_s=delay_s)
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def write_grid(toml: Path) -> None:
+def write_grid(toml: Path, num_reports: int) -> None:
     lines = [f"{name} = {json.dumps(value)}" for name, value in GRID.items()]
-    toml.write_text("\n".join(["num_reports = 20", "[grid]", *lines]))
+    toml.write_text("\n".join([f"num_reports = {num_reports}", "[grid]", *lines]))
 
 
 def test_a_killed_command_goes_on_to_the_rows_of_one_that_was_not(whole: tuple[Plan, Path], tmp_path: Path) -> None:
     plan, folder = whole
     toml, out = tmp_path / "sweep.toml", tmp_path / "out"
-    write_grid(toml)
+    write_grid(toml, 20)
     arguments = ["sweep", str(toml), "--out", str(out), "--json"]
-    assert ended_by(signal.SIGKILL, arguments).returncode == -signal.SIGKILL
+    assert ended_by(signal.SIGKILL, 0, arguments).returncode == -signal.SIGKILL
     assert not (out / "sweep.csv").exists()
     command = [sys.executable, "-m", "shared.experiments", *arguments]
     end = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
@@ -145,12 +148,14 @@ def test_a_killed_command_goes_on_to_the_rows_of_one_that_was_not(whole: tuple[P
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_leaves_its_tables_and_says_how_to_go_on(number: signal.Signals, tmp_path: Path) -> None:
     toml, out = tmp_path / "sweep.toml", tmp_path / "out"
-    write_grid(toml)
-    end = ended_by(number, ["sweep", str(toml), "--out", str(out)])
+    write_grid(toml, 4000)
+    end = ended_by(number, 0.02, ["sweep", str(toml), "--out", str(out)])  # inside the third or a later point
+    finished = len(PointsFile(out).rows())
     assert end.returncode == 130
-    assert f"interrupted; 2 of 12 points are kept in {out}. The same command goes on." in end.stderr
-    assert len((out / "sweep.csv").read_text().splitlines()) == 1 + 2
-    assert json.loads((out / "manifest.json").read_text())["num_finished"] == 2
+    assert 2 <= finished < 12
+    assert f"interrupted; {finished} of 12 points are kept in {out}. The same command goes on." in end.stderr
+    assert len((out / "sweep.csv").read_text().splitlines()) == 1 + finished
+    assert json.loads((out / "manifest.json").read_text())["num_finished"] == finished
 
 
 def test_what_cannot_be_is_left_out_with_its_sentence(tmp_path: Path) -> None:
